@@ -1,0 +1,1 @@
+//! The analysis of gradsweep: reading results, their summary, SQL.

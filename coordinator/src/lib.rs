@@ -1,0 +1,1 @@
+//! The coordinator of gradsweep: the pure job machine, its journal, the Parquet sink, the async shell.

@@ -1,0 +1,20 @@
+//! The words of gradsweep: what a sweep is, which jobs it asks for, what a job measures and how it ends.
+//!
+//! Pure: no I/O, no clock, no async, no Arrow, no protobuf. Every other crate speaks in these types, and the list of
+//! result columns in [`table`] is the contract between those who write results and those who read them.
+
+pub mod failure;
+pub mod id;
+pub mod row;
+pub mod spec;
+pub mod table;
+pub mod time;
+pub mod value;
+
+pub use failure::{FailureClass, FailureReport};
+pub use id::{AttemptNo, Digest, Epoch, JobId, JournalId, SweepId, SweepName, WorkerId};
+pub use row::{Cell, ConfusionRow, JobFigures, Row, StepRow};
+pub use spec::JobSpec;
+pub use table::{Column, ColumnType, Table};
+pub use time::Timestamp;
+pub use value::Value;

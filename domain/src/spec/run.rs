@@ -1,0 +1,42 @@
+//! How the jobs of a sweep are run. Nothing here can change a result row, so none of it is part of a job's identity.
+
+use std::time::Duration;
+
+use super::words;
+
+/// The `[run]` section of a sweep file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPolicy {
+    /// How often a job may fail of its own before it is abandoned.
+    pub attempts: u32,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The longest an attempt may run.
+    pub timeout: Option<Duration>,
+    /// How often a running job stores a checkpoint.
+    pub checkpoint: Duration,
+    pub keep_weights: KeepWeights,
+    /// Threads of one job.
+    pub threads: u32,
+    /// Bytes that one job needs; estimated where `None`.
+    pub memory: Option<u64>,
+}
+
+impl Default for RunPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            priority: 0,
+            timeout: None,
+            checkpoint: Duration::from_secs(60),
+            keep_weights: KeepWeights::None,
+            threads: 1,
+            memory: None,
+        }
+    }
+}
+
+words! {
+    /// Which weights are kept with the results.
+    KeepWeights { None = "none", Final = "final", Measured = "measured" }
+}

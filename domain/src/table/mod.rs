@@ -1,0 +1,152 @@
+//! The columns of the results: names, types, units, meanings, and which of them are volatile. Declared once, here.
+//!
+//! Every table starts with [`IDENTITY`], the job's id and all its settings; a table's own columns follow. Those who
+//! write results (the wire, the sink) and those who read them (the analysis) both build on this list.
+
+mod columns;
+
+pub use columns::{CONFUSION, FAILURES, HISTOGRAM_BINS, IDENTITY, JOBS, STEPS};
+
+use crate::JobId;
+use crate::row::Cell;
+use crate::spec::JobSpec;
+
+/// One column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: ColumnType,
+    /// What it counts in; empty for words and flags.
+    pub unit: &'static str,
+    /// What it means, in one phrase.
+    pub meaning: &'static str,
+    /// Whether two runs of the same job may differ here: times, hosts, attempts.
+    pub volatile: bool,
+}
+
+/// The type of a column. There are no unsigned ones: not every reader has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    Int32,
+    Int64,
+    Float64,
+    Utf8,
+    Boolean,
+    /// Microseconds since the Unix epoch, UTC.
+    Timestamp,
+    /// A fixed-size list of [`HISTOGRAM_BINS`] Int64.
+    Histogram,
+}
+
+/// A table of the results, and the folder that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    Jobs,
+    Steps,
+    Confusion,
+    Failures,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 4] = [Self::Jobs, Self::Steps, Self::Confusion, Self::Failures];
+
+    /// The name of the table and of its folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jobs => "jobs",
+            Self::Steps => "steps",
+            Self::Confusion => "confusion",
+            Self::Failures => "failures",
+        }
+    }
+
+    /// The table of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.as_str() == name)
+    }
+
+    /// The columns after [`IDENTITY`].
+    pub fn own_columns(self) -> &'static [Column] {
+        match self {
+            Self::Jobs => JOBS,
+            Self::Steps => STEPS,
+            Self::Confusion => CONFUSION,
+            Self::Failures => FAILURES,
+        }
+    }
+
+    /// All columns in the order of the files.
+    pub fn columns(self) -> impl Iterator<Item = &'static Column> {
+        IDENTITY.iter().chain(self.own_columns())
+    }
+
+    /// The place of `name` among the table's own columns.
+    pub fn own_index(self, name: &str) -> Option<usize> {
+        self.own_columns().iter().position(|column| column.name == name)
+    }
+}
+
+/// The cells of [`IDENTITY`] for a job: its id and every setting, null where a setting does not apply.
+pub fn identity_cells(job: JobId, spec: &JobSpec) -> Vec<Cell> {
+    let JobSpec { model, data, train, measure: _, seeds } = spec;
+    let seed = |seed: u64| Cell::from(seed);
+    vec![
+        job.to_string().into(),
+        "single".into(),
+        seeds.common().into(),
+        seed(seeds.data),
+        seed(seeds.init),
+        seed(seeds.order),
+        seed(seeds.measure),
+        seed(seeds.augment),
+        model.kind().into(),
+        model.width().into(),
+        model.depth().into(),
+        model.activation().map(|activation| activation.as_str()).into(),
+        model.output.as_str().into(),
+        model.init.as_str().into(),
+        model.bias.into(),
+        model.outputs.into(),
+        Cell::Null,
+        Cell::Null,
+        model.precision.as_str().into(),
+        data.kind.as_str().into(),
+        data.samples.into(),
+        data.dim.into(),
+        data.labels.as_str().into(),
+        data.noise.into(),
+        train.loss.as_str().into(),
+        train.batch.into(),
+        train.steps.into(),
+        train.sampling.as_str().into(),
+        train.step_size.into(),
+        train.momentum.into(),
+        train.weight_decay.into(),
+        Cell::from(model.weight_shapes(data.dim).len() as u64),
+        model.parameters(data.dim).into(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::row::{ConfusionRow, StepRow};
+
+    #[test]
+    fn rows_have_a_cell_for_every_column() {
+        assert_eq!(StepRow::default().into_row().len(), STEPS.len());
+        assert_eq!(ConfusionRow::default().into_row().len(), CONFUSION.len());
+    }
+
+    #[test]
+    fn no_table_names_a_column_twice() {
+        for table in Table::ALL {
+            let names: Vec<_> = table.columns().map(|column| column.name).collect();
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{table:?}");
+            assert_eq!(Table::from_name(table.as_str()), Some(table));
+        }
+    }
+}

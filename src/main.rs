@@ -1,0 +1,2 @@
+//! The one binary of gradsweep.
+fn main() {}
