@@ -3,6 +3,7 @@
 //! A trial is a pure function of a [`JobSpec`]. How the spec is written down for its identity, and read back, is in
 //! `canonical`; how settings become a spec is in `build`.
 
+mod canonical;
 mod data;
 mod measure;
 mod model;

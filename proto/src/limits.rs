@@ -1,0 +1,50 @@
+//! The named bounds of the wire. Each says why it is what it is.
+
+use std::time::Duration;
+
+/// The protocol that this build speaks. A worker with another number is refused; it grows with each change that an
+/// older peer would misread.
+pub const PROTOCOL: u32 = 1;
+
+/// Largest gRPC message either end takes. A row batch is at most [`ROW_BATCH_BYTES_MAX`], a sweep at most
+/// [`SWEEP_BYTES_MAX`]; the rest is room for framing.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Largest Arrow body of one row batch: 4 MiB is some 2,000 confusion rows, and sixteen of them still fit in 64 MiB.
+pub const ROW_BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Most rows in one batch, so that decoding is bounded whatever the bytes claim.
+pub const ROW_BATCH_ROWS_MAX: u32 = 8_192;
+
+/// Largest canonical sweep or file text in a submission.
+pub const SWEEP_BYTES_MAX: usize = 4 << 20;
+
+/// Largest canonical job spec in a grant.
+pub const SPEC_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of one chunk of a blob: large enough to keep the pipe full, small enough to interleave with heartbeats.
+pub const BLOB_CHUNK_BYTES: usize = 256 << 10;
+
+/// Largest blob: the whole of CIFAR-100 is under 200 MiB; checkpoints of the largest Wide ResNet are under 1 GiB.
+pub const BLOB_BYTES_MAX: u64 = 2 << 30;
+
+/// Messages waiting to leave on one session, in either direction. A full queue slows its sender down.
+pub const SESSION_QUEUE: usize = 64;
+
+/// Longest message and log tail of a failure report; the rest is cut.
+pub const LOG_TAIL_BYTES_MAX: usize = 8 << 10;
+
+/// Slots that one worker may announce: more than the cores of any machine we know.
+pub const SLOTS_MAX: u32 = 4_096;
+
+/// Lines of one page of jobs.
+pub const JOBS_PAGE_MAX: u32 = 10_000;
+
+/// HTTP/2 keep-alive: half-open connections (a dead node, a NAT that forgot) are noticed in 20 + 10 seconds.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long a keep-alive ping may stay unanswered.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connecting may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,25 @@
+//! Networks and their kernels: forward, backward to pre-activation gradients, and weight gradients.
+//!
+//! Every sum runs in an order fixed by constants, nothing is contracted to fused multiply-add, and the transcendental
+//! functions are our own: equal inputs give equal bits on every instruction set.
+
+mod activation;
+pub mod dispatch;
+pub mod elementary;
+mod init;
+pub mod kernel;
+mod loss;
+mod network;
+mod pass;
+mod real;
+mod step;
+
+pub use init::initialise;
+pub use loss::loss_and_gradient;
+pub use network::{Layer, Network};
+pub use pass::Pass;
+pub use real::Real;
+pub use step::step_one;
+
+#[cfg(test)]
+pub(crate) mod testing;
