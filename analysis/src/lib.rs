@@ -1,1 +1,13 @@
-//! The analysis of gradsweep: reading results, their summary, SQL.
+//! The analysis of gradsweep: reading results, the table that ends a run, SQL.
+//!
+//! It knows results as files: it never talks to a coordinator, and the column list in `domain` is all it shares with
+//! those who write them. [`results`] and [`summary`] need Arrow and Parquet alone; `sql` brings DataFusion and stands
+//! behind the feature of that name.
+
+pub mod results;
+#[cfg(feature = "sql")]
+pub mod sql;
+pub mod summary;
+
+pub use results::{Frame, Results, ResultsError};
+pub use summary::ClosingTable;

@@ -3,9 +3,14 @@
 //! Pure: no I/O, no clock, no async, no Arrow, no protobuf. Every other crate speaks in these types, and the list of
 //! result columns in [`table`] is the contract between those who write results and those who read them.
 
+pub mod axis;
+pub mod canonical;
 pub mod failure;
+pub mod grid;
 pub mod id;
+pub mod json;
 pub mod row;
+pub mod settings;
 pub mod spec;
 pub mod sweep;
 pub mod sweep_file;
@@ -13,12 +18,14 @@ pub mod table;
 pub mod time;
 pub mod value;
 
+pub use canonical::CanonicalError;
 pub use failure::{FailureClass, FailureReport};
 pub use id::{AttemptNo, Digest, Epoch, JobId, JournalId, SweepId, SweepName, WorkerId};
 pub use row::{Cell, ConfusionRow, JobFigures, Row, StepRow};
-pub use spec::JobSpec;
-pub use sweep::{CanonicalError, FieldChange, FileFacts, Point, Sweep};
-pub use sweep_file::{Draft, SweepFileError};
+pub use settings::{Field, SettingError, Settings};
+pub use spec::{FileFacts, JobSpec};
+pub use sweep::{FieldChange, Point, Sweep};
+pub use sweep_file::{DataPath, Draft, SweepFileError};
 pub use table::{Column, ColumnType, Table};
 pub use time::Timestamp;
 pub use value::Value;

@@ -31,6 +31,10 @@ pub const BLOB_BYTES_MAX: u64 = 2 << 30;
 /// Messages waiting to leave on one session, in either direction. A full queue slows its sender down.
 pub const SESSION_QUEUE: usize = 64;
 
+/// Messages waiting to leave for one worker. A worker that reads so slowly that this fills is cut off, and comes back
+/// with all it holds; it must not hold the others up.
+pub const OUTBOX_QUEUE: usize = 4_096;
+
 /// Longest message and log tail of a failure report; the rest is cut.
 pub const LOG_TAIL_BYTES_MAX: usize = 8 << 10;
 

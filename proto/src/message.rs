@@ -163,6 +163,8 @@ pub struct Submission {
     pub revise: bool,
     /// Refuse to keep results of another engine revision.
     pub strict: bool,
+    /// The numerical engine of the program that submits.
+    pub engine_revision: String,
 }
 
 /// What became of a submission.
@@ -176,9 +178,11 @@ pub struct Submitted {
     pub orphaned: u64,
     /// Kept jobs that are settled.
     pub settled: u64,
-    /// Data sets that the coordinator lacks.
+    /// Kept jobs that were abandoned or cancelled, and are queued again.
+    pub again: u64,
+    /// Data sets that the coordinator lacks. If there are any, nothing was taken in: put them, then submit again.
     pub missing_blobs: Vec<Digest>,
-    /// Other engine revisions among the kept results.
+    /// Engine revisions among the kept results other than the submitter's.
     pub other_engines: Vec<String>,
     /// The results folder.
     pub results: String,

@@ -174,7 +174,7 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let mut incoming = request.into_inner();
         let (to_api, from_peer) = mpsc::channel(limits::SESSION_QUEUE);
-        let (to_peer, mut from_api) = mpsc::channel(limits::SESSION_QUEUE);
+        let (to_peer, mut from_api) = mpsc::channel(limits::OUTBOX_QUEUE);
         let (replies, stream) = mpsc::channel(limits::SESSION_QUEUE);
 
         let api = Arc::clone(&self.api);
@@ -196,12 +196,20 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
             }
         };
         tokio::spawn(async move {
-            let conversation = async {
-                let (read, session, ()) =
-                    tokio::join!(reader, api.session(from_peer, to_peer), writer);
-                session.map_err(Status::from).and(read)
+            // When the peer stops sending, for whatever reason, the session sees its messages end and returns; when the
+            // session returns first, what the peer still sends is not waited for.
+            let session = async move {
+                let session = api.session(from_peer, to_peer);
+                tokio::pin!(session, reader);
+                tokio::select! {
+                    ended = &mut session => ended.map_err(Status::from),
+                    read = &mut reader => session.await.map_err(Status::from).and(read),
+                }
             };
-            // The peer is gone when nobody takes replies any more, even if its last words still wait to be read.
+            let conversation = async {
+                let (ended, ()) = tokio::join!(session, writer);
+                ended
+            };
             let ended = tokio::select! {
                 ended = conversation => ended,
                 () = replies.closed() => Ok(()),

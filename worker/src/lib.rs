@@ -3,6 +3,7 @@
 //! Arrows: agent -> trial -> {data, optim, measure} -> nn -> random. Nothing below the agent names tokio, the network or
 //! the clock: a trial is a pure function of its spec and its data.
 
+pub mod agent;
 pub mod data;
 pub mod measure;
 pub mod nn;

@@ -1,20 +1,123 @@
 //! A spec written down for its identity, and read back.
+//!
+//! The canonical text is the sweep file's settings as nested canonical JSON: every field that applies, except that a
+//! field at its [`rest`] is left out. A field added later gets a rest too, its old behaviour, so that no identity moves.
 
-use super::JobSpec;
+use super::{At, Confusion, DataKind, JobSpec, Shape};
+use crate::canonical::CanonicalError;
 use crate::id::JobId;
-use crate::sweep::CanonicalError;
+use crate::json;
+use crate::settings::{Field, Settings};
+use crate::spec::build::Facts;
+use crate::value::Value;
 
 impl JobSpec {
-    /// Canonical JSON.
+    /// The canonical JSON of everything that can change a result row.
     pub fn canonical(&self) -> String {
-        String::new()
+        let mut settings = self.settings();
+        for (field, rest) in rest() {
+            if settings.get(field) == Some(&rest) {
+                settings.remove(field);
+            }
+        }
+        json::write(&settings.to_value())
     }
-    /// The job's identity.
+
+    /// The job's identity: a digest of [`Self::canonical`].
     pub fn id(&self) -> JobId {
         JobId::of(&self.canonical())
     }
-    /// Reads canonical JSON back.
-    pub fn from_canonical(_text: &str) -> Result<Self, CanonicalError> {
-        Err(CanonicalError::NotCanonical)
+
+    /// Reads what [`Self::canonical`] wrote, with every check that a sweep file goes through.
+    ///
+    /// # Errors
+    /// Any other text, so that one job has one text; no text panics.
+    pub fn from_canonical(text: &str) -> Result<Self, CanonicalError> {
+        let settings = Settings::from_value(&json::read(text)?)?;
+        let spec = Self::from_settings(&settings, Facts::Written)?;
+        if spec.canonical() == text { Ok(spec) } else { Err(CanonicalError::NotCanonical) }
     }
+
+    /// Every setting that applies to this job, defaults included, and none that came to nothing.
+    pub fn settings(&self) -> Settings {
+        let Self { model, data, train, measure, seeds } = self;
+        let mut settings = Settings::default();
+        let mut set = |field, value: Value| settings.set_normal(field, value);
+
+        set(Field::ModelKind, model.kind().into());
+        match model.shape {
+            Shape::Linear | Shape::Logistic => {}
+            Shape::Mlp { width, depth, activation } => {
+                set(Field::ModelWidth, width.into());
+                set(Field::ModelDepth, depth.into());
+                set(Field::ModelActivation, activation.as_str().into());
+                set(Field::ModelOutput, model.output.as_str().into());
+            }
+        }
+        set(Field::ModelInit, model.init.as_str().into());
+        set(Field::ModelBias, model.bias.into());
+        set(Field::ModelOutputs, model.outputs.into());
+        set(Field::ModelPrecision, model.precision.as_str().into());
+
+        set(Field::DataKind, data.kind.as_str().into());
+        set(Field::DataSamples, data.samples.into());
+        set(Field::DataDim, data.dim.into());
+        set(Field::DataLabels, data.labels.as_str().into());
+        set(Field::DataNoise, data.noise.into());
+        set(Field::DataTestSamples, data.test_samples.into());
+        match (data.kind, data.digest) {
+            (DataKind::Idx, Some(digest)) => {
+                set(Field::DataDigest, Value::Text(digest.to_string()));
+            }
+            (DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal, _) | (_, None) => {}
+        }
+
+        set(Field::TrainLoss, train.loss.as_str().into());
+        set(Field::TrainBatch, train.batch.into());
+        set(Field::TrainSteps, train.steps.into());
+        set(Field::TrainStepSize, train.step_size.into());
+        let decays = train.schedule.iter().map(|decay| {
+            Value::table([("step", decay.at.into()), ("factor", decay.factor.into())])
+        });
+        set(Field::TrainSchedule, Value::List(decays.collect()));
+        set(Field::TrainSampling, train.sampling.as_str().into());
+        set(Field::TrainMomentum, train.momentum.into());
+        set(Field::TrainWeightDecay, train.weight_decay.into());
+        if let Some(risk) = train.stop_below {
+            set(Field::TrainStopBelow, risk.into());
+        }
+
+        let at = match &measure.at {
+            At::Log(count) => Value::table([("log", (*count).into())]),
+            At::Every(stride) => Value::table([("every", (*stride).into())]),
+            At::Steps(steps) => Value::List(steps.iter().map(|step| (*step).into()).collect()),
+        };
+        set(Field::MeasureAt, at);
+        let confusion = measure.confusion.iter().map(|measured| match measured {
+            Confusion::Samples { count } => {
+                Value::table([("scope", measured.scope().into()), ("count", (*count).into())])
+            }
+        });
+        set(Field::MeasureConfusion, Value::List(confusion.collect()));
+        set(Field::MeasureLayers, measure.layers.into());
+
+        set(Field::DataSeed, seeds.data.into());
+        set(Field::InitSeed, seeds.init.into());
+        set(Field::OrderSeed, seeds.order.into());
+        set(Field::MeasureSeed, seeds.measure.into());
+        settings
+    }
+}
+
+/// Fields whose canonical text is silence, and the value that the silence means. For ever: ids depend on it.
+fn rest() -> [(Field, Value); 7] {
+    [
+        (Field::ModelBias, false.into()),
+        (Field::DataNoise, 0.0.into()),
+        (Field::DataTestSamples, 0u32.into()),
+        (Field::TrainSchedule, Value::List(Vec::new())),
+        (Field::TrainMomentum, 0.0.into()),
+        (Field::TrainWeightDecay, 0.0.into()),
+        (Field::MeasureLayers, false.into()),
+    ]
 }

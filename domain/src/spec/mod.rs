@@ -3,6 +3,7 @@
 //! A trial is a pure function of a [`JobSpec`]. How the spec is written down for its identity, and read back, is in
 //! `canonical`; how settings become a spec is in `build`.
 
+mod build;
 mod canonical;
 mod data;
 mod measure;
@@ -11,6 +12,7 @@ mod run;
 mod seeds;
 mod train;
 
+pub use build::{Facts, FileFacts, Files};
 pub use data::{Data, DataKind, Labels};
 pub use measure::{At, Confusion, Measure};
 pub use model::{Activation, Init, Model, Precision, Shape};
@@ -47,7 +49,7 @@ macro_rules! words {
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
             /// The word in sweep files, canonical specs and result columns.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
 

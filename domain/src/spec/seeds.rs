@@ -16,8 +16,10 @@ impl Seeds {
         Self { data: seed, init: seed, order: seed, measure: seed, augment: seed }
     }
 
-    /// The one seed that all purposes share; `None` where they differ.
+    /// The one seed that all purposes share; `None` where they differ. Augmentation does not count: nothing uses it
+    /// yet, so it is no part of a job.
     pub fn common(&self) -> Option<u64> {
-        (*self == Self::all(self.data)).then_some(self.data)
+        let Self { data, init, order, measure, augment: _ } = *self;
+        (data == init && data == order && data == measure).then_some(data)
     }
 }

@@ -99,7 +99,8 @@ pub fn identity_cells(job: JobId, spec: &JobSpec) -> Vec<Cell> {
         seed(seeds.init),
         seed(seeds.order),
         seed(seeds.measure),
-        seed(seeds.augment),
+        // Nothing is augmented yet, so the seed of augmentation does not apply.
+        Cell::Null,
         model.kind().into(),
         model.width().into(),
         model.depth().into(),

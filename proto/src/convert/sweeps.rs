@@ -15,8 +15,8 @@ impl IntoWire for Submission {
     type Wire = wire::SubmitRequest;
 
     fn into_wire(self) -> wire::SubmitRequest {
-        let Self { sweep, file_name, file_text, revise, strict } = self;
-        wire::SubmitRequest { sweep, file_name, file_text, revise, strict }
+        let Self { sweep, file_name, file_text, revise, strict, engine_revision } = self;
+        wire::SubmitRequest { sweep, file_name, file_text, revise, strict, engine_revision }
     }
 }
 
@@ -30,6 +30,7 @@ impl FromWire for Submission {
             file_text: bounded_len("submit.file_text", wire.file_text, SWEEP_BYTES_MAX)?,
             revise: wire.revise,
             strict: wire.strict,
+            engine_revision: bounded_len("submit.engine_revision", wire.engine_revision, 256)?,
         })
     }
 }
@@ -45,6 +46,7 @@ impl IntoWire for Submitted {
             new: self.new,
             orphaned: self.orphaned,
             settled: self.settled,
+            again: self.again,
             missing_blobs: self.missing_blobs.iter().map(ToString::to_string).collect(),
             other_engines: self.other_engines,
             results: self.results,
@@ -64,6 +66,7 @@ impl FromWire for Submitted {
             new: wire.new,
             orphaned: wire.orphaned,
             settled: wire.settled,
+            again: wire.again,
             missing_blobs: missing.collect::<Result<_, _>>()?,
             other_engines: wire.other_engines,
             results: wire.results,

@@ -10,6 +10,7 @@ mod init;
 pub mod kernel;
 mod loss;
 mod network;
+pub mod orthogonal;
 mod pass;
 mod real;
 mod step;
@@ -23,3 +24,5 @@ pub use step::step_one;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

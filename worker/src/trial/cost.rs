@@ -1,16 +1,102 @@
 //! What a job costs, from its spec alone.
 
 use domain::JobSpec;
+use domain::spec::Confusion;
 
 /// Floating-point operations and memory of one job.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
+    /// Operations of all SGD steps.
     pub training_flop: f64,
+    /// Operations of all measurements.
     pub measuring_flop: f64,
+    /// The most memory the trial's arrays take at once.
     pub memory_bytes: u64,
 }
 
-/// The cost of the job.
+/// The cost of the job that `spec` describes.
+///
+/// With W the entries of all weight matrices, W₀ of the first, P all trained numbers, S = Σ_p (fan_in + fan_out), N, T the
+/// training and held-out examples, B the minibatch, n the compared gradients and M the measured steps:
+///
+/// ```text
+/// step        B (2 W forward + 2 (W − W₀) deltas + 2 W gradient) + 4 P update
+/// curve       N (6 W − 2 W₀) + T 2 W
+/// confusion   n (4 W − 2 W₀) + n² S, twice where layers are measured too, + 2 n P for the mean gradient
+/// training    steps · step,   measuring  M (curve + Σ confusion)
+/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (n S + n²/2) of the largest confusion,
+///             with b the bytes of one number of the trial's precision
+/// ```
+///
+/// # Numerics
+/// An estimate: activations are not counted, and no operation is worth another. It decides no result, but
+/// [`checkpoint_stride`] does follow from it.
 pub fn cost(spec: &JobSpec) -> Cost {
-    Cost { training_flop: spec.train.steps as f64, measuring_flop: 0.0, memory_bytes: 0 }
+    let size = Size::of(spec);
+    let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
+    let curve = samples * (6.0 * size.weights - 2.0 * size.first) + held_out * 2.0 * size.weights;
+    let counts = || {
+        let count = |&Confusion::Samples { count }| f64::from(count.min(spec.data.samples));
+        spec.measure.confusion.iter().map(count)
+    };
+    let passes = if spec.measure.layers { 2.0 } else { 1.0 };
+    let confusion = |n: f64| {
+        n * (4.0 * size.weights - 2.0 * size.first)
+            + passes * (n * n * size.units + 2.0 * n * size.parameters)
+    };
+    let measured = spec.measured_steps().len() as f64;
+    let (dim, outputs) = (f64::from(spec.data.dim), f64::from(spec.model.outputs));
+    let bytes = match spec.model.precision {
+        domain::spec::Precision::F32 => 4.0,
+        domain::spec::Precision::F64 => 8.0,
+    };
+    let pairs = counts().map(|n| 8.0 * (n * size.units + n * n / 2.0)).fold(0.0, f64::max);
+    let numbers = (samples + held_out) * (dim + 2.0 * outputs)
+        + 3.0 * size.parameters
+        + (f64::from(spec.train.batch) + 128.0) * size.units;
+    Cost {
+        training_flop: spec.train.steps as f64 * step_flop(spec),
+        measuring_flop: measured * (curve + counts().map(confusion).sum::<f64>()),
+        memory_bytes: (bytes * numbers + 16.0 * size.parameters + pairs) as u64,
+    }
+}
+
+/// Operations between two steps where a checkpoint may be taken: about 20 ms on one core.
+const STRIDE_FLOP: f64 = 5e7;
+
+/// Every how many steps a checkpoint may be taken, beside the measured steps: a power of two, by the cost of a step and
+/// never by time, so that these steps are the same on every machine.
+pub fn checkpoint_stride(spec: &JobSpec) -> u64 {
+    let steps = (STRIDE_FLOP / (step_flop(spec) + STEP_OVERHEAD)).max(1.0) as u64;
+    1 << steps.ilog2()
+}
+
+/// What a step costs whatever the network's size, in operations' worth of time.
+const STEP_OVERHEAD: f64 = 500.0;
+
+fn step_flop(spec: &JobSpec) -> f64 {
+    let size = Size::of(spec);
+    f64::from(spec.train.batch) * (6.0 * size.weights - 2.0 * size.first) + 4.0 * size.parameters
+}
+
+/// The sizes of a network that its cost follows from.
+struct Size {
+    weights: f64,
+    first: f64,
+    parameters: f64,
+    units: f64,
+}
+
+impl Size {
+    fn of(spec: &JobSpec) -> Self {
+        let shapes = spec.model.weight_shapes(spec.data.dim);
+        let entries = |&(fan_out, fan_in): &(u32, u32)| f64::from(fan_out) * f64::from(fan_in);
+        let units = |&(fan_out, fan_in): &(u32, u32)| f64::from(fan_out) + f64::from(fan_in);
+        Self {
+            weights: shapes.iter().map(entries).sum(),
+            first: shapes.first().map_or(0.0, entries),
+            parameters: spec.model.parameters(spec.data.dim) as f64,
+            units: shapes.iter().map(units).sum(),
+        }
+    }
 }

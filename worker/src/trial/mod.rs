@@ -11,11 +11,15 @@
 //! Rows come in an order, and checkpoints at steps, that are functions of the spec alone, never of time. No clock, no
 //! network, no file: the caller owns those, behind [`Observer`].
 
+mod checkpoint;
 mod cost;
 mod error;
 mod run;
+mod theory;
 
 use domain::{ConfusionRow, JobFigures, StepRow};
+
+use crate::nn::dispatch::Level;
 
 pub use cost::{Cost, cost};
 pub use error::{CheckpointError, TrialError};
@@ -70,5 +74,5 @@ pub enum Ending {
 
 /// The instruction set that the kernels run on, as recorded with every result.
 pub fn instruction_set() -> &'static str {
-    "x86-64"
+    Level::best().name()
 }

@@ -1,17 +1,268 @@
 //! The loop of a trial.
 
-use domain::JobSpec;
+use domain::spec::{Confusion, DataKind, Precision};
+use domain::{JobFigures, JobSpec, StepRow};
 
-use super::{Ending, Observer, TrialError};
-use crate::data::Bundle;
+use super::checkpoint::{Place, decode, encode};
+use super::cost::checkpoint_stride;
+use super::theory::{Theory, theory};
+use super::{CheckpointError, Ending, Observer, TrialError, Wish};
+use crate::data::{Bundle, Dataset, load};
+use crate::measure::{Capture, Curve, Occasion, chosen_examples, confusion_rows};
+use crate::nn::{Network, Real, initialise};
+use crate::optim::{Order, Sgd};
 
-/// Runs the job that `spec` describes, from its start or from `resume`.
+/// Runs the job that `spec` describes, from its start or from the checkpoint `resume`, and tells `observer` what it
+/// measures.
+///
+/// `data` is the data set of files; it is needed if and only if `spec.data.kind` is `idx`. The rows told after a resume
+/// are, bit for bit, those that the undisturbed run tells after that checkpoint.
+///
+/// # Errors
+/// If the data or the checkpoint do not fit the spec. Divergence is no error: see [`JobFigures::diverged`].
 pub fn run(
     spec: &JobSpec,
     data: Option<&Bundle>,
     resume: Option<&[u8]>,
     observer: &mut dyn Observer,
 ) -> Result<Ending, TrialError> {
-    let _ = (spec, data, resume, observer);
-    Err(TrialError::DataMissing)
+    check(spec, data)?;
+    match spec.model.precision {
+        Precision::F32 => Trial::<f32>::new(spec, data, resume)?.run(resume.is_some(), observer),
+        Precision::F64 => Trial::<f64>::new(spec, data, resume)?.run(resume.is_some(), observer),
+    }
 }
+
+/// Refuses specs that no trial can run. The domain refuses them first, with better words.
+fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
+    if spec.data.kind == DataKind::Idx && data.is_none() {
+        return Err(TrialError::DataMissing);
+    }
+    let sizes = [
+        ("train.batch", spec.train.batch),
+        ("data.samples", spec.data.samples),
+        ("data.dim", spec.data.dim),
+        ("model.outputs", spec.model.outputs),
+        ("model.width", spec.model.width().unwrap_or(1)),
+    ];
+    if let Some(&(what, _)) = sizes.iter().find(|(_, size)| *size == 0) {
+        return Err(TrialError::Zero { what });
+    }
+    for &Confusion::Samples { count } in &spec.measure.confusion {
+        let samples = spec.data.samples;
+        if count.min(samples) < 2 {
+            return Err(TrialError::TooFewGradients { count, samples });
+        }
+    }
+    Ok(())
+}
+
+/// A trial between two steps.
+struct Trial<'a, T> {
+    spec: &'a JobSpec,
+    job: String,
+    data: Dataset<T>,
+    theory: Theory,
+    measured: Vec<u64>,
+    chosen: Vec<Vec<u32>>,
+    network: Network<T>,
+    sgd: Sgd<T>,
+    curve: Curve<T>,
+    place: Place,
+    /// The measured step before this one.
+    last_measured: Option<u64>,
+}
+
+/// What one measured step says of the end.
+enum Verdict {
+    GoOn,
+    End(JobFigures),
+}
+
+impl<'a, T: Real> Trial<'a, T> {
+    fn new(
+        spec: &'a JobSpec,
+        bundle: Option<&Bundle>,
+        resume: Option<&[u8]>,
+    ) -> Result<Self, TrialError> {
+        let data = load::<T>(spec, bundle)?;
+        let job = spec.id().to_string();
+        let mut network = initialise(&spec.model, spec.data.dim, spec.seeds.init);
+        let order = |step| Order::new(&spec.train, spec.data.samples, spec.seeds.order, step);
+        let mut sgd = Sgd::new(&spec.train, order(0), &network);
+        let mut place = Place { step: 0, steps_rows: 0, confusion_rows: 0, running_loss: 0.0 };
+        let measured = spec.measured_steps();
+        let mut last_measured = None;
+        if let Some(bytes) = resume {
+            place = decode(bytes, &job, &mut network, &mut sgd)?;
+            check_place(spec, &measured, &place)?;
+            last_measured = measured.iter().copied().rfind(|&step| step <= place.step);
+            let velocity = sgd.velocity().to_vec();
+            sgd = Sgd::new(&spec.train, order(place.step), &network);
+            sgd.velocity_mut().copy_from_slice(&velocity);
+        }
+        let choose = |&confusion: &Confusion| {
+            chosen_examples(confusion, spec.data.samples, spec.seeds.measure)
+        };
+        Ok(Self {
+            spec,
+            job,
+            theory: theory(spec, &data.train),
+            measured,
+            chosen: spec.measure.confusion.iter().map(choose).collect(),
+            curve: Curve::new(&network, spec.train.loss),
+            data,
+            network,
+            sgd,
+            place,
+            last_measured,
+        })
+    }
+
+    fn run(mut self, resumed: bool, observer: &mut dyn Observer) -> Result<Ending, TrialError> {
+        let stride = checkpoint_stride(self.spec);
+        // A checkpoint was taken after its step's rows were told and its question was asked.
+        let mut is_told = resumed;
+        loop {
+            let step = self.place.step;
+            let is_measured = self.measured.binary_search(&step).is_ok();
+            if is_measured && !is_told {
+                if let Verdict::End(figures) = self.measure(observer) {
+                    return Ok(Ending::Finished(figures));
+                }
+            }
+            if !is_told && (is_measured || step.is_multiple_of(stride)) {
+                match observer.at_checkpoint_step(step) {
+                    Wish::Continue => {}
+                    Wish::Checkpoint => self.checkpoint(observer),
+                    Wish::CheckpointAndStop => {
+                        self.checkpoint(observer);
+                        return Ok(Ending::Stopped { step });
+                    }
+                    Wish::Stop => return Ok(Ending::Stopped { step }),
+                }
+            }
+            is_told = false;
+            let loss = self.sgd.step(&mut self.network, &self.data.train, step);
+            self.place.running_loss += loss;
+            if !loss.is_finite() {
+                return Ok(Ending::Finished(self.diverge(observer)));
+            }
+            self.place.step += 1;
+        }
+    }
+
+    fn checkpoint(&self, observer: &mut dyn Observer) {
+        observer.checkpoint(encode(&self.job, &self.place, &self.network, &self.sgd));
+    }
+
+    /// Measures at the present step, tells the rows, and says whether the trial is over.
+    fn measure(&mut self, observer: &mut dyn Observer) -> Verdict {
+        let spec = self.spec;
+        let train = self.curve.with_gradient(&self.network, &self.data.train).unwrap_or_default();
+        if !train.risk.is_finite() || !self.network.is_finite() {
+            return Verdict::End(self.diverge(observer));
+        }
+        let test = self.curve.without_gradient(&self.network, &self.data.test);
+        let excess_risk = self.theory.optimum_risk.map(|optimum| train.risk - optimum);
+        let row = StepRow {
+            risk: finite(Some(train.risk)),
+            excess_risk: finite(excess_risk),
+            running_loss: finite(self.mean_running_loss()),
+            gradient_norm: finite(train.gradient_norm),
+            train_accuracy: train.accuracy,
+            test_risk: finite(test.map(|test| test.risk)),
+            test_accuracy: test.and_then(|test| test.accuracy),
+            ..self.blank_row()
+        };
+        let (step, epoch, risk) = (row.step, row.epoch, row.risk);
+        let figures = JobFigures {
+            steps_done: step,
+            final_risk: row.risk,
+            final_excess_risk: row.excess_risk,
+            final_train_accuracy: row.train_accuracy,
+            final_test_risk: row.test_risk,
+            final_test_accuracy: row.test_accuracy,
+            ..self.blank_figures()
+        };
+        self.tell(row, observer);
+        for (confusion, chosen) in spec.measure.confusion.iter().zip(&self.chosen) {
+            let examples = &self.data.train;
+            let capture = Capture::take(&self.network, examples, spec.train.loss, chosen);
+            let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
+            let occasion = Occasion { step, epoch, risk };
+            let examples = (&**chosen, &*labels);
+            let layers = spec.measure.layers;
+            for row in confusion_rows(&capture, confusion.scope(), occasion, examples, layers) {
+                self.place.confusion_rows += 1;
+                observer.confusion_row(row);
+            }
+        }
+        let has_converged = spec.train.stop_below.is_some_and(|bound| train.risk < bound);
+        if has_converged || step == spec.train.steps {
+            let converged_step = has_converged.then_some(step);
+            return Verdict::End(JobFigures { converged_step, ..figures });
+        }
+        Verdict::GoOn
+    }
+
+    /// Ends a trial whose loss or weights are not finite, with one last row that says so by what it lacks.
+    fn diverge(&mut self, observer: &mut dyn Observer) -> JobFigures {
+        let steps_done = self.place.step;
+        let row = StepRow { running_loss: finite(self.mean_running_loss()), ..self.blank_row() };
+        self.tell(row, observer);
+        JobFigures { diverged: true, steps_done, ..self.blank_figures() }
+    }
+
+    fn tell(&mut self, row: StepRow, observer: &mut dyn Observer) {
+        self.last_measured = Some(row.step);
+        self.place.running_loss = 0.0;
+        self.place.steps_rows += 1;
+        observer.step_row(row);
+    }
+
+    /// Mean minibatch loss of the steps since the row before.
+    fn mean_running_loss(&self) -> Option<f64> {
+        let steps = self.place.step - self.last_measured?;
+        (steps > 0).then(|| self.place.running_loss / steps as f64)
+    }
+
+    fn blank_row(&self) -> StepRow {
+        let step = self.place.step;
+        let examples = step as f64 * f64::from(self.spec.train.batch);
+        StepRow {
+            step,
+            epoch: examples / f64::from(self.spec.data.samples),
+            step_size: self.spec.train.step_size_at(step),
+            ..StepRow::default()
+        }
+    }
+
+    fn blank_figures(&self) -> JobFigures {
+        JobFigures {
+            optimum_risk: finite(self.theory.optimum_risk),
+            strong_convexity: finite(self.theory.strong_convexity),
+            smoothness: finite(self.theory.smoothness),
+            ..JobFigures::default()
+        }
+    }
+}
+
+fn finite(number: Option<f64>) -> Option<f64> {
+    number.filter(|number| number.is_finite())
+}
+
+/// Whether a checkpoint stands where the spec lets a trial stand, with as many rows told.
+fn check_place(spec: &JobSpec, measured: &[u64], place: &Place) -> Result<(), CheckpointError> {
+    let rows = measured.iter().filter(|&&step| step <= place.step).count() as u64;
+    let layers = if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
+    let each = spec.measure.confusion.len() as u64 * (1 + layers as u64);
+    let fits = place.step < spec.train.steps
+        && place.steps_rows == rows
+        && place.confusion_rows == rows * each;
+    let &Place { step, steps_rows, confusion_rows, .. } = place;
+    fits.then_some(()).ok_or(CheckpointError::Place { step, steps_rows, confusion_rows })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! The Arrow side of the column list: what type a column has in a file, and the schema of a table.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use domain::table::HISTOGRAM_BINS;
+use domain::{ColumnType, Table};
+
+/// The Arrow type of a column.
+pub fn data_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Int32 => DataType::Int32,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float64 => DataType::Float64,
+        ColumnType::Utf8 => DataType::Utf8,
+        ColumnType::Boolean => DataType::Boolean,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Histogram => {
+            let item = Field::new("item", DataType::Int64, false);
+            DataType::FixedSizeList(Arc::new(item), HISTOGRAM_BINS as i32)
+        }
+    }
+}
+
+/// The schema of a table's files: every column nullable, in the order of the column list, without `sweep`.
+pub fn table_schema(table: Table) -> SchemaRef {
+    let field = |column: &domain::Column| Field::new(column.name, data_type(column.kind), true);
+    Arc::new(Schema::new(table.columns().map(field).collect::<Vec<_>>()))
+}
+
+/// Whether a file's column of type `found` can be read as `kind`. The name and nullability of a histogram's items do
+/// not matter: other writers of Parquet choose their own.
+pub(super) fn fits(kind: ColumnType, found: &DataType) -> bool {
+    match (kind, found) {
+        (ColumnType::Histogram, DataType::FixedSizeList(item, bins)) => {
+            *item.data_type() == DataType::Int64 && *bins == HISTOGRAM_BINS as i32
+        }
+        (kind, found) => data_type(kind) == *found,
+    }
+}

@@ -1,0 +1,1 @@
+//! The table that ends a run, as text and as rows.

@@ -1,0 +1,495 @@
+//! One job's life: queued, leased to a worker, then committed, abandoned or cancelled.
+//!
+//! ```text
+//!             grant                  commit
+//! Queued ───────────────▶ Leased ────────────────▶ Committed
+//!  ▲  ▲                    │  │
+//!  │  └──── release ───────┘  │            cancel (from Queued, Leased)
+//!  └─ budget left ── fail, ───┤           ────────▶ Cancelled ─┐ submitted
+//!                    expire   └─ none left ───────▶ Abandoned ─┴─ again ──▶ Queued
+//! ```
+//!
+//! A deadline says when a lease may be taken away; the attempt number says who may add rows and commit. A worker that
+//! outlives its lease is harmless: its attempt is fenced, and what it sends is refused.
+//!
+//! Failures of the job itself and lost leases have budgets of their own; handing a lease back costs nothing. Nothing
+//! here reads a clock, a socket or a file: [`Job::decide`] says what an input would change, [`Job::apply`] changes it,
+//! and a journal replayed through `apply` rebuilds the job.
+
+use std::time::Duration;
+
+use domain::{AttemptNo, FailureClass, FailureReport, JobId, Table, Timestamp, WorkerId};
+use proto::message::Checkpoint;
+
+/// One unit of scheduling, and all that the coordinator must remember about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub id: JobId,
+    /// Revision and grid index that asked for it first: its spec is expanded from there on demand.
+    pub origin: Origin,
+    pub state: State,
+    /// The latest attempt, running or over.
+    pub last: AttemptNo,
+    /// Attempts that failed of their own since it was last submitted.
+    pub failures: u32,
+    /// Attempts whose lease ran out since it was last submitted.
+    pub losses: u32,
+    /// Rows of this chain of attempts that are durable.
+    pub rows: RowCounts,
+    /// Where the next attempt may go on from.
+    pub checkpoint: Option<Checkpoint>,
+    /// When it was first asked for.
+    pub queued_at: Timestamp,
+}
+
+/// A revision of the job's lineage, and the index of its point there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub revision: u32,
+    pub index: u64,
+}
+
+/// Rows of the two tables that a running job fills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    pub steps: u64,
+    pub confusion: u64,
+}
+
+impl RowCounts {
+    /// The count of `table`; `None` for tables that a running job does not fill.
+    pub fn of(&self, table: Table) -> Option<u64> {
+        match table {
+            Table::Steps => Some(self.steps),
+            Table::Confusion => Some(self.confusion),
+            Table::Jobs | Table::Failures => None,
+        }
+    }
+
+    fn set(&mut self, table: Table, next_row: u64) {
+        match table {
+            Table::Steps => self.steps = next_row,
+            Table::Confusion => self.confusion = next_row,
+            Table::Jobs | Table::Failures => {}
+        }
+    }
+}
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Queued { not_before: Timestamp },
+    Leased { worker: WorkerId },
+    Committed { diverged: bool },
+    Abandoned { class: FailureClass },
+    Cancelled,
+}
+
+impl State {
+    /// The word in listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued { .. } => "queued",
+            Self::Leased { .. } => "running",
+            Self::Committed { diverged: false } => "completed",
+            Self::Committed { diverged: true } => "diverged",
+            Self::Abandoned { .. } => "abandoned",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the job will not run again by itself.
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Queued { .. } | Self::Leased { .. } => false,
+            Self::Committed { .. } | Self::Abandoned { .. } | Self::Cancelled => true,
+        }
+    }
+}
+
+/// How often a job is tried, and when again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Failures of its own after which a job is abandoned.
+    pub failures_max: u32,
+    /// Lost leases after which a job is abandoned: it may be what kills its workers.
+    pub losses_max: u32,
+    /// Wait after the first failure; doubled for each further one.
+    pub backoff: Duration,
+}
+
+impl RetryPolicy {
+    /// Longest wait before a failed job is tried again.
+    pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+    /// Wait after the first failure.
+    pub const BACKOFF: Duration = Duration::from_secs(1);
+
+    /// The policy of a sweep that allows `attempts` failures a job. Losing a worker is seldom the job's doing, so
+    /// three times as many lost leases are allowed.
+    pub fn of_attempts(attempts: u32) -> Self {
+        let failures_max = attempts.max(1);
+        Self { failures_max, losses_max: failures_max.saturating_mul(3), backoff: Self::BACKOFF }
+    }
+
+    fn wait_after(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        self.backoff.saturating_mul(1 << doublings).min(Self::BACKOFF_MAX)
+    }
+}
+
+/// What a worker, a person or the passing of time asks of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// `resume`: whether the worker can go on from the job's checkpoint.
+    Grant {
+        worker: WorkerId,
+        resume: bool,
+    },
+    Rows {
+        attempt: AttemptNo,
+        table: Table,
+        first_row: u64,
+        row_count: u64,
+    },
+    Checkpoint {
+        attempt: AttemptNo,
+        checkpoint: Checkpoint,
+    },
+    Commit {
+        attempt: AttemptNo,
+        rows: RowCounts,
+        diverged: bool,
+        engine: String,
+    },
+    Fail {
+        attempt: AttemptNo,
+        host: String,
+        report: FailureReport,
+    },
+    Release {
+        attempt: AttemptNo,
+    },
+    /// The lease ran out. Whoever keeps the deadlines asks this, and only then.
+    Expire {
+        host: String,
+    },
+    Cancel,
+    /// The job is asked for again after it was abandoned or cancelled.
+    Resubmit,
+}
+
+/// A durable fact about a job. The journal stores these, so a variant is never changed, only added.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// `resume`: rows and checkpoint so far stay; otherwise both are dropped.
+    Leased {
+        attempt: AttemptNo,
+        worker: WorkerId,
+        resume: bool,
+    },
+    Rows {
+        attempt: AttemptNo,
+        table: Table,
+        next_row: u64,
+    },
+    Checkpointed {
+        attempt: AttemptNo,
+        checkpoint: Checkpoint,
+    },
+    Committed {
+        attempt: AttemptNo,
+        diverged: bool,
+        engine: String,
+    },
+    Failed(Failed),
+    Released {
+        attempt: AttemptNo,
+    },
+    Cancelled,
+    Requeued,
+}
+
+/// An attempt that ended without a result, and what follows for its job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    pub attempt: AttemptNo,
+    pub worker: WorkerId,
+    pub host: String,
+    pub at: Timestamp,
+    pub report: FailureReport,
+    /// When the job may be tried again; `None`: it is abandoned.
+    pub again: Option<Timestamp>,
+}
+
+/// Why an input changes nothing: an answer for the caller, not a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("nothing to do until {until}")]
+    TooEarly { until: Timestamp },
+    #[error("the job is held by attempt {by}")]
+    Held { by: AttemptNo },
+    #[error("attempt {attempt} no longer holds the job")]
+    Fenced { attempt: AttemptNo },
+    #[error("the job is settled")]
+    Settled,
+    #[error("row {expected} is the next, not row {found}")]
+    OutOfTurn { expected: u64, found: u64 },
+    #[error("the result announces {announced} rows, {stored} are stored")]
+    Incomplete { announced: u64, stored: u64 },
+    #[error("rows of table {table} do not come in batches")]
+    WrongTable { table: &'static str },
+}
+
+/// A change that cannot follow the state before it: the journal is damaged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("change {change:?} cannot follow this job's history (state {state:?}, attempt {last})")]
+pub struct OutOfOrder {
+    pub change: Box<Change>,
+    pub state: State,
+    pub last: AttemptNo,
+}
+
+impl Job {
+    /// A job that no worker has tried.
+    pub fn new(id: JobId, origin: Origin, queued_at: Timestamp) -> Self {
+        Self {
+            id,
+            origin,
+            state: State::Queued { not_before: Timestamp::ZERO },
+            last: AttemptNo::NONE,
+            failures: 0,
+            losses: 0,
+            rows: RowCounts::default(),
+            checkpoint: None,
+            queued_at,
+        }
+    }
+
+    /// Whether `worker` holds `attempt` of this job now.
+    pub fn is_held_by(&self, worker: WorkerId, attempt: AttemptNo) -> bool {
+        self.state == State::Leased { worker } && self.last == attempt
+    }
+
+    /// What `input` would change at `now`; `None` where it already holds (a repeated request).
+    pub fn decide(
+        &self,
+        now: Timestamp,
+        policy: &RetryPolicy,
+        input: Input,
+    ) -> Result<Option<Change>, Refusal> {
+        match self.state {
+            State::Queued { not_before } => self.decide_queued(now, not_before, input),
+            State::Leased { worker } => self.decide_leased(now, policy, worker, input),
+            State::Committed { .. } | State::Abandoned { .. } | State::Cancelled => {
+                self.decide_settled(input)
+            }
+        }
+    }
+
+    fn decide_queued(
+        &self,
+        now: Timestamp,
+        not_before: Timestamp,
+        input: Input,
+    ) -> Result<Option<Change>, Refusal> {
+        match input {
+            Input::Grant { .. } if now < not_before => Err(Refusal::TooEarly { until: not_before }),
+            Input::Grant { worker, resume } => {
+                let resume = resume && self.checkpoint.is_some();
+                Ok(Some(Change::Leased { attempt: self.last.next(), worker, resume }))
+            }
+            Input::Expire { .. } | Input::Resubmit => Ok(None),
+            Input::Cancel => Ok(Some(Change::Cancelled)),
+            // How this attempt ended is known already: the same answer again.
+            Input::Fail { attempt, .. } | Input::Release { attempt } if attempt == self.last => {
+                Ok(None)
+            }
+            Input::Rows { attempt, .. }
+            | Input::Checkpoint { attempt, .. }
+            | Input::Commit { attempt, .. }
+            | Input::Fail { attempt, .. }
+            | Input::Release { attempt } => Err(Refusal::Fenced { attempt }),
+        }
+    }
+
+    fn decide_leased(
+        &self,
+        now: Timestamp,
+        policy: &RetryPolicy,
+        worker: WorkerId,
+        input: Input,
+    ) -> Result<Option<Change>, Refusal> {
+        match input {
+            Input::Grant { .. } => Err(Refusal::Held { by: self.last }),
+            Input::Resubmit => Ok(None),
+            Input::Cancel => Ok(Some(Change::Cancelled)),
+            Input::Expire { host } => {
+                let message = format!("the lease of worker {worker} ran out");
+                let report = FailureReport::new(FailureClass::LeaseLost, message);
+                Ok(Some(self.failed(now, policy, worker, host, report)))
+            }
+            Input::Rows { attempt, .. }
+            | Input::Checkpoint { attempt, .. }
+            | Input::Commit { attempt, .. }
+            | Input::Fail { attempt, .. }
+            | Input::Release { attempt }
+                if attempt != self.last =>
+            {
+                Err(Refusal::Fenced { attempt })
+            }
+            Input::Rows { attempt, table, first_row, row_count } => {
+                let stored = self.rows.of(table);
+                let next = stored.ok_or(Refusal::WrongTable { table: table.as_str() })?;
+                let end = first_row.saturating_add(row_count);
+                if end <= next {
+                    return Ok(None);
+                }
+                if first_row != next {
+                    return Err(Refusal::OutOfTurn { expected: next, found: first_row });
+                }
+                Ok(Some(Change::Rows { attempt, table, next_row: end }))
+            }
+            Input::Checkpoint { attempt, checkpoint } => {
+                let rows = RowCounts {
+                    steps: checkpoint.steps_rows,
+                    confusion: checkpoint.confusion_rows,
+                };
+                self.complete(rows)?;
+                Ok(Some(Change::Checkpointed { attempt, checkpoint }))
+            }
+            Input::Commit { attempt, rows, diverged, engine } => {
+                self.complete(rows)?;
+                Ok(Some(Change::Committed { attempt, diverged, engine }))
+            }
+            Input::Fail { host, report, .. } => {
+                Ok(Some(self.failed(now, policy, worker, host, report)))
+            }
+            Input::Release { attempt } => Ok(Some(Change::Released { attempt })),
+        }
+    }
+
+    fn decide_settled(&self, input: Input) -> Result<Option<Change>, Refusal> {
+        let committed = matches!(self.state, State::Committed { .. });
+        match input {
+            Input::Commit { attempt, .. } if committed && attempt == self.last => Ok(None),
+            Input::Fail { attempt, .. } if !committed && attempt == self.last => Ok(None),
+            Input::Resubmit if committed => Ok(None),
+            Input::Resubmit => Ok(Some(Change::Requeued)),
+            Input::Cancel | Input::Expire { .. } => Ok(None),
+            Input::Grant { .. }
+            | Input::Rows { .. }
+            | Input::Checkpoint { .. }
+            | Input::Commit { .. }
+            | Input::Fail { .. }
+            | Input::Release { .. } => Err(Refusal::Settled),
+        }
+    }
+
+    /// Whether exactly the announced rows are stored.
+    fn complete(&self, announced: RowCounts) -> Result<(), Refusal> {
+        for (announced, stored) in
+            [(announced.steps, self.rows.steps), (announced.confusion, self.rows.confusion)]
+        {
+            if announced != stored {
+                return Err(Refusal::Incomplete { announced, stored });
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(
+        &self,
+        now: Timestamp,
+        policy: &RetryPolicy,
+        worker: WorkerId,
+        host: String,
+        report: FailureReport,
+    ) -> Change {
+        let lost = report.class == FailureClass::LeaseLost;
+        let (used, most) = if lost {
+            (self.losses + 1, policy.losses_max)
+        } else {
+            (self.failures + 1, policy.failures_max)
+        };
+        let wait = if lost { Duration::ZERO } else { policy.wait_after(used) };
+        let again = (used < most).then(|| now + wait);
+        Change::Failed(Failed { attempt: self.last, worker, host, at: now, report, again })
+    }
+
+    /// Records a change that is durable. On an error the job is as it was.
+    pub fn apply(&mut self, change: &Change) -> Result<(), OutOfOrder> {
+        let leased = matches!(self.state, State::Leased { .. });
+        match change {
+            Change::Leased { attempt, worker, resume }
+                if matches!(self.state, State::Queued { .. }) && *attempt == self.last.next() =>
+            {
+                self.state = State::Leased { worker: *worker };
+                self.last = *attempt;
+                match self.checkpoint.as_ref().filter(|_| *resume) {
+                    Some(checkpoint) => {
+                        self.rows.steps = checkpoint.steps_rows;
+                        self.rows.confusion = checkpoint.confusion_rows;
+                    }
+                    None => {
+                        self.rows = RowCounts::default();
+                        self.checkpoint = None;
+                    }
+                }
+            }
+            Change::Rows { attempt, table, next_row } if leased && *attempt == self.last => {
+                self.rows.set(*table, *next_row);
+            }
+            Change::Checkpointed { attempt, checkpoint } if leased && *attempt == self.last => {
+                self.checkpoint = Some(checkpoint.clone());
+            }
+            Change::Committed { attempt, diverged, .. } if leased && *attempt == self.last => {
+                self.state = State::Committed { diverged: *diverged };
+                self.checkpoint = None;
+            }
+            Change::Failed(failed) if leased && failed.attempt == self.last => {
+                let class = failed.report.class;
+                match class {
+                    FailureClass::LeaseLost => self.losses += 1,
+                    _ => self.failures += 1,
+                }
+                // An attempt that could not read its input may have had a bad checkpoint: begin again without.
+                if class == FailureClass::Input {
+                    self.checkpoint = None;
+                }
+                self.state = match failed.again {
+                    Some(not_before) => State::Queued { not_before },
+                    None => State::Abandoned { class },
+                };
+            }
+            Change::Released { attempt } if leased && *attempt == self.last => {
+                self.state = State::Queued { not_before: Timestamp::ZERO };
+            }
+            Change::Cancelled if !self.state.is_settled() => {
+                self.state = State::Cancelled;
+            }
+            Change::Requeued
+                if matches!(self.state, State::Abandoned { .. } | State::Cancelled) =>
+            {
+                self.state = State::Queued { not_before: Timestamp::ZERO };
+                self.failures = 0;
+                self.losses = 0;
+            }
+            Change::Leased { .. }
+            | Change::Rows { .. }
+            | Change::Checkpointed { .. }
+            | Change::Committed { .. }
+            | Change::Failed(_)
+            | Change::Released { .. }
+            | Change::Cancelled
+            | Change::Requeued => {
+                let change = Box::new(change.clone());
+                return Err(OutOfOrder { change, state: self.state, last: self.last });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

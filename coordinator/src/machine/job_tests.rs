@@ -1,0 +1,218 @@
+//! Tests of one job's life: tables of cases, and every short history.
+
+use domain::Digest;
+
+use super::*;
+
+const POLICY: RetryPolicy =
+    RetryPolicy { failures_max: 2, losses_max: 3, backoff: Duration::from_millis(5) };
+const WORKER: WorkerId = WorkerId([7; 16]);
+const FIRST: AttemptNo = AttemptNo(1);
+const SECOND: AttemptNo = AttemptNo(2);
+const NO_ROWS: RowCounts = RowCounts { steps: 0, confusion: 0 };
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn grant() -> Input {
+    Input::Grant { worker: WORKER, resume: true }
+}
+
+fn rows(attempt: AttemptNo, first_row: u64, row_count: u64) -> Input {
+    Input::Rows { attempt, table: Table::Steps, first_row, row_count }
+}
+
+fn commit(attempt: AttemptNo, rows: RowCounts) -> Input {
+    Input::Commit { attempt, rows, diverged: false, engine: "e1".into() }
+}
+
+fn fail(attempt: AttemptNo) -> Input {
+    let report = FailureReport::new(FailureClass::Exit, "exit code 3");
+    Input::Fail { attempt, host: "h".into(), report }
+}
+
+fn expire() -> Input {
+    Input::Expire { host: "h".into() }
+}
+
+fn checkpoint(attempt: AttemptNo, steps_rows: u64) -> Input {
+    let checkpoint = Checkpoint {
+        digest: Digest([0; 32]),
+        step: 5,
+        steps_rows,
+        confusion_rows: 0,
+        engine_revision: "e1".into(),
+        instruction_set: "avx2".into(),
+    };
+    Input::Checkpoint { attempt, checkpoint }
+}
+
+fn new_job() -> Job {
+    Job::new(JobId([1; 16]), Origin { revision: 0, index: 0 }, at(0))
+}
+
+/// Decides each input in turn and applies what it decides; an input may be refused.
+#[track_caller]
+fn job_after(history: &[(i64, Input)]) -> Job {
+    let mut job = new_job();
+    for (millis, input) in history {
+        if let Ok(Some(change)) = job.decide(at(*millis), &POLICY, input.clone()) {
+            job.apply(&change).expect("decide and apply agree");
+        }
+    }
+    job
+}
+
+#[test]
+fn a_worker_that_outlives_its_lease_cannot_add_rows_or_commit() {
+    let job = job_after(&[(0, grant()), (10, expire()), (15, grant())]);
+    for late in [rows(FIRST, 0, 1), commit(FIRST, NO_ROWS), checkpoint(FIRST, 0), fail(FIRST)] {
+        let answer = job.decide(at(16), &POLICY, late);
+        assert_eq!(answer, Err(Refusal::Fenced { attempt: FIRST }));
+    }
+}
+
+#[test]
+fn a_request_whose_reply_was_lost_may_be_sent_again() {
+    let job = job_after(&[(0, grant()), (1, rows(FIRST, 0, 2))]);
+    assert_eq!(job.decide(at(2), &POLICY, rows(FIRST, 0, 2)), Ok(None));
+    let two = RowCounts { steps: 2, confusion: 0 };
+    let job = job_after(&[(0, grant()), (1, rows(FIRST, 0, 2)), (2, commit(FIRST, two))]);
+    assert_eq!(job.decide(at(3), &POLICY, commit(FIRST, two)), Ok(None));
+    let job = job_after(&[(0, grant()), (1, fail(FIRST))]);
+    assert_eq!(job.decide(at(2), &POLICY, fail(FIRST)), Ok(None));
+}
+
+#[test]
+fn rows_come_in_turn_and_a_result_without_all_its_rows_is_refused() {
+    let job = job_after(&[(0, grant()), (1, rows(FIRST, 0, 2))]);
+    let gap = job.decide(at(2), &POLICY, rows(FIRST, 3, 1));
+    assert_eq!(gap, Err(Refusal::OutOfTurn { expected: 2, found: 3 }));
+    let overlap = job.decide(at(2), &POLICY, rows(FIRST, 1, 2));
+    assert_eq!(overlap, Err(Refusal::OutOfTurn { expected: 2, found: 1 }));
+    let three = RowCounts { steps: 3, confusion: 0 };
+    let early = job.decide(at(2), &POLICY, commit(FIRST, three));
+    assert_eq!(early, Err(Refusal::Incomplete { announced: 3, stored: 2 }));
+    let jobs = Input::Rows { attempt: FIRST, table: Table::Jobs, first_row: 0, row_count: 1 };
+    let wrong = job.decide(at(2), &POLICY, jobs);
+    assert_eq!(wrong, Err(Refusal::WrongTable { table: "jobs" }));
+}
+
+#[test]
+fn the_next_attempt_goes_on_from_the_checkpoint_or_starts_over() {
+    let history = [
+        (0, grant()),
+        (1, rows(FIRST, 0, 2)),
+        (2, checkpoint(FIRST, 2)),
+        (3, rows(FIRST, 2, 4)),
+        (10, expire()),
+    ];
+    let queued = job_after(&history);
+    assert_eq!(queued.rows.steps, 6);
+    for (resume, expected) in [(true, 2), (false, 0)] {
+        let mut job = queued.clone();
+        let grant = Input::Grant { worker: WORKER, resume };
+        let change = job.decide(at(11), &POLICY, grant).expect("may be granted").expect("changes");
+        job.apply(&change).expect("decide and apply agree");
+        assert_eq!((job.rows.steps, job.checkpoint.is_some()), (expected, resume));
+    }
+}
+
+#[test]
+fn failures_wait_longer_each_time_and_then_the_job_is_abandoned() {
+    let once = job_after(&[(0, grant()), (10, fail(FIRST))]);
+    assert_eq!(once.state, State::Queued { not_before: at(15) });
+    assert_eq!(once.decide(at(14), &POLICY, grant()), Err(Refusal::TooEarly { until: at(15) }));
+    let twice = job_after(&[(0, grant()), (10, fail(FIRST)), (15, grant()), (20, fail(SECOND))]);
+    assert_eq!(twice.state, State::Abandoned { class: FailureClass::Exit });
+    assert_eq!(RetryPolicy::of_attempts(3).wait_after(60), RetryPolicy::BACKOFF_MAX);
+}
+
+#[test]
+fn lost_leases_and_handing_back_do_not_use_up_attempts() {
+    let history = [(0, grant()), (1, expire()), (2, grant()), (3, expire()), (4, grant())];
+    let job = job_after(&history);
+    assert_eq!((job.failures, job.losses, job.last), (0, 2, AttemptNo(3)));
+    let mut history = Vec::new();
+    for millis in 0..20 {
+        history.push((millis, grant()));
+        history.push((millis, Input::Release { attempt: AttemptNo(millis as u32 + 1) }));
+    }
+    let job = job_after(&history);
+    assert_eq!((job.failures, job.losses, job.last), (0, 0, AttemptNo(20)));
+    assert!(!job.state.is_settled());
+}
+
+#[test]
+fn a_job_that_loses_too_many_leases_is_abandoned_until_it_is_asked_for_again() {
+    let mut history = Vec::new();
+    for millis in 0..3 {
+        history.extend([(millis, grant()), (millis, expire())]);
+    }
+    let job = job_after(&history);
+    assert_eq!(job.state, State::Abandoned { class: FailureClass::LeaseLost });
+    history.push((9, Input::Resubmit));
+    let again = job_after(&history);
+    assert_eq!((again.losses, again.state.is_settled()), (0, false));
+    assert_eq!(again.last, AttemptNo(3), "attempt numbers are never used twice");
+}
+
+/// Every history of up to `DEPTH` accepted inputs, drawn from a small alphabet of inputs and waits, obeys the laws:
+/// replay rebuilds the job, at most one commit, nothing after a commit, attempts rise by one, budgets hold.
+#[test]
+fn the_laws_hold_on_every_short_history() {
+    const DEPTH: u32 = 6;
+    explore(&new_job(), &mut Vec::new(), 0, DEPTH);
+
+    fn laws(job: &Job, journal: &[Change]) {
+        let mut replayed = new_job();
+        journal.iter().for_each(|change| replayed.apply(change).expect("replays"));
+        assert_eq!(&replayed, job, "after {journal:?}");
+        let commits = journal.iter().filter(|c| matches!(c, Change::Committed { .. })).count();
+        assert!(commits <= 1, "{journal:?}");
+        if commits == 1 {
+            assert!(matches!(journal.last(), Some(Change::Committed { .. })), "{journal:?}");
+        }
+        let attempts = journal.iter().filter_map(|change| match change {
+            Change::Leased { attempt, .. } => Some(attempt.0),
+            _ => None,
+        });
+        assert!(attempts.zip(1..).all(|(attempt, nth)| attempt == nth), "{journal:?}");
+        assert!(job.failures <= POLICY.failures_max && job.losses <= POLICY.losses_max);
+    }
+
+    fn explore(job: &Job, journal: &mut Vec<Change>, millis: i64, depth: u32) {
+        laws(job, journal);
+        if depth == 0 {
+            return;
+        }
+        let mut inputs = vec![grant(), expire(), Input::Cancel, Input::Resubmit];
+        for attempt in [FIRST, SECOND] {
+            let one = RowCounts { steps: 1, confusion: 0 };
+            inputs.extend([rows(attempt, 0, 1), checkpoint(attempt, 1), commit(attempt, NO_ROWS)]);
+            inputs.extend([commit(attempt, one), fail(attempt), Input::Release { attempt }]);
+        }
+        for wait in [0, 5] {
+            let now = millis + wait;
+            for input in &inputs {
+                if let Ok(Some(change)) = job.decide(at(now), &POLICY, input.clone()) {
+                    let mut next = job.clone();
+                    next.apply(&change).expect("decide and apply agree");
+                    journal.push(change);
+                    explore(&next, journal, now, depth - 1);
+                    journal.pop();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_out_of_order_leaves_the_job_as_it_was() {
+    let mut job = job_after(&[(0, grant())]);
+    let before = job.clone();
+    let change = Change::Committed { attempt: SECOND, diverged: false, engine: "e1".into() };
+    assert!(job.apply(&change).is_err());
+    assert_eq!(job, before);
+}

@@ -1,0 +1,384 @@
+//! A sweep's lineage: its revisions, its jobs whatever revision asked for them, and what waits to be run or sealed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::{FailureClass, JobId, JobSpec, Sweep, SweepId, SweepName, Timestamp, WorkerId};
+use proto::message::JobCounts;
+
+use super::job::{Change, Failed, Job, Origin, State};
+use super::{Inconsistent, Offer};
+
+/// The place of a job in its lineage.
+pub type JobNo = u32;
+
+/// One revision of a sweep. Revisions of the same id have the same content.
+#[derive(Debug)]
+pub struct Revision {
+    pub sweep: Sweep,
+    pub id: SweepId,
+    pub file_name: String,
+    pub file_text: String,
+    pub at: Timestamp,
+}
+
+impl PartialEq for Revision {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.at) == (other.id, other.at)
+    }
+}
+
+/// A failure that waits to be sealed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailureRecord {
+    pub job: JobNo,
+    pub failed: Failed,
+}
+
+/// A segment whose name is recorded and whose files may not be there yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub segment: String,
+    /// In the order of their ids.
+    pub jobs: Vec<JobNo>,
+    pub failures: Vec<FailureRecord>,
+    rows: u64,
+}
+
+/// One sweep name and everything under it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Lineage {
+    revisions: Vec<Revision>,
+    jobs: Vec<Job>,
+    numbers: HashMap<JobId, JobNo>,
+    /// Jobs of the current revision, in grid order.
+    members: Vec<JobNo>,
+    is_member: Vec<bool>,
+    /// Members that are queued and need not wait.
+    ready: BTreeSet<JobNo>,
+    /// Members that are queued and wait after a failure.
+    delayed: BTreeSet<(Timestamp, JobNo)>,
+    leased: BTreeSet<JobNo>,
+    counts: JobCounts,
+    /// Engine revisions of the committed jobs.
+    engines: BTreeMap<String, u64>,
+    unsealed: Vec<JobNo>,
+    unsealed_rows: u64,
+    sealed_rows: u64,
+    failures: Vec<FailureRecord>,
+    /// The message of the latest failure of each job that had one.
+    last_words: BTreeMap<JobNo, String>,
+    plan: Option<Plan>,
+    segments: u64,
+}
+
+impl Lineage {
+    /// The revision that was taken in last.
+    ///
+    /// # Panics
+    /// Never: a lineage begins with its first revision.
+    pub fn current(&self) -> &Revision {
+        self.revisions.last().expect("a lineage begins with its first revision")
+    }
+
+    /// Every revision, the current one last.
+    pub fn revisions(&self) -> &[Revision] {
+        &self.revisions
+    }
+
+    /// The number of the job with this id.
+    pub fn number(&self, id: JobId) -> Option<JobNo> {
+        self.numbers.get(&id).copied()
+    }
+
+    /// A job by its number.
+    pub fn job(&self, number: JobNo) -> &Job {
+        &self.jobs[number as usize]
+    }
+
+    /// Jobs of the current revision, in grid order.
+    pub fn members(&self) -> &[JobNo] {
+        &self.members
+    }
+
+    /// Jobs of the current revision by state.
+    pub fn counts(&self) -> JobCounts {
+        self.counts
+    }
+
+    /// Engine revisions of the committed jobs, and how many each.
+    pub fn engines(&self) -> &BTreeMap<String, u64> {
+        &self.engines
+    }
+
+    /// The spec of a job, expanded from its grid.
+    pub fn spec(&self, number: JobNo) -> JobSpec {
+        let Origin { revision, index } = self.job(number).origin;
+        self.revisions[revision as usize].sweep.job(index)
+    }
+
+    /// The point of a job in words, as `width=64 depth=2 seed=0`.
+    pub fn point(&self, number: JobNo) -> String {
+        let Origin { revision, index } = self.job(number).origin;
+        self.revisions[revision as usize].sweep.point(index).to_string()
+    }
+
+    /// The revision that asked for a job first.
+    pub fn origin(&self, number: JobNo) -> SweepId {
+        self.revisions[self.job(number).origin.revision as usize].id
+    }
+
+    /// Whether a worker can run jobs of the current revision at all.
+    pub fn fits(&self, offer: &Offer) -> bool {
+        let run = self.current().sweep.run();
+        run.threads <= offer.cores && run.memory.is_none_or(|bytes| bytes <= offer.memory_bytes)
+    }
+
+    /// The job to run next.
+    pub fn next(&self, now: Timestamp) -> Option<JobNo> {
+        let due = self.delayed.first().filter(|(at, _)| *at <= now).map(|(_, number)| *number);
+        due.or_else(|| self.ready.first().copied())
+    }
+
+    /// When the first job that waits after a failure may be tried again.
+    pub fn next_retry(&self) -> Option<Timestamp> {
+        self.delayed.first().map(|(at, _)| *at)
+    }
+
+    /// Leased jobs, of whatever revision, with their workers.
+    pub fn leased(&self) -> impl Iterator<Item = (&Job, WorkerId)> {
+        self.leased.iter().filter_map(|&number| match self.job(number).state {
+            State::Leased { worker } => Some((self.job(number), worker)),
+            _ => None,
+        })
+    }
+
+    /// Whether no member is queued or running.
+    pub fn is_settled(&self) -> bool {
+        self.counts.settled() == self.members.len() as u64
+    }
+
+    /// Whether every committed row and every failure is in a visible file.
+    pub fn is_sealed(&self) -> bool {
+        self.unsealed.is_empty() && self.failures.is_empty() && self.plan.is_none()
+    }
+
+    /// The segment that is being written.
+    pub fn planned(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    pub(super) fn unsealed(&self) -> (&[JobNo], u64) {
+        (&self.unsealed, self.unsealed_rows)
+    }
+
+    pub(super) fn unsealed_failures(&self) -> u64 {
+        self.failures.len() as u64
+    }
+
+    pub(super) fn sealed_rows(&self) -> u64 {
+        self.sealed_rows
+    }
+
+    pub(super) fn segment_count(&self) -> u64 {
+        self.segments
+    }
+
+    /// Adds a revision: its new jobs are queued, its known ones stay as they are.
+    pub(super) fn add_revision(&mut self, revision: Revision) {
+        let number_of_revision = self.revisions.len() as u32;
+        let at = revision.at;
+        self.members.clear();
+        self.is_member.fill(false);
+        for (index, id) in revision.sweep.jobs() {
+            let number = match self.numbers.get(&id) {
+                Some(&number) => number,
+                None => {
+                    let number = self.jobs.len() as JobNo;
+                    let origin = Origin { revision: number_of_revision, index };
+                    self.jobs.push(Job::new(id, origin, at));
+                    self.is_member.push(false);
+                    self.numbers.insert(id, number);
+                    number
+                }
+            };
+            self.is_member[number as usize] = true;
+            self.members.push(number);
+        }
+        self.revisions.push(revision);
+        self.recount();
+    }
+
+    fn recount(&mut self) {
+        self.ready.clear();
+        self.delayed.clear();
+        self.counts =
+            JobCounts { failed_attempts: self.counts.failed_attempts, ..JobCounts::default() };
+        for number in self.members.clone() {
+            self.enter(number);
+        }
+    }
+
+    /// Puts a member into the set and the count of its state.
+    fn enter(&mut self, number: JobNo) {
+        match self.jobs[number as usize].state {
+            State::Queued { not_before } if not_before == Timestamp::ZERO => {
+                self.ready.insert(number);
+            }
+            State::Queued { not_before } => {
+                self.delayed.insert((not_before, number));
+            }
+            _ => {}
+        }
+        let state = self.jobs[number as usize].state;
+        self.count(state, |count| *count += 1);
+    }
+
+    /// Takes a member out of the set and the count of its state.
+    fn leave(&mut self, number: JobNo) {
+        let state = self.jobs[number as usize].state;
+        if let State::Queued { not_before } = state {
+            self.ready.remove(&number);
+            self.delayed.remove(&(not_before, number));
+        }
+        self.count(state, |count| *count -= 1);
+    }
+
+    fn count(&mut self, state: State, change: fn(&mut u64)) {
+        let counts = &mut self.counts;
+        match state {
+            State::Queued { .. } => change(&mut counts.queued),
+            State::Leased { .. } => change(&mut counts.leased),
+            State::Committed { diverged } => {
+                change(&mut counts.committed);
+                if diverged {
+                    change(&mut counts.diverged);
+                }
+            }
+            State::Abandoned { .. } => change(&mut counts.abandoned),
+            State::Cancelled => change(&mut counts.cancelled),
+        }
+    }
+
+    /// Applies a change to one job and keeps the sets and counts in step.
+    pub(super) fn change(
+        &mut self,
+        sweep: &SweepName,
+        id: JobId,
+        change: &Change,
+    ) -> Result<(), Inconsistent> {
+        let unknown = || Inconsistent::UnknownJob { sweep: sweep.clone(), job: id };
+        let number = self.number(id).ok_or_else(unknown)?;
+        let mut job = self.jobs[number as usize].clone();
+        job.apply(change).map_err(|source| Inconsistent::OutOfOrder { job: id, source })?;
+        let member = self.is_member[number as usize];
+        if member {
+            self.leave(number);
+        }
+        self.jobs[number as usize] = job;
+        if member {
+            self.enter(number);
+        }
+        match self.jobs[number as usize].state {
+            State::Leased { .. } => self.leased.insert(number),
+            _ => self.leased.remove(&number),
+        };
+        match change {
+            Change::Committed { engine, .. } => {
+                let rows = self.jobs[number as usize].rows;
+                self.unsealed.push(number);
+                self.unsealed_rows += rows.steps + rows.confusion + 1;
+                *self.engines.entry(engine.clone()).or_default() += 1;
+            }
+            Change::Failed(failed) => {
+                self.counts.failed_attempts += 1;
+                self.last_words.insert(number, failed.report.message.clone());
+                self.failures.push(FailureRecord { job: number, failed: failed.clone() });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Records that a segment of this name takes these jobs and the oldest `failures` failures.
+    pub(super) fn plan(
+        &mut self,
+        sweep: &SweepName,
+        segment: &str,
+        jobs: &[JobId],
+        failures: u64,
+    ) -> Result<(), Inconsistent> {
+        let wrong = |problem| Inconsistent::Segment { segment: segment.to_owned(), problem };
+        if self.plan.is_some() {
+            return Err(wrong("another segment is being written"));
+        }
+        let failures = usize::try_from(failures).unwrap_or(usize::MAX);
+        if failures > self.failures.len() {
+            return Err(wrong("there are not so many failures"));
+        }
+        let number = |&id| {
+            self.number(id)
+                .ok_or_else(|| Inconsistent::UnknownJob { sweep: sweep.clone(), job: id })
+        };
+        let numbers = jobs.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+        let taken: BTreeSet<_> = numbers.iter().copied().collect();
+        let left: Vec<_> = self.unsealed.iter().copied().filter(|n| !taken.contains(n)).collect();
+        if left.len() + taken.len() != self.unsealed.len() || taken.len() != numbers.len() {
+            return Err(wrong("it takes a job that is not waiting to be sealed"));
+        }
+        let rows_of = |number: &JobNo| {
+            let rows = self.jobs[*number as usize].rows;
+            rows.steps + rows.confusion + 1
+        };
+        let rows = numbers.iter().map(rows_of).sum();
+        self.unsealed = left;
+        self.unsealed_rows -= rows;
+        let failures = self.failures.drain(..failures).collect();
+        self.plan = Some(Plan { segment: segment.to_owned(), jobs: numbers, failures, rows });
+        self.segments += 1;
+        Ok(())
+    }
+
+    /// Records that the planned segment's files are visible.
+    pub(super) fn seal(&mut self, segment: &str) -> Result<(), Inconsistent> {
+        match self.plan.take() {
+            Some(plan) if plan.segment == segment => {
+                self.sealed_rows += plan.rows;
+                Ok(())
+            }
+            other => {
+                self.plan = other;
+                let problem = "it is not the one that was planned";
+                Err(Inconsistent::Segment { segment: segment.to_owned(), problem })
+            }
+        }
+    }
+
+    /// The sets and counts as they follow from the jobs' states: what [`super::invariants`] compares with.
+    pub(super) fn derived(&self) -> (BTreeSet<JobNo>, BTreeSet<(Timestamp, JobNo)>, JobCounts) {
+        let mut fresh = Self {
+            jobs: self.jobs.clone(),
+            members: self.members.clone(),
+            is_member: self.is_member.clone(),
+            ..Self::default()
+        };
+        fresh.counts.failed_attempts = self.counts.failed_attempts;
+        fresh.recount();
+        (fresh.ready, fresh.delayed, fresh.counts)
+    }
+
+    /// The sets and counts as they are kept.
+    pub(super) fn kept(&self) -> (&BTreeSet<JobNo>, &BTreeSet<(Timestamp, JobNo)>, &JobCounts) {
+        (&self.ready, &self.delayed, &self.counts)
+    }
+
+    /// Every job, by number.
+    pub(super) fn all_jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// Why an abandoned job was given up: its class and the message of its last failure.
+    pub fn last_words(&self, number: JobNo, class: FailureClass) -> String {
+        let message = self.last_words.get(&number).map_or("", String::as_str);
+        format!("{class}: {message}")
+    }
+}

@@ -1,0 +1,203 @@
+//! The API as the loop's front: checks what needs no state, asks the loop, waits for its answer.
+
+use domain::{Digest, JobId, Sweep, SweepName, WorkerId};
+use proto::error::ApiError;
+use proto::limits;
+use proto::message::{
+    FromWorker, JobsPage, JobsQuery, Submission, Submitted, SweepProgress, ToWorker, WorkerLine,
+};
+use proto::rows;
+use proto::server::CoordinatorApi;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::blobs::Blobs;
+use super::core::{Core, Requests};
+use super::handle::data_sets;
+use super::request::{Reply, Request};
+use super::roster::SessionNo;
+use super::watch::progress_of;
+use crate::machine::Terms;
+
+/// Snapshots that wait for one watcher; a slow one gets fewer and fresher ones.
+const PROGRESS_WAITING: usize = 4;
+
+/// What the gRPC server calls.
+pub struct Api {
+    pub requests: Requests,
+    pub blobs: Blobs,
+    /// Becomes true when the coordinator stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+fn stopping() -> ApiError {
+    ApiError::Unavailable { reason: "it is stopping".to_owned() }
+}
+
+impl Api {
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Core) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.ask(|reply| {
+            Request::Read(Box::new(move |core| {
+                // Whoever asked may have left.
+                drop(reply.send(read(core)));
+            }))
+        })
+        .await
+    }
+}
+
+impl CoordinatorApi for Api {
+    async fn submit(&self, submission: Submission) -> Result<Submitted, ApiError> {
+        let Submission { sweep, file_name, file_text, revise, strict, engine_revision } =
+            submission;
+        // Reading a large grid takes a while: not on a thread that serves heartbeats.
+        let read = tokio::task::spawn_blocking(move || Sweep::from_canonical(&sweep));
+        let sweep = read.await.map_err(|_| stopping())?;
+        let sweep = sweep.map_err(|error| ApiError::Invalid {
+            problem: format!("the sweep is not in canonical form: {error}"),
+        })?;
+        let missing: Vec<Digest> =
+            data_sets(&sweep).filter(|digest| !self.blobs.has(*digest)).collect();
+        if !missing.is_empty() {
+            return Ok(Submitted {
+                sweep: sweep.name().clone(),
+                sweep_id: sweep.id(),
+                kept: 0,
+                new: 0,
+                orphaned: 0,
+                settled: 0,
+                again: 0,
+                missing_blobs: missing,
+                other_engines: Vec::new(),
+                results: String::new(),
+            });
+        }
+        let (sweep, terms) = (Box::new(sweep), Terms { revise, strict, engine_revision });
+        self.ask(|reply| Request::Submit { sweep, file_name, file_text, terms, reply }).await
+    }
+
+    async fn list(&self) -> Result<Vec<SweepProgress>, ApiError> {
+        let all = |core: &Core| {
+            let lineages = core.machine.lineages();
+            Ok(lineages.map(|(name, lineage)| progress_of(core, name, lineage)).collect())
+        };
+        self.read(all).await
+    }
+
+    async fn watch(&self, sweep: SweepName) -> Result<mpsc::Receiver<SweepProgress>, ApiError> {
+        let (progress, receiver) = mpsc::channel(PROGRESS_WAITING);
+        self.ask(|reply| Request::Watch { sweep, progress, reply }).await?;
+        Ok(receiver)
+    }
+
+    async fn jobs(&self, query: JobsQuery) -> Result<JobsPage, ApiError> {
+        self.read(move |core| core.jobs_page(&query)).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerLine>, ApiError> {
+        self.read(|core| Ok(core.roster.lines())).await
+    }
+
+    async fn cancel(&self, sweep: SweepName, job: Option<JobId>) -> Result<u64, ApiError> {
+        self.ask(|reply| Request::Cancel { sweep, job, reply }).await
+    }
+
+    async fn drain(&self, worker: Option<WorkerId>) -> Result<u32, ApiError> {
+        self.ask(|reply| Request::Drain { worker, reply }).await
+    }
+
+    async fn flush(&self, sweep: SweepName) -> Result<u64, ApiError> {
+        self.ask(|reply| Request::Flush { sweep, reply }).await
+    }
+
+    async fn put_blob(
+        &self,
+        digest: Digest,
+        chunks: mpsc::Receiver<Vec<u8>>,
+    ) -> Result<u64, ApiError> {
+        self.blobs.put(digest, chunks).await
+    }
+
+    async fn get_blob(
+        &self,
+        digest: Digest,
+    ) -> Result<mpsc::Receiver<Result<Vec<u8>, ApiError>>, ApiError> {
+        self.blobs.get(digest)
+    }
+
+    async fn session(
+        &self,
+        mut incoming: mpsc::Receiver<FromWorker>,
+        outgoing: mpsc::Sender<ToWorker>,
+    ) -> Result<(), ApiError> {
+        let Some(FromWorker::Hello(hello)) = incoming.recv().await else {
+            let problem = "the first message of a session is hello".to_owned();
+            return Err(ApiError::Invalid { problem });
+        };
+        if hello.protocol != limits::PROTOCOL {
+            let (theirs, ours) = (hello.protocol, limits::PROTOCOL);
+            let reason = format!(
+                "worker gradsweep {} speaks protocol {theirs}, this coordinator speaks {ours}: run the same version on both",
+                hello.version
+            );
+            return Err(ApiError::Incompatible { reason });
+        }
+        let worker = hello.worker;
+        let attach = |reply| Request::Attach { hello, outbox: outgoing, reply };
+        let session = self.ask(attach).await?;
+        let _detach = Detach { requests: self.requests.clone(), worker, session };
+        let mut stop = self.stopping.clone();
+        loop {
+            let message = tokio::select! {
+                message = incoming.recv() => message,
+                _ = stop.wait_for(|stopping| *stopping) => return Err(stopping()),
+            };
+            let Some(message) = message else { return Ok(()) };
+            check(&message)?;
+            let request = Request::FromWorker { worker, session, message };
+            self.requests.send(request).await.map_err(|_| stopping())?;
+        }
+    }
+}
+
+/// Tells the loop that a session is over, however its future ended.
+struct Detach {
+    requests: Requests,
+    worker: WorkerId,
+    session: SessionNo,
+}
+
+impl Drop for Detach {
+    fn drop(&mut self) {
+        let (requests, worker, session) = (self.requests.clone(), self.worker, self.session);
+        tokio::spawn(async move {
+            // If the loop is gone, so is its roster.
+            drop(requests.send(Request::Detach { worker, session }).await);
+        });
+    }
+}
+
+/// Refuses what can be refused without the state, so that the loop need not look at it.
+fn check(message: &FromWorker) -> Result<(), ApiError> {
+    match message {
+        FromWorker::Hello(_) => {
+            Err(ApiError::Invalid { problem: "a session has one hello".to_owned() })
+        }
+        FromWorker::Rows(batch) => rows::decode(batch.table, &batch.arrow, batch.row_count)
+            .map(drop)
+            .map_err(|error| ApiError::Invalid { problem: error.to_string() }),
+        FromWorker::Capacity { .. }
+        | FromWorker::Heartbeat(_)
+        | FromWorker::Checkpoint(..)
+        | FromWorker::Outcome(..)
+        | FromWorker::Goodbye => Ok(()),
+    }
+}

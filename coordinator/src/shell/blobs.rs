@@ -1,0 +1,165 @@
+//! Blobs: bytes named by their digest, one file each. A file is put in place only when its digest was checked.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use domain::Digest;
+use proto::error::ApiError;
+use proto::limits::{BLOB_BYTES_MAX, BLOB_CHUNK_BYTES};
+use tokio::sync::mpsc;
+
+use crate::sink::put_file;
+
+/// A folder of blobs.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    folder: PathBuf,
+}
+
+/// Chunks that wait to be sent to one reader.
+const CHUNKS_WAITING: usize = 4;
+
+impl Blobs {
+    /// The blobs in `folder`, which is made.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.folder.join(digest.to_string())
+    }
+
+    /// Whether the blob is here.
+    pub fn has(&self, digest: Digest) -> bool {
+        self.path(digest).exists()
+    }
+
+    /// Stores what `chunks` brings, if it is the blob of that digest; answers its size.
+    pub async fn put(
+        &self,
+        digest: Digest,
+        mut chunks: mpsc::Receiver<Vec<u8>>,
+    ) -> Result<u64, ApiError> {
+        let path = self.path(digest);
+        let aside = self.folder.join(format!(".{digest}.{}.tmp", uuid::Uuid::new_v4()));
+        let stored = tokio::task::spawn_blocking(move || {
+            let unavailable =
+                |error: io::Error| ApiError::Unavailable { reason: error.to_string() };
+            let mut receive = || {
+                let mut file = File::create(&aside).map_err(unavailable)?;
+                let mut hasher = blake3::Hasher::new();
+                let mut size = 0;
+                while let Some(chunk) = chunks.blocking_recv() {
+                    size += chunk.len() as u64;
+                    if size > BLOB_BYTES_MAX {
+                        let problem = format!("a blob has at most {BLOB_BYTES_MAX} bytes");
+                        return Err(ApiError::Invalid { problem });
+                    }
+                    hasher.update(&chunk);
+                    file.write_all(&chunk).map_err(unavailable)?;
+                }
+                let found = Digest(*hasher.finalize().as_bytes());
+                if found != digest {
+                    let problem = format!("the bytes of blob {digest} have digest {found}");
+                    return Err(ApiError::Invalid { problem });
+                }
+                file.sync_all().map_err(unavailable)?;
+                fs::rename(&aside, &path).map_err(unavailable)?;
+                put_file::sync_folder(path.parent().unwrap_or(&path)).map_err(unavailable)?;
+                Ok(size)
+            };
+            let received = receive();
+            if received.is_err() {
+                // The error that matters is the first.
+                drop(fs::remove_file(&aside));
+            }
+            received
+        });
+        stored.await.unwrap_or_else(|_| Err(ApiError::Unavailable { reason: "stopping".into() }))
+    }
+
+    /// The blob in chunks.
+    pub fn get(
+        &self,
+        digest: Digest,
+    ) -> Result<mpsc::Receiver<Result<Vec<u8>, ApiError>>, ApiError> {
+        let unknown = || ApiError::Unknown { what: format!("blob {digest}") };
+        let mut file = File::open(self.path(digest)).map_err(|_| unknown())?;
+        let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING);
+        tokio::task::spawn_blocking(move || {
+            loop {
+                let mut chunk = vec![0; BLOB_CHUNK_BYTES];
+                let read = match file.read(&mut chunk) {
+                    Ok(0) => return,
+                    Ok(read) => {
+                        chunk.truncate(read);
+                        Ok(chunk)
+                    }
+                    Err(error) => Err(ApiError::Unavailable { reason: error.to_string() }),
+                };
+                let failed = read.is_err();
+                if chunks.blocking_send(read).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    /// Removes a blob that nobody needs any more.
+    pub fn remove(&self, digest: Digest) {
+        if let Err(error) = fs::remove_file(self.path(digest))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%digest, %error, "an unneeded blob stays");
+        }
+    }
+
+    /// Removes every file that is not one of `needed`: left behind by a crash between two steps.
+    pub fn retain(&self, needed: &HashSet<Digest>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let named = entry.file_name().to_string_lossy().parse::<Digest>();
+            if !named.is_ok_and(|digest| needed.contains(&digest)) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn put(blobs: &Blobs, digest: Digest, chunks: &[&[u8]]) -> Result<u64, ApiError> {
+        let (sender, receiver) = mpsc::channel(8);
+        for chunk in chunks {
+            sender.send(chunk.to_vec()).await.expect("there is room");
+        }
+        drop(sender);
+        blobs.put(digest, receiver).await
+    }
+
+    #[tokio::test]
+    async fn only_the_bytes_of_its_digest_become_a_blob() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let blobs = Blobs::open(folder.path()).expect("opens");
+        let digest = Digest::of(b"hello world");
+        let wrong = put(&blobs, digest, &[b"hello"]).await;
+        assert!(matches!(wrong, Err(ApiError::Invalid { .. })));
+        assert!(!blobs.has(digest));
+        assert_eq!(put(&blobs, digest, &[b"hello ", b"world"]).await, Ok(11));
+        let mut chunks = blobs.get(digest).expect("is there");
+        assert_eq!(chunks.recv().await, Some(Ok(b"hello world".to_vec())));
+        assert_eq!(chunks.recv().await, None);
+        assert!(matches!(blobs.get(Digest([0; 32])), Err(ApiError::Unknown { .. })));
+        blobs.retain(&HashSet::from([digest])).expect("tidies");
+        assert!(blobs.has(digest));
+        blobs.retain(&HashSet::new()).expect("tidies");
+        assert!(!blobs.has(digest));
+    }
+}

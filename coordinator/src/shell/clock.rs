@@ -1,0 +1,28 @@
+//! The one place of the coordinator that reads a clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use domain::Timestamp;
+
+/// A clock that starts at the wall-clock time and then only runs forward: when the machine's clock is set, no lease runs
+/// out early and none lasts for ever.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Timestamp,
+    since: Instant,
+}
+
+impl Clock {
+    /// A clock that begins now.
+    #[expect(clippy::disallowed_methods, reason = "the coordinator's one reading of the clocks")]
+    pub fn start() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
+        Self { started: Timestamp::from_micros(micros), since: Instant::now() }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.started + self.since.elapsed()
+    }
+}

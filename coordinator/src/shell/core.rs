@@ -1,0 +1,317 @@
+//! The state behind the loop: the machine, who holds what until when, and what is owed to the world once it is durable.
+//!
+//! Methods take a request, decide, apply in memory, and queue events, spool changes and effects. Nothing leaves before
+//! [`super::run`] has made the queued batch durable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use domain::{Digest, Epoch, JobId, JournalId, SweepName, Table, Timestamp, WorkerId};
+use proto::error::ApiError;
+use proto::message::{Attempt, Grant, Progress, ToWorker};
+use tokio::sync::{mpsc, oneshot};
+
+use super::leases::{JobKey, Leases};
+use super::roster::Roster;
+use super::watch::Watchers;
+use crate::journal::{Batch, SpoolChange};
+use crate::machine::{Change, Event, Inconsistent, Input, Lineage, Machine, SegmentName, State};
+
+/// What is owed once the batch is durable.
+#[derive(Default)]
+pub struct Owed {
+    pub to_workers: Vec<(WorkerId, ToWorker)>,
+    pub replies: Vec<Box<dyn FnOnce() + Send>>,
+    /// Segments to write.
+    pub segments: Vec<SweepName>,
+    /// Revisions to put on record beside the results.
+    pub revisions: Vec<SweepName>,
+    /// Checkpoints that nobody needs any more.
+    pub dead_blobs: Vec<Digest>,
+}
+
+/// What the loop works on.
+pub struct Core {
+    pub machine: Machine,
+    pub roster: Roster,
+    pub leases: Leases,
+    pub watchers: Watchers,
+    /// Latest news of running attempts, from heartbeats.
+    pub progress: HashMap<JobKey, Progress>,
+    pub batch: Batch,
+    pub owed: Owed,
+    /// Who waits for a flush of a sweep, and how many segments it made so far.
+    pub flushes: BTreeMap<SweepName, (u64, Vec<oneshot::Sender<Result<u64, ApiError>>>)>,
+    /// When to try segments again that could not be written.
+    pub retry_segments_at: Option<Timestamp>,
+    /// Why segments cannot be written; empty when they can.
+    pub trouble: String,
+    pub lease: Duration,
+    pub journal: JournalId,
+    pub epoch: Epoch,
+    pub results: String,
+}
+
+impl Core {
+    /// A core whose machine lives through `events`, oldest first, of a journal opened at `now`.
+    ///
+    /// # Errors
+    /// The number of the first event that cannot follow those before it.
+    pub fn replay(
+        events: &[Event],
+        settings: Settings,
+        now: Timestamp,
+    ) -> Result<Self, (usize, Inconsistent)> {
+        let mut machine = Machine::default();
+        for (number, event) in events.iter().enumerate() {
+            machine.apply(event).map_err(|problem| (number, problem))?;
+        }
+        let mut leases = Leases::default();
+        for (sweep, job, _, _) in machine.leases() {
+            leases.set((sweep, job), now + settings.lease);
+        }
+        let planned = machine.lineages().filter(|(_, lineage)| lineage.planned().is_some());
+        let owed = Owed {
+            segments: planned.map(|(name, _)| name.clone()).collect(),
+            revisions: machine.lineages().map(|(name, _)| name.clone()).collect(),
+            ..Owed::default()
+        };
+        Ok(Self {
+            machine,
+            roster: Roster::default(),
+            leases,
+            watchers: Watchers::default(),
+            progress: HashMap::new(),
+            batch: Batch::default(),
+            owed,
+            flushes: BTreeMap::new(),
+            retry_segments_at: None,
+            trouble: String::new(),
+            lease: settings.lease,
+            journal: settings.journal,
+            epoch: settings.epoch,
+            results: settings.results,
+        })
+    }
+
+    /// What makes this coordinator's segment names its own.
+    pub fn segment_name(&self) -> SegmentName {
+        SegmentName { journal: self.journal, epoch: self.epoch }
+    }
+
+    /// The lineage of this name, or the answer that there is none.
+    pub fn lineage(&self, sweep: &SweepName) -> Result<&Lineage, ApiError> {
+        let unknown = || ApiError::Unknown { what: format!("sweep {sweep}") };
+        self.machine.lineage(sweep).ok_or_else(unknown)
+    }
+
+    /// Owes `answer` to whoever waits at `reply`.
+    pub fn answer<T: Send + 'static>(
+        &mut self,
+        reply: oneshot::Sender<Result<T, ApiError>>,
+        answer: Result<T, ApiError>,
+    ) {
+        // Whoever asked may have left: then nobody needs the answer.
+        self.owed.replies.push(Box::new(move || drop(reply.send(answer))));
+    }
+
+    /// Owes a message to a worker.
+    pub fn tell(&mut self, worker: WorkerId, message: ToWorker) {
+        self.owed.to_workers.push((worker, message));
+    }
+
+    /// Applies an event that was just decided and queues it for the journal, with all that follows from it.
+    ///
+    /// # Panics
+    /// If the machine refuses its own decision: a bug, and the journal makes stopping safe.
+    pub fn record(&mut self, event: Event, now: Timestamp) {
+        if let Event::Job { sweep, job, change } = &event {
+            self.before(&(sweep.clone(), *job), change, now);
+        }
+        self.machine.apply(&event).expect("the machine decided this event a moment ago");
+        match &event {
+            Event::Job { sweep, job, change } => self.after(&(sweep.clone(), *job), change, now),
+            Event::SegmentPlanned { sweep, .. } => self.owed.segments.push(sweep.clone()),
+            Event::Submitted(_) | Event::SegmentSealed { .. } => {}
+        }
+        self.batch.events.push(event);
+    }
+
+    /// What a change ends, looked up while the job still says so.
+    fn before(&mut self, key: &JobKey, change: &Change, now: Timestamp) {
+        let Some(job) = self.machine.job(&key.0, key.1) else { return };
+        let holder = match job.state {
+            State::Leased { worker } => Some(worker),
+            _ => None,
+        };
+        let old_checkpoint = job.checkpoint.as_ref().map(|checkpoint| checkpoint.digest);
+        match change {
+            Change::Leased { worker, resume, .. } => {
+                self.leases.set(key.clone(), now + self.lease);
+                self.roster.hold(*worker, key.clone());
+                if !resume {
+                    self.owed.dead_blobs.extend(old_checkpoint);
+                }
+            }
+            Change::Checkpointed { checkpoint, .. } => {
+                let other = old_checkpoint.filter(|digest| *digest != checkpoint.digest);
+                self.owed.dead_blobs.extend(other);
+            }
+            Change::Rows { .. } | Change::Requeued => {}
+            Change::Committed { .. }
+            | Change::Failed(_)
+            | Change::Released { .. }
+            | Change::Cancelled => {
+                self.leases.end(key);
+                self.progress.remove(key);
+                if let Some(worker) = holder {
+                    self.roster.let_go(worker, key);
+                }
+                if matches!(change, Change::Committed { .. } | Change::Cancelled) {
+                    self.owed.dead_blobs.extend(old_checkpoint);
+                }
+            }
+        }
+    }
+
+    /// What a change asks of the spool and of the watchers, now that the job is in its new state.
+    fn after(&mut self, (sweep, id): &JobKey, change: &Change, now: Timestamp) {
+        let (sweep, job) = (sweep.clone(), *id);
+        match change {
+            Change::Leased { resume: false, .. } => {
+                self.batch.spool.push(SpoolChange::Drop { sweep, job });
+            }
+            Change::Leased { resume: true, .. } => {
+                let rows = self.machine.job(&sweep, job).map(|job| job.rows).unwrap_or_default();
+                for (table, from_row) in
+                    [(Table::Steps, rows.steps), (Table::Confusion, rows.confusion)]
+                {
+                    let sweep = sweep.clone();
+                    self.batch.spool.push(SpoolChange::Truncate { sweep, job, table, from_row });
+                }
+            }
+            Change::Cancelled => self.batch.spool.push(SpoolChange::Drop { sweep, job }),
+            Change::Failed(failed) => {
+                let class = failed.report.class.as_str();
+                let (attempt, worker) = (failed.attempt.0, failed.worker);
+                let again = failed.again.map(|at| (at - now).as_secs_f64());
+                tracing::info!(
+                    %sweep, %job, attempt, %worker, class, again_in_s = again,
+                    "attempt failed: {}", failed.report.message
+                );
+                if failed.again.is_none() {
+                    self.batch.spool.push(SpoolChange::Drop { sweep, job });
+                }
+            }
+            Change::Rows { .. }
+            | Change::Checkpointed { .. }
+            | Change::Committed { .. }
+            | Change::Released { .. }
+            | Change::Requeued => {}
+        }
+    }
+
+    /// Gives queued jobs to free workers, one each in turn.
+    pub fn dispatch(&mut self, now: Timestamp) {
+        loop {
+            let free = self.roster.free();
+            let mut granted = false;
+            for id in free {
+                let Some(worker) = self.roster.get(id) else { continue };
+                let Some(event) = self.machine.decide_grant(now, &worker.offer()) else { continue };
+                let Event::Job { sweep, job, .. } = &event else { continue };
+                let (sweep, job) = (sweep.clone(), *job);
+                self.record(event, now);
+                if let Some(worker) = self.roster.get_mut(id) {
+                    worker.free_slots -= 1;
+                }
+                if let Some(grant) = self.grant(&sweep, job) {
+                    self.tell(id, ToWorker::Grant(grant));
+                }
+                granted = true;
+            }
+            if !granted {
+                return;
+            }
+        }
+    }
+
+    /// The grant for a job that was just leased.
+    fn grant(&self, sweep: &SweepName, id: JobId) -> Option<Grant> {
+        let lineage = self.machine.lineage(sweep)?;
+        let number = lineage.number(id)?;
+        let job = lineage.job(number);
+        let spec = lineage.spec(number);
+        let current = &lineage.current().sweep;
+        let run = current.run();
+        let path = spec.data.digest.and_then(|digest| current.data_path(digest));
+        Some(Grant {
+            attempt: Attempt { sweep: sweep.clone(), job: id, number: job.last },
+            spec: spec.canonical(),
+            resume: job.checkpoint.clone(),
+            timeout: run.timeout,
+            checkpoint: run.checkpoint,
+            memory_bytes: run.memory.unwrap_or(0),
+            data_path: path.map(str::to_owned),
+        })
+    }
+
+    /// Plans the segments that are due.
+    pub fn plan_segments(&mut self, now: Timestamp) {
+        let name = self.segment_name();
+        let sweeps: Vec<_> = self.machine.lineages().map(|(name, _)| name.clone()).collect();
+        for sweep in sweeps {
+            let flush = self.flushes.contains_key(&sweep);
+            if let Some(event) = self.machine.decide_seal(&sweep, name, flush) {
+                self.record(event, now);
+                if let Some((segments, _)) = self.flushes.get_mut(&sweep) {
+                    *segments += 1;
+                }
+            } else if flush && self.lineage(&sweep).is_ok_and(Lineage::is_sealed) {
+                let (segments, waiting) = self.flushes.remove(&sweep).unwrap_or_default();
+                for reply in waiting {
+                    self.answer(reply, Ok(segments));
+                }
+            }
+        }
+    }
+
+    /// Takes away the leases that have run out.
+    pub fn expire(&mut self, now: Timestamp) {
+        for (sweep, job) in self.leases.expired(now) {
+            let Some(State::Leased { worker }) = self.machine.job(&sweep, job).map(|job| job.state)
+            else {
+                self.leases.end(&(sweep, job));
+                continue;
+            };
+            let host = self.roster.get(worker).map(|worker| worker.hello.host.clone());
+            let input = Input::Expire { host: host.unwrap_or_default() };
+            let attempt = self.attempt(&sweep, job);
+            if let Ok(Some(event)) = self.machine.decide_job(now, &sweep, job, input) {
+                self.record(event, now);
+            }
+            if let Some(attempt) = attempt {
+                let reason = "its lease ran out".to_owned();
+                self.tell(worker, ToWorker::Revoke { attempt, reason });
+            }
+        }
+    }
+
+    /// The latest attempt of a job.
+    pub fn attempt(&self, sweep: &SweepName, job: JobId) -> Option<Attempt> {
+        let number = self.machine.job(sweep, job)?.last;
+        Some(Attempt { sweep: sweep.clone(), job, number })
+    }
+}
+
+/// What a core is told at its start.
+pub struct Settings {
+    pub lease: Duration,
+    pub journal: JournalId,
+    pub epoch: Epoch,
+    /// The results folder, as people are told it.
+    pub results: String,
+}
+
+/// The channel by which the loop is asked.
+pub type Requests = mpsc::Sender<super::request::Request>;

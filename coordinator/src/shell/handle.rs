@@ -1,0 +1,247 @@
+//! Requests of people and programs, decided one at a time.
+
+use domain::{Digest, JobId, Sweep, SweepName, Timestamp, WorkerId};
+use proto::error::ApiError;
+use proto::message::{JobLine, JobsPage, JobsQuery, Submitted, ToWorker};
+
+use super::core::Core;
+use super::request::{Reply, Request};
+use super::watch::worker_name;
+use crate::journal::SpoolChange;
+use crate::machine::{self, Input, JobNo, Lineage, State, Terms};
+use crate::sink::SinkError;
+
+impl Core {
+    /// Does what a request asks. Whether to go on.
+    pub fn handle(&mut self, request: Request, now: Timestamp) -> bool {
+        match request {
+            Request::Submit { sweep, file_name, file_text, terms, reply } => {
+                let answer = self.submit(&sweep, file_name, file_text, &terms, now);
+                self.answer(reply, answer);
+            }
+            Request::Watch { sweep, progress, reply } => {
+                let answer = self.lineage(&sweep).map(drop);
+                if answer.is_ok() {
+                    self.watchers.add(sweep, progress);
+                }
+                self.answer(reply, answer);
+            }
+            Request::Cancel { sweep, job, reply } => {
+                let answer = self.cancel(&sweep, job, now);
+                self.answer(reply, answer);
+            }
+            Request::Drain { worker, reply } => {
+                let answer = self.drain(worker);
+                self.answer(reply, answer);
+            }
+            Request::Flush { sweep, reply } => self.flush(sweep, reply),
+            Request::Read(read) => read(self),
+            Request::Attach { hello, outbox, reply } => {
+                let answer = self.attach(hello, outbox, now);
+                self.answer(reply, answer);
+            }
+            Request::FromWorker { worker, session, message } => {
+                if self.roster.is_current(worker, session) {
+                    self.from_worker(worker, message, now);
+                }
+            }
+            Request::Detach { worker, session } => self.roster.detach(worker, session),
+            Request::Sealed { sweep, segment, result } => {
+                self.sealed(&sweep, segment, result, now);
+            }
+            Request::Stop => {
+                self.roster.close();
+                self.watchers.close();
+                return false;
+            }
+        }
+        true
+    }
+
+    fn submit(
+        &mut self,
+        sweep: &Sweep,
+        file_name: String,
+        file_text: String,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Submitted, ApiError> {
+        let canonical = sweep.canonical();
+        let submitted = machine::Submitted { canonical, file_name, file_text, at: now };
+        let (events, report) = self
+            .machine
+            .decide_submit(sweep, &submitted, terms)
+            .map_err(|refusal| ApiError::Refused { reason: refusal.to_string() })?;
+        let (name, id) = (sweep.name(), sweep.id());
+        tracing::info!(sweep = %name, %id, kept = report.kept, new = report.new, "sweep submitted");
+        for event in events {
+            self.record(event, now);
+        }
+        self.owed.revisions.push(name.clone());
+        Ok(Submitted {
+            sweep: name.clone(),
+            sweep_id: id,
+            kept: report.kept,
+            new: report.new,
+            orphaned: report.orphaned,
+            settled: report.settled,
+            again: report.again,
+            missing_blobs: Vec::new(),
+            other_engines: report.other_engines,
+            results: self.results.clone(),
+        })
+    }
+
+    fn cancel(
+        &mut self,
+        sweep: &SweepName,
+        job: Option<JobId>,
+        now: Timestamp,
+    ) -> Result<u64, ApiError> {
+        let lineage = self.lineage(sweep)?;
+        let ids: Vec<_> = match job {
+            Some(id) => {
+                let unknown = || ApiError::Unknown { what: format!("job {id} of sweep {sweep}") };
+                vec![lineage.number(id).map(|_| id).ok_or_else(unknown)?]
+            }
+            None => lineage.members().iter().map(|&number| lineage.job(number).id).collect(),
+        };
+        let mut cancelled = 0;
+        for id in ids {
+            let holder = match self.machine.job(sweep, id).map(|job| job.state) {
+                Some(State::Leased { worker }) => Some(worker),
+                _ => None,
+            };
+            let Ok(Some(event)) = self.machine.decide_job(now, sweep, id, Input::Cancel) else {
+                continue;
+            };
+            let attempt = self.attempt(sweep, id);
+            self.record(event, now);
+            cancelled += 1;
+            if let (Some(worker), Some(attempt)) = (holder, attempt) {
+                let reason = "the job was cancelled".to_owned();
+                self.tell(worker, ToWorker::Revoke { attempt, reason });
+            }
+        }
+        tracing::info!(%sweep, cancelled, "jobs cancelled");
+        Ok(cancelled)
+    }
+
+    fn drain(&mut self, worker: Option<WorkerId>) -> Result<u32, ApiError> {
+        let ids = match worker {
+            Some(id) if self.roster.get(id).is_some() => vec![id],
+            Some(id) => return Err(ApiError::Unknown { what: format!("worker {id}") }),
+            None => self.roster.connected(),
+        };
+        let mut asked = 0;
+        for id in ids {
+            let Some(worker) = self.roster.get_mut(id) else { continue };
+            worker.draining = true;
+            asked += 1;
+            self.tell(id, ToWorker::Drain { reason: "drained by request".to_owned() });
+        }
+        Ok(asked)
+    }
+
+    fn flush(&mut self, sweep: SweepName, reply: Reply<u64>) {
+        match self.lineage(&sweep) {
+            // Answered by `plan_segments`, at once where nothing waits to be sealed.
+            Ok(_) => self.flushes.entry(sweep).or_default().1.push(reply),
+            Err(unknown) => self.answer(reply, Err(unknown)),
+        }
+    }
+
+    fn sealed(
+        &mut self,
+        sweep: &SweepName,
+        segment: String,
+        result: Result<(), SinkError>,
+        now: Timestamp,
+    ) {
+        if let Err(error) = result {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            if error.is_full() {
+                text.push_str(" (free some space; it will be tried again)");
+            }
+            tracing::error!(%sweep, segment, "segment not written, trying again: {text}");
+            self.trouble = text;
+            self.retry_segments_at = Some(now + super::run::SEGMENT_RETRY);
+            return;
+        }
+        self.trouble.clear();
+        let Some(lineage) = self.machine.lineage(sweep) else { return };
+        let planned = lineage.planned().filter(|plan| plan.segment == segment);
+        let jobs: Vec<_> =
+            planned.iter().flat_map(|p| &p.jobs).map(|&number| lineage.job(number).id).collect();
+        if planned.is_none() {
+            return;
+        }
+        tracing::info!(%sweep, segment, jobs = jobs.len(), "segment sealed");
+        for job in jobs {
+            self.batch.spool.push(SpoolChange::Drop { sweep: sweep.clone(), job });
+        }
+        self.record(machine::Event::SegmentSealed { sweep: sweep.clone(), segment }, now);
+    }
+
+    /// One page of a sweep's jobs.
+    pub fn jobs_page(&self, query: &JobsQuery) -> Result<JobsPage, ApiError> {
+        let lineage = self.lineage(&query.sweep)?;
+        let wanted = |&&number: &&JobNo| match query.state.as_deref() {
+            None => true,
+            // A diverged job has a result, so it is also a completed one to whoever asks for those.
+            Some("committed") => matches!(lineage.job(number).state, State::Committed { .. }),
+            Some(state) => lineage.job(number).state.as_str() == state,
+        };
+        let total = match query.state {
+            None => lineage.members().len() as u64,
+            Some(_) => lineage.members().iter().filter(wanted).count() as u64,
+        };
+        let page = lineage.members().iter().filter(wanted);
+        let page = page.skip(usize::try_from(query.offset).unwrap_or(usize::MAX));
+        let jobs = page.take(query.limit as usize).map(|&number| self.job_line(lineage, number));
+        Ok(JobsPage { jobs: jobs.collect(), total })
+    }
+
+    fn job_line(&self, lineage: &Lineage, number: JobNo) -> JobLine {
+        let job = lineage.job(number);
+        let (worker, note) = match job.state {
+            State::Leased { worker } => (worker_name(self, worker), String::new()),
+            State::Abandoned { class } => (String::new(), lineage.last_words(number, class)),
+            State::Queued { not_before } if not_before > Timestamp::ZERO => {
+                (String::new(), format!("failed {} times, waits to be tried again", job.failures))
+            }
+            State::Queued { .. } | State::Committed { .. } | State::Cancelled => {
+                (String::new(), String::new())
+            }
+        };
+        JobLine {
+            job: job.id,
+            point: lineage.point(number),
+            state: job.state.as_str().to_owned(),
+            attempt: job.last,
+            worker,
+            note,
+        }
+    }
+
+    /// Blobs that somebody may still ask for: data sets of every revision, checkpoints of jobs that are not settled.
+    pub fn needed_blobs(&self) -> std::collections::HashSet<Digest> {
+        let mut needed = std::collections::HashSet::new();
+        for (_, lineage) in self.machine.lineages() {
+            needed.extend(lineage.revisions().iter().flat_map(|r| data_sets(&r.sweep)));
+            let jobs = lineage.members().iter().map(|&number| lineage.job(number));
+            needed.extend(jobs.filter_map(|job| job.checkpoint.as_ref().map(|c| c.digest)));
+        }
+        needed
+    }
+}
+
+/// The digests of the data sets that a sweep reads.
+pub fn data_sets(sweep: &Sweep) -> impl Iterator<Item = Digest> + '_ {
+    sweep.files().values().map(|facts| facts.digest)
+}

@@ -1,0 +1,67 @@
+//! What the loop is asked: by the API, by workers' sessions, and by the sink.
+
+use domain::{JobId, Sweep, SweepName, WorkerId};
+use proto::error::ApiError;
+use proto::message::{FromWorker, Hello, Submitted, SweepProgress, ToWorker};
+use tokio::sync::{mpsc, oneshot};
+
+use super::core::Core;
+use super::roster::SessionNo;
+use crate::machine::Terms;
+use crate::sink::SinkError;
+
+/// The answer to a request, sent when what it rests on is durable.
+pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
+
+/// One thing the loop is asked to do.
+pub enum Request {
+    Submit {
+        sweep: Box<Sweep>,
+        file_name: String,
+        file_text: String,
+        terms: Terms,
+        reply: Reply<Submitted>,
+    },
+    Watch {
+        sweep: SweepName,
+        progress: mpsc::Sender<SweepProgress>,
+        reply: Reply<()>,
+    },
+    Cancel {
+        sweep: SweepName,
+        job: Option<JobId>,
+        reply: Reply<u64>,
+    },
+    Drain {
+        worker: Option<WorkerId>,
+        reply: Reply<u32>,
+    },
+    Flush {
+        sweep: SweepName,
+        reply: Reply<u64>,
+    },
+    /// Looks at the state and changes nothing.
+    Read(Box<dyn FnOnce(&Core) + Send>),
+    Attach {
+        hello: Hello,
+        outbox: mpsc::Sender<ToWorker>,
+        reply: Reply<SessionNo>,
+    },
+    FromWorker {
+        worker: WorkerId,
+        session: SessionNo,
+        message: FromWorker,
+    },
+    Detach {
+        worker: WorkerId,
+        session: SessionNo,
+    },
+    /// The sink is done with a segment.
+    Sealed {
+        sweep: SweepName,
+        segment: String,
+        result: Result<(), SinkError>,
+    },
+    /// End every session and the loop.
+    Stop,
+}

@@ -1,0 +1,183 @@
+//! The workers that have a session, or had one and still hold leases. Forgotten at a restart: they say hello again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::WorkerId;
+use proto::message::{Hello, ToWorker, WorkerLine};
+use tokio::sync::mpsc;
+
+use super::leases::JobKey;
+use crate::machine::Offer;
+
+/// One session of a worker; a worker that reconnects gets another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNo(pub u64);
+
+/// A worker as the coordinator knows it.
+#[derive(Debug)]
+pub struct Worker {
+    pub hello: Hello,
+    session: Option<(SessionNo, mpsc::Sender<ToWorker>)>,
+    /// Grants it can take now.
+    pub free_slots: u32,
+    pub draining: bool,
+    pub held: BTreeSet<JobKey>,
+}
+
+impl Worker {
+    /// What it offers to a job.
+    pub fn offer(&self) -> Offer {
+        Offer {
+            worker: self.hello.worker,
+            cores: self.hello.cores,
+            memory_bytes: self.hello.memory_bytes,
+            engine_revision: self.hello.engine_revision.clone(),
+            instruction_set: self.hello.instruction_set.clone(),
+        }
+    }
+
+    /// Whether it can take a grant now.
+    pub fn is_free(&self) -> bool {
+        self.session.is_some() && !self.draining && self.free_slots > 0
+    }
+
+    /// Whether it has a session.
+    pub fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.is_connected(), self.draining) {
+            (false, _) => "away",
+            (true, true) => "draining",
+            (true, false) if self.held.is_empty() => "idle",
+            (true, false) => "working",
+        }
+    }
+}
+
+/// All workers.
+#[derive(Debug, Default)]
+pub struct Roster {
+    workers: BTreeMap<WorkerId, Worker>,
+    sessions: u64,
+}
+
+impl Roster {
+    /// A worker has a new session; an older one of the same worker is over.
+    pub fn attach(&mut self, hello: Hello, outbox: mpsc::Sender<ToWorker>) -> SessionNo {
+        self.sessions += 1;
+        let number = SessionNo(self.sessions);
+        let session = Some((number, outbox));
+        match self.workers.get_mut(&hello.worker) {
+            Some(worker) => {
+                worker.hello = hello;
+                worker.session = session;
+                worker.free_slots = 0;
+            }
+            None => {
+                let id = hello.worker;
+                let held = BTreeSet::new();
+                let worker = Worker { hello, session, free_slots: 0, draining: false, held };
+                self.workers.insert(id, worker);
+            }
+        }
+        number
+    }
+
+    /// A session is over. The worker is forgotten once it holds nothing.
+    pub fn detach(&mut self, id: WorkerId, session: SessionNo) {
+        if let Some(worker) = self.workers.get_mut(&id)
+            && worker.session.as_ref().is_some_and(|(number, _)| *number == session)
+        {
+            worker.session = None;
+            worker.free_slots = 0;
+        }
+        self.forget_if_gone(id);
+    }
+
+    /// Whether `session` is the worker's current one: what comes through an older one is void.
+    pub fn is_current(&self, id: WorkerId, session: SessionNo) -> bool {
+        let worker = self.workers.get(&id);
+        worker
+            .and_then(|worker| worker.session.as_ref())
+            .is_some_and(|(number, _)| *number == session)
+    }
+
+    /// A worker by its id.
+    pub fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers.get(&id)
+    }
+
+    /// A worker by its id, to change.
+    pub fn get_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        self.workers.get_mut(&id)
+    }
+
+    /// Ids of the workers that can take a grant now.
+    pub fn free(&self) -> Vec<WorkerId> {
+        let free = self.workers.iter().filter(|(_, worker)| worker.is_free());
+        free.map(|(id, _)| *id).collect()
+    }
+
+    /// Ids of the workers that have a session.
+    pub fn connected(&self) -> Vec<WorkerId> {
+        let connected = self.workers.iter().filter(|(_, worker)| worker.is_connected());
+        connected.map(|(id, _)| *id).collect()
+    }
+
+    /// A lease began.
+    pub fn hold(&mut self, id: WorkerId, job: JobKey) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.held.insert(job);
+        }
+    }
+
+    /// A lease ended.
+    pub fn let_go(&mut self, id: WorkerId, job: &JobKey) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.held.remove(job);
+        }
+        self.forget_if_gone(id);
+    }
+
+    fn forget_if_gone(&mut self, id: WorkerId) {
+        let gone = |worker: &Worker| !worker.is_connected() && worker.held.is_empty();
+        if self.workers.get(&id).is_some_and(gone) {
+            self.workers.remove(&id);
+        }
+    }
+
+    /// Sends to a worker, if it has a session. One that reads so slowly that its queue is full loses its session: it
+    /// comes back with all it holds, and the others are not held up.
+    pub fn send(&mut self, id: WorkerId, message: ToWorker) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some((_, outbox)) = &worker.session else { return };
+        if outbox.try_send(message).is_err() {
+            tracing::info!(worker = %id, "session ended: the worker does not read");
+            worker.session = None;
+            worker.free_slots = 0;
+        }
+    }
+
+    /// Ends every session.
+    pub fn close(&mut self) {
+        self.workers.clear();
+    }
+
+    /// One line a worker.
+    pub fn lines(&self) -> Vec<WorkerLine> {
+        let line = |worker: &Worker| WorkerLine {
+            worker: worker.hello.worker,
+            host: worker.hello.host.clone(),
+            process: worker.hello.process,
+            slots: worker.hello.slots,
+            leases: worker.held.len() as u32,
+            state: worker.state().to_owned(),
+            version: worker.hello.version.clone(),
+            instruction_set: worker.hello.instruction_set.clone(),
+            memory_bytes: worker.hello.memory_bytes,
+        };
+        self.workers.values().map(line).collect()
+    }
+}

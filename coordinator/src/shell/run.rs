@@ -1,0 +1,173 @@
+//! The loop: the only caller of `decide` and `apply`.
+//!
+//! It takes the requests that wait, does each in memory, makes all of it durable with *one* sync (at once when idle,
+//! together when busy), and only then replies and acts. If the sync fails, the process stops: nobody knows what the disk
+//! holds, and the journal makes stopping safe.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{JobId, SweepName, Table};
+use tokio::sync::mpsc;
+
+use super::blobs::Blobs;
+use super::clock::Clock;
+use super::core::{Core, Requests};
+use super::request::Request;
+use super::watch::tell_watchers;
+use crate::journal::{Journal, JournalError};
+use crate::machine::{State, Submitted};
+use crate::sink::{Contents, FailureLine, JobContents, write_revision, write_segment};
+
+/// Requests that wait for the loop. More make their senders wait: backpressure, not memory.
+pub const REQUESTS_QUEUED: usize = 4_096;
+
+/// Most requests done between two syncs: what one reply may wait for.
+const REQUESTS_A_SYNC: usize = 1_024;
+
+/// How often leases are looked at and watchers are told.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Wait before a segment that could not be written is tried again.
+pub const SEGMENT_RETRY: Duration = Duration::from_secs(2);
+
+/// What the loop works with beside its core.
+pub struct Surroundings<J> {
+    pub journal: Arc<J>,
+    pub blobs: Blobs,
+    pub results: PathBuf,
+    pub clock: Clock,
+    /// For the sink to say that it is done.
+    pub requests: Requests,
+}
+
+/// Runs until a [`Request::Stop`], or until the journal fails.
+///
+/// # Errors
+/// The journal's error. Nothing that was not durable has left.
+pub async fn run<J: Journal>(
+    mut core: Core,
+    mut requests: mpsc::Receiver<Request>,
+    around: Surroundings<J>,
+) -> Result<(), JournalError> {
+    let mut waiting = Vec::with_capacity(REQUESTS_A_SYNC);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut go_on = true;
+    while go_on {
+        let mut ticked = false;
+        tokio::select! {
+            received = requests.recv_many(&mut waiting, REQUESTS_A_SYNC) => {
+                if received == 0 {
+                    return Ok(());
+                }
+            }
+            _ = ticks.tick() => ticked = true,
+        }
+        let now = around.clock.now();
+        for request in waiting.drain(..) {
+            go_on &= core.handle(request, now);
+        }
+        if ticked {
+            core.expire(now);
+            if core.retry_segments_at.is_some_and(|at| at <= now) {
+                core.retry_segments_at = None;
+                let planned = core.machine.lineages().filter(|(_, l)| l.planned().is_some());
+                let planned: Vec<_> = planned.map(|(name, _)| name.clone()).collect();
+                core.owed.segments.extend(planned);
+            }
+        }
+        if go_on {
+            core.dispatch(now);
+            core.plan_segments(now);
+        }
+        let batch = std::mem::take(&mut core.batch);
+        if !batch.is_empty() {
+            around.journal.append(batch).await?;
+        }
+        pay(&mut core, &around);
+        if ticked {
+            tell_watchers(&mut core);
+        }
+    }
+    Ok(())
+}
+
+/// Replies and acts: everything that waited for the sync.
+fn pay<J: Journal>(core: &mut Core, around: &Surroundings<J>) {
+    let owed = std::mem::take(&mut core.owed);
+    for (worker, message) in owed.to_workers {
+        core.roster.send(worker, message);
+    }
+    for reply in owed.replies {
+        reply();
+    }
+    for digest in owed.dead_blobs {
+        around.blobs.remove(digest);
+    }
+    for sweep in owed.revisions {
+        put_revisions_on_record(core, around, &sweep);
+    }
+    for sweep in owed.segments {
+        write_planned(core, around, &sweep);
+    }
+}
+
+fn put_revisions_on_record<J: Journal>(core: &Core, around: &Surroundings<J>, sweep: &SweepName) {
+    let Some(lineage) = core.machine.lineage(sweep) else { return };
+    for revision in lineage.revisions() {
+        let (sweep, results) = (revision.sweep.clone(), around.results.clone());
+        let submitted = Submitted {
+            canonical: revision.sweep.canonical(),
+            file_name: revision.file_name.clone(),
+            file_text: revision.file_text.clone(),
+            at: revision.at,
+        };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = write_revision(&results, &sweep, &submitted) {
+                let cause = &error.source;
+                tracing::error!(
+                    "a revision's record is missing until the next start: {error}: {cause}"
+                );
+            }
+        });
+    }
+}
+
+/// Starts writing the segment that is planned for `sweep`.
+fn write_planned<J: Journal>(core: &Core, around: &Surroundings<J>, sweep: &SweepName) {
+    let Some(lineage) = core.machine.lineage(sweep) else { return };
+    let Some(plan) = lineage.planned() else { return };
+    let contents = Contents {
+        sweep: sweep.clone(),
+        segment: plan.segment.clone(),
+        jobs: plan
+            .jobs
+            .iter()
+            .map(|&number| JobContents { id: lineage.job(number).id, spec: lineage.spec(number) })
+            .collect(),
+        failures: plan
+            .failures
+            .iter()
+            .map(|record| FailureLine {
+                id: lineage.job(record.job).id,
+                spec: lineage.spec(record.job),
+                sweep_id: lineage.origin(record.job),
+                failed: record.failed.clone(),
+            })
+            .collect(),
+    };
+    debug_assert!(
+        plan.jobs.iter().all(|&n| matches!(lineage.job(n).state, State::Committed { .. }))
+    );
+    let (results, journal) = (around.results.clone(), Arc::clone(&around.journal));
+    let requests = around.requests.clone();
+    tokio::task::spawn_blocking(move || {
+        let spool = |job: JobId, table: Table| journal.rows(&contents.sweep, job, table);
+        let result = write_segment(&results, &contents, &spool);
+        let Contents { sweep, segment, .. } = contents;
+        // If the loop is gone, the next start finds the plan and writes what is missing.
+        drop(requests.blocking_send(Request::Sealed { sweep, segment, result }));
+    });
+}

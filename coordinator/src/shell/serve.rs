@@ -1,0 +1,156 @@
+//! Starting and stopping a coordinator.
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::JournalId;
+use proto::connection::{Connection, ConnectionError};
+use proto::server::ServeOptions;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use super::api::Api;
+use super::blobs::Blobs;
+use super::clock::Clock;
+use super::core::{Core, Settings};
+use super::identity::{self, IdentityError};
+use super::request::Request;
+use super::run::{REQUESTS_QUEUED, Surroundings, run};
+use crate::Config;
+use crate::journal::{Journal, JournalError, RedbJournal};
+use crate::machine::Inconsistent;
+
+/// How long a stopping coordinator waits for its last calls.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Why a coordinator cannot serve, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot use the folder {}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the journal {} is damaged: event {event} cannot follow those before it", path.display())]
+    Replay { path: PathBuf, event: usize, source: Inconsistent },
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error(transparent)]
+    Server(#[from] proto::server::ServeError),
+}
+
+impl ServeError {
+    /// Whether another coordinator has the journal open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Journal(JournalError::InUse { .. }))
+    }
+}
+
+/// Serves until `shutdown` resolves: opens the journal, lives through its events, listens, writes the connection file,
+/// and then answers. Everything acknowledged is durable, so stopping is safe at any time.
+///
+/// # Errors
+/// [`ServeError`]; after a failed sync of the journal, nothing more is acknowledged and this returns.
+pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let folder = |path: &Path| {
+        fs::create_dir_all(path)
+            .map_err(|source| ServeError::Folder { path: path.to_owned(), source })
+    };
+    folder(&config.journal)?;
+    folder(&config.results)?;
+    let clock = Clock::start();
+    let path = config.journal.join("journal.redb");
+    let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
+    let journal = Arc::new(RedbJournal::open(&path, fresh)?);
+    let results = fs::canonicalize(&config.results).unwrap_or_else(|_| config.results.clone());
+    let settings = Settings {
+        lease: config.lease,
+        journal: journal.id(),
+        epoch: journal.epoch(),
+        results: results.display().to_string(),
+    };
+    let events = journal.replay()?;
+    let core = Core::replay(&events, settings, clock.now())
+        .map_err(|(event, source)| ServeError::Replay { path: path.clone(), event, source })?;
+    tracing::info!(journal = %journal.id(), epoch = %journal.epoch(), events = events.len(), "journal open");
+    drop(events);
+    let blob_folder = config.journal.join("blobs");
+    let blobs = Blobs::open(&blob_folder)
+        .and_then(|blobs| blobs.retain(&core.needed_blobs()).map(|()| blobs))
+        .map_err(|source| ServeError::Folder { path: blob_folder, source })?;
+
+    let listen = |source| ServeError::Listen { address: config.listen.clone(), source };
+    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let tls = if address.ip().is_loopback() || config.insecure {
+        None
+    } else {
+        Some(identity::tls(&config.journal)?)
+    };
+    let token = identity::token(&config.journal)?;
+    let connection = Connection {
+        url: url(&config, address, tls.is_some()),
+        certificate: tls.as_ref().map(|tls| tls.certificate.clone()),
+        token: token.clone(),
+    };
+
+    let (requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
+    let (stop, stopping) = watch::channel(false);
+    let (healthy, health) = watch::channel(true);
+    let api = Arc::new(Api {
+        requests: requests.clone(),
+        blobs: blobs.clone(),
+        stopping: stopping.clone(),
+    });
+    let mut until = stopping;
+    let stopped = async move {
+        // An error would mean that the sender is gone, which ends serving as well.
+        drop(until.wait_for(|stopping| *stopping).await);
+    };
+    let options = ServeOptions { token, tls, healthy: health };
+    let server = tokio::spawn(proto::server::serve(listener, api, options, stopped));
+    let around = Surroundings { journal, blobs, results, clock, requests: requests.clone() };
+    let mut the_loop = tokio::spawn(run(core, receiver, around));
+    connection.write(&config.connection)?;
+    tracing::info!(url = connection.url, connection = %config.connection.display(), "listening");
+
+    let ended = tokio::select! {
+        ended = &mut the_loop => ended.unwrap_or(Err(JournalError::Gone)),
+        () = shutdown => {
+            tracing::info!("stopping");
+            drop(requests.send(Request::Stop).await);
+            the_loop.await.unwrap_or(Err(JournalError::Gone))
+        }
+    };
+    healthy.send_replace(false);
+    stop.send_replace(true);
+    let served = tokio::time::timeout(STOP_GRACE, server).await;
+    ended?;
+    // A call that outlasts the grace is cut off: nothing it was not answered is promised to it.
+    if let Ok(Ok(served)) = served {
+        served?;
+    }
+    Ok(())
+}
+
+/// The URL that clients and workers are told.
+fn url(config: &Config, address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    let host = match (&config.advertise, address.ip()) {
+        (Some(host), _) => host.clone(),
+        (None, ip) if ip.is_unspecified() => {
+            rustix::system::uname().nodename().to_string_lossy().into_owned()
+        }
+        (None, IpAddr::V4(ip)) => ip.to_string(),
+        (None, IpAddr::V6(ip)) => format!("[{ip}]"),
+    };
+    format!("{scheme}://{host}:{}", address.port())
+}

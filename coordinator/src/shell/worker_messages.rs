@@ -1,0 +1,277 @@
+//! What workers say, decided one message at a time.
+
+use domain::{Cell, SweepName, Table, Timestamp, WorkerId};
+use proto::error::ApiError;
+use proto::message::{
+    Attempt, Checkpoint, FromWorker, Hello, Outcome, Progress, RowBatch, ToWorker,
+};
+use proto::rows;
+use tokio::sync::mpsc;
+
+use super::core::Core;
+use super::roster::SessionNo;
+use super::watch::finished_job;
+use crate::journal::{SpoolChange, SpooledRows};
+use crate::machine::{Input, Refusal, RowCounts, State};
+
+impl Core {
+    /// A worker introduces itself: what it holds and we know of goes on, the rest is sorted out.
+    pub fn attach(
+        &mut self,
+        hello: Hello,
+        outbox: mpsc::Sender<ToWorker>,
+        now: Timestamp,
+    ) -> Result<SessionNo, ApiError> {
+        let worker = hello.worker;
+        let said = hello.held.clone();
+        let reconnect = self.roster.get(worker).is_some();
+        if !reconnect {
+            let (host, slots) = (&hello.host, hello.slots);
+            tracing::info!(%worker, %host, process = hello.process, slots, "worker joined");
+        }
+        let session = self.roster.attach(hello, outbox);
+        self.tell(
+            worker,
+            ToWorker::Welcome {
+                journal: self.journal,
+                epoch: self.epoch,
+                lease: self.lease,
+                heartbeat: self.lease / 6,
+            },
+        );
+        for attempt in &said {
+            if self.holds(worker, attempt) {
+                let key = (attempt.sweep.clone(), attempt.job);
+                self.roster.hold(worker, key.clone());
+                self.leases.set(key, now + self.lease);
+            } else if !self.is_committed_by(attempt) {
+                // A committed attempt whose acknowledgement was lost stays: its outcome comes again and is answered.
+                self.revoke(worker, attempt.clone(), "it is not this worker's any more");
+            }
+        }
+        // Grants that were lost with the old connection: the worker never heard of them.
+        let ours = self.machine.leases().filter(|(_, _, holder, _)| *holder == worker);
+        let unheard: Vec<_> = ours
+            .map(|(sweep, job, _, number)| Attempt { sweep, job, number })
+            .filter(|attempt| !said.contains(attempt))
+            .collect();
+        for attempt in unheard {
+            let input = Input::Release { attempt: attempt.number };
+            if let Ok(Some(event)) =
+                self.machine.decide_job(now, &attempt.sweep, attempt.job, input)
+            {
+                self.record(event, now);
+            }
+        }
+        Ok(session)
+    }
+
+    /// One message of a worker's current session.
+    pub fn from_worker(&mut self, worker: WorkerId, message: FromWorker, now: Timestamp) {
+        match message {
+            // The session takes hello as its first message and refuses another.
+            FromWorker::Hello(_) => {}
+            FromWorker::Capacity { free_slots } => {
+                if let Some(worker) = self.roster.get_mut(worker) {
+                    worker.free_slots = free_slots.min(worker.hello.slots);
+                }
+            }
+            FromWorker::Heartbeat(running) => self.heartbeat(worker, running, now),
+            FromWorker::Rows(batch) => self.rows(worker, batch, now),
+            FromWorker::Checkpoint(attempt, checkpoint) => {
+                self.checkpoint(worker, attempt, checkpoint, now);
+            }
+            FromWorker::Outcome(attempt, outcome) => self.outcome(worker, attempt, outcome, now),
+            FromWorker::Goodbye => {
+                tracing::info!(%worker, "worker left");
+                if let Some(worker) = self.roster.get_mut(worker) {
+                    worker.draining = true;
+                }
+            }
+        }
+    }
+
+    fn holds(&self, worker: WorkerId, attempt: &Attempt) -> bool {
+        let job = self.machine.job(&attempt.sweep, attempt.job);
+        job.is_some_and(|job| job.is_held_by(worker, attempt.number))
+    }
+
+    fn is_committed_by(&self, attempt: &Attempt) -> bool {
+        let job = self.machine.job(&attempt.sweep, attempt.job);
+        job.is_some_and(|job| {
+            matches!(job.state, State::Committed { .. }) && job.last == attempt.number
+        })
+    }
+
+    fn revoke(&mut self, worker: WorkerId, attempt: Attempt, reason: &str) {
+        self.tell(worker, ToWorker::Revoke { attempt, reason: reason.to_owned() });
+    }
+
+    fn heartbeat(&mut self, worker: WorkerId, running: Vec<Progress>, now: Timestamp) {
+        for progress in running {
+            let attempt = progress.attempt.clone();
+            if self.holds(worker, &attempt) {
+                let key = (attempt.sweep, attempt.job);
+                self.leases.set(key.clone(), now + self.lease);
+                self.progress.insert(key, progress);
+            } else if !self.is_committed_by(&attempt) {
+                self.revoke(worker, attempt, "it is not this worker's any more");
+            }
+        }
+        self.tell(worker, ToWorker::Heard);
+    }
+
+    /// Decides an input of a worker's attempt. Only the worker that holds the lease may add to it, whatever number it
+    /// names.
+    fn decide(
+        &mut self,
+        worker: WorkerId,
+        attempt: &Attempt,
+        input: Input,
+        now: Timestamp,
+    ) -> Result<Option<crate::machine::Event>, String> {
+        let job = self.machine.job(&attempt.sweep, attempt.job);
+        let job = job.ok_or_else(|| "the job is not known".to_owned())?;
+        if let State::Leased { worker: holder } = job.state
+            && holder != worker
+        {
+            return Err(Refusal::Fenced { attempt: attempt.number }.to_string());
+        }
+        self.machine.decide_job(now, &attempt.sweep, attempt.job, input).map_err(|refusal| {
+            refusal.map_or_else(|| "the job is not known".to_owned(), |refusal| refusal.to_string())
+        })
+    }
+
+    fn rows(&mut self, worker: WorkerId, batch: RowBatch, now: Timestamp) {
+        let RowBatch { attempt, table, first_row, row_count, arrow } = batch;
+        let count = u64::from(row_count);
+        let input = Input::Rows { attempt: attempt.number, table, first_row, row_count: count };
+        match self.decide(worker, &attempt, input, now) {
+            Ok(event) => {
+                if let Some(event) = event {
+                    self.record(event, now);
+                    self.batch.spool.push(SpoolChange::Put {
+                        sweep: attempt.sweep.clone(),
+                        job: attempt.job,
+                        table,
+                        rows: SpooledRows { first_row, row_count, arrow },
+                    });
+                }
+                let next_row = first_row.saturating_add(count);
+                self.tell(worker, ToWorker::Rows { attempt, table, next_row });
+            }
+            Err(reason) => self.revoke(worker, attempt, &reason),
+        }
+    }
+
+    fn checkpoint(
+        &mut self,
+        worker: WorkerId,
+        attempt: Attempt,
+        checkpoint: Checkpoint,
+        now: Timestamp,
+    ) {
+        let step = checkpoint.step;
+        let input = Input::Checkpoint { attempt: attempt.number, checkpoint };
+        match self.decide(worker, &attempt, input, now) {
+            Ok(event) => {
+                if let Some(event) = event {
+                    self.record(event, now);
+                }
+                self.tell(worker, ToWorker::Checkpoint { attempt, step });
+            }
+            Err(reason) => self.revoke(worker, attempt, &reason),
+        }
+    }
+
+    fn outcome(&mut self, worker: WorkerId, attempt: Attempt, outcome: Outcome, now: Timestamp) {
+        let refusal = match outcome {
+            Outcome::Result { steps_rows, confusion_rows, arrow } => {
+                let rows = RowCounts { steps: steps_rows, confusion: confusion_rows };
+                self.result(worker, &attempt, rows, &arrow, now).err()
+            }
+            Outcome::Failure(report) => {
+                let host = self.roster.get(worker).map(|worker| worker.hello.host.clone());
+                let host = host.unwrap_or_default();
+                let input = Input::Fail { attempt: attempt.number, host, report };
+                self.settle(worker, &attempt, input, now).err()
+            }
+            Outcome::Released => {
+                let input = Input::Release { attempt: attempt.number };
+                self.settle(worker, &attempt, input, now).err()
+            }
+        };
+        self.tell(worker, ToWorker::Outcome { attempt, refusal });
+    }
+
+    fn settle(
+        &mut self,
+        worker: WorkerId,
+        attempt: &Attempt,
+        input: Input,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        if let Some(event) = self.decide(worker, attempt, input, now)? {
+            self.record(event, now);
+        }
+        Ok(())
+    }
+
+    /// A result: its `jobs` row is completed with what only the coordinator knows, and stored with the commit.
+    fn result(
+        &mut self,
+        worker: WorkerId,
+        attempt: &Attempt,
+        rows: RowCounts,
+        arrow: &[u8],
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let batch = rows::decode(Table::Jobs, arrow, 1).map_err(|error| error.to_string())?;
+        let word = |name| rows::first_word(Table::Jobs, &batch, name);
+        let diverged = match word("status").as_deref() {
+            Some("completed") => false,
+            Some("diverged") => true,
+            _ => return Err("the jobs row has no status".to_owned()),
+        };
+        let engine = word("engine_revision").ok_or("the jobs row names no engine revision")?;
+        let input = Input::Commit { attempt: attempt.number, rows, diverged, engine };
+        let Some(event) = self.decide(worker, attempt, input, now)? else { return Ok(()) };
+
+        let known = self.known_cells(worker, attempt)?;
+        let arrow = rows::with_columns(Table::Jobs, &batch, &known).map_err(|e| e.to_string())?;
+        self.record(event, now);
+        self.batch.spool.push(SpoolChange::Put {
+            sweep: attempt.sweep.clone(),
+            job: attempt.job,
+            table: Table::Jobs,
+            rows: SpooledRows { first_row: 0, row_count: 1, arrow },
+        });
+        let final_risk = rows::first_number(Table::Jobs, &batch, "final_risk");
+        self.announce(&attempt.sweep, attempt, final_risk);
+        Ok(())
+    }
+
+    /// The cells of a `jobs` row that the coordinator knows better than the trial.
+    fn known_cells(
+        &self,
+        worker: WorkerId,
+        attempt: &Attempt,
+    ) -> Result<Vec<(&'static str, Cell)>, String> {
+        let lineage = self.lineage(&attempt.sweep).map_err(|error| error.to_string())?;
+        let number = lineage.number(attempt.job).ok_or("the job is not known")?;
+        Ok(vec![
+            ("sweep_id", lineage.origin(number).to_string().into()),
+            ("attempt", attempt.number.0.into()),
+            ("worker", worker.to_string().into()),
+            ("queued_at", Cell::Time(lineage.job(number).queued_at.as_micros())),
+        ])
+    }
+
+    fn announce(&mut self, sweep: &SweepName, attempt: &Attempt, final_risk: Option<f64>) {
+        let lineage = self.machine.lineage(sweep);
+        let job = lineage.and_then(|lineage| finished_job(lineage, attempt.job, final_risk));
+        if let Some(job) = job {
+            self.watchers.finished(sweep, job);
+        }
+    }
+}

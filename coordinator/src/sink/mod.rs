@@ -1,0 +1,11 @@
+//! The sink: committed rows become Parquet files that are complete, final and never rewritten.
+
+pub mod put_file;
+mod revision;
+mod schema;
+mod segment;
+
+pub use put_file::PutError;
+pub use revision::write_revision;
+pub use schema::file_schema;
+pub use segment::{Contents, FailureLine, JobContents, SinkError, SpoolReader, write_segment};

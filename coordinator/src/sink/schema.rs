@@ -1,0 +1,29 @@
+//! The Arrow schema of the result files, made from the column list of the domain.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use domain::{Column, Table};
+use proto::rows::data_type;
+
+/// The version of the result files' layout. A reader of another major refuses; columns that are added do not change it.
+const RESULTS_FORMAT: &str = "1";
+
+/// All columns of a table, each with its unit, meaning and volatility as field metadata.
+pub fn file_schema(table: Table) -> Arc<Schema> {
+    let field = |column: &Column| {
+        let metadata = HashMap::from([
+            ("unit".to_owned(), column.unit.to_owned()),
+            ("meaning".to_owned(), column.meaning.to_owned()),
+            ("volatile".to_owned(), column.volatile.to_string()),
+        ]);
+        Field::new(column.name, data_type(column.kind), true).with_metadata(metadata)
+    };
+    let fields: Vec<_> = table.columns().map(field).collect();
+    let metadata = HashMap::from([
+        ("gradsweep.format".to_owned(), RESULTS_FORMAT.to_owned()),
+        ("gradsweep.table".to_owned(), table.as_str().to_owned()),
+    ]);
+    Arc::new(Schema::new_with_metadata(fields, metadata))
+}

@@ -1,0 +1,134 @@
+//! The `[data]` section.
+
+use super::{Facts, FileFacts, labels};
+use crate::settings::{Accepted, Field, SettingError, Settings};
+use crate::spec::{Data, DataKind, Labels, Loss};
+
+/// What stands in for a file whose facts are not known yet: it refuses nothing.
+const PENDING_COUNT: u32 = 100_000_000;
+
+pub(super) fn kind(settings: &Settings) -> Result<DataKind, SettingError> {
+    let word = settings.text(Field::DataKind).and_then(DataKind::from_word);
+    let accepted = Accepted::Words { words: DataKind::WORDS };
+    word.ok_or_else(|| SettingError::missing(Field::DataKind, accepted))
+}
+
+/// The data, and the number of outputs that its labels ask for: `None` where only the file could tell.
+pub(super) fn build(
+    settings: &Settings,
+    facts: Facts<'_>,
+    kind: DataKind,
+    loss: Loss,
+) -> Result<(Data, Option<u32>), SettingError> {
+    let mut data = match kind {
+        DataKind::Idx => from_file(settings, facts, kind)?,
+        DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => generated(settings, kind)?,
+    };
+    data.labels = labels_for(settings, kind, loss)?;
+    let real = matches!(data.labels, Labels::Teacher | Labels::Linear | Labels::Normal);
+    data.noise = settings.number(Field::DataNoise).unwrap_or(0.0);
+    if data.noise > 0.0 && !real {
+        let accepted = Accepted::NoNoise { labels: data.labels.as_str() };
+        return Err(SettingError::refused(Field::DataNoise, data.noise, accepted));
+    }
+    let outputs = match (kind, loss) {
+        (DataKind::Idx, _) => file_facts(settings, facts)?.map(|facts| facts.classes),
+        (_, Loss::CrossEntropy) => Some(2),
+        (_, Loss::Squared | Loss::Logistic) => Some(1),
+    };
+    Ok((data, outputs))
+}
+
+fn generated(settings: &Settings, kind: DataKind) -> Result<Data, SettingError> {
+    let required = |field: Field| {
+        settings.int(field).ok_or_else(|| SettingError::missing(field, field.accepted_int()))
+    };
+    let samples: u32 = required(Field::DataSamples)?;
+    let dim: u32 = required(Field::DataDim)?;
+    let test_samples: u32 = settings.int(Field::DataTestSamples).unwrap_or(0);
+    if kind == DataKind::Orthogonal && samples.saturating_add(test_samples) > dim {
+        let count = if samples > dim { samples } else { test_samples };
+        let key = if samples > dim { Field::DataSamples } else { Field::DataTestSamples };
+        return Err(SettingError::refused(key, count, Accepted::Orthogonal { dim }));
+    }
+    Ok(Data { kind, samples, dim, labels: Labels::Normal, noise: 0.0, test_samples, digest: None })
+}
+
+fn from_file(settings: &Settings, facts: Facts<'_>, kind: DataKind) -> Result<Data, SettingError> {
+    let digest = settings.text(Field::DataDigest).and_then(|text| text.parse().ok());
+    let file = file_facts(settings, facts)?;
+    let missing = |field| move || SettingError::missing(field, Accepted::KnownFile);
+    let (samples_max, test_max, dim) = match (&file, facts) {
+        (Some(file), _) => (file.samples, file.test_samples, Some(file.dim)),
+        (None, Facts::Pending) => (PENDING_COUNT, PENDING_COUNT, None),
+        (None, Facts::Known(_) | Facts::Written) => {
+            settings.get(Field::DataSamples).ok_or_else(missing(Field::DataSamples))?;
+            settings.get(Field::DataDim).ok_or_else(missing(Field::DataDim))?;
+            (PENDING_COUNT, PENDING_COUNT, None)
+        }
+    };
+    let samples = settings.int(Field::DataSamples).unwrap_or(samples_max);
+    if samples > samples_max || samples < 2 {
+        let accepted = Accepted::AtMostFile { samples: samples_max };
+        return Err(SettingError::refused(Field::DataSamples, samples, accepted));
+    }
+    let test_samples = settings.int(Field::DataTestSamples).unwrap_or(0);
+    if test_samples > test_max {
+        let accepted = Accepted::AtMostTestFile { samples: test_max };
+        return Err(SettingError::refused(Field::DataTestSamples, test_samples, accepted));
+    }
+    let given: Option<u32> = settings.int(Field::DataDim);
+    if let (Some(given), Some(dim)) = (given, dim)
+        && given != dim
+    {
+        return Err(SettingError::refused(Field::DataDim, given, Accepted::FileDim { dim }));
+    }
+    let dim = dim.or(given).unwrap_or(1);
+    Ok(Data { kind, samples, dim, labels: Labels::Classes, noise: 0.0, test_samples, digest })
+}
+
+/// The facts of the file that the settings name; `None` where they are not known here.
+fn file_facts<'a>(
+    settings: &Settings,
+    facts: Facts<'a>,
+) -> Result<Option<&'a FileFacts>, SettingError> {
+    let digest = settings.text(Field::DataDigest).and_then(|text| text.parse().ok());
+    match (facts, digest) {
+        (Facts::Known(files), Some(digest)) => files.get(&digest).map(Some).ok_or_else(|| {
+            SettingError::refused(Field::DataDigest, &*digest.to_string(), Accepted::KnownFile)
+        }),
+        (Facts::Pending, None) if settings.has(Field::DataPath) => Ok(None),
+        (Facts::Pending | Facts::Written, Some(_)) => Ok(None),
+        (Facts::Known(_) | Facts::Pending | Facts::Written, None) => {
+            Err(SettingError::missing(Field::DataPath, Accepted::Path))
+        }
+    }
+}
+
+fn labels_for(settings: &Settings, kind: DataKind, loss: Loss) -> Result<Labels, SettingError> {
+    let default = match (kind, loss) {
+        (DataKind::Idx, _) => Labels::Classes,
+        (DataKind::Orthogonal, _) => Labels::Random,
+        (DataKind::Sphere | DataKind::Gaussian, Loss::Squared) => Labels::Teacher,
+        (DataKind::Sphere | DataKind::Gaussian, Loss::Logistic | Loss::CrossEntropy) => {
+            Labels::Sign
+        }
+    };
+    let given = labels(settings, Field::DataLabels).unwrap_or(default);
+    let refuse = |accepted| SettingError::refused(Field::DataLabels, given.as_str(), accepted);
+    let of_data: &[&str] = match kind {
+        DataKind::Idx => &["classes", "random"],
+        DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => {
+            &["teacher", "linear", "sign", "random", "normal"]
+        }
+    };
+    if !of_data.contains(&given.as_str()) {
+        return Err(refuse(Accepted::LabelsOfData { kind: kind.as_str(), words: of_data }));
+    }
+    let real = matches!(given, Labels::Teacher | Labels::Linear | Labels::Normal);
+    if real && loss != Loss::Squared {
+        let words = &["sign", "random"];
+        return Err(refuse(Accepted::LabelsOfLoss { loss: loss.as_str(), words }));
+    }
+    Ok(given)
+}

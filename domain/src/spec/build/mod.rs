@@ -1,0 +1,90 @@
+//! Settings to a spec: defaults filled in, and every rule that holds between settings checked.
+//!
+//! The only way from a sweep file or a text off the wire to a [`JobSpec`], so that what is refused here never runs.
+//! Fields that do not apply to a point (the width of a linear model) are ignored.
+
+mod data;
+mod facts;
+mod measure;
+mod model;
+mod run;
+mod train;
+
+pub use facts::{Facts, FileFacts, Files};
+
+use super::{Activation, Init, JobSpec, Labels, Loss, Precision, RunPolicy, Sampling, Seeds};
+use crate::settings::{Field, SettingError, Settings};
+
+/// The kind of model, before its shape is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ModelKind {
+    Linear,
+    Logistic,
+    Mlp,
+}
+
+impl ModelKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Logistic => "logistic",
+            Self::Mlp => "mlp",
+        }
+    }
+}
+
+impl JobSpec {
+    /// The job that `settings` ask for.
+    ///
+    /// # Errors
+    /// The first setting that is missing, or that does not fit the others.
+    pub fn from_settings(settings: &Settings, facts: Facts<'_>) -> Result<Self, SettingError> {
+        let kind = model::kind(settings)?;
+        let data_kind = data::kind(settings)?;
+        let loss = train::loss(settings, kind, data_kind)?;
+        let (data, classes) = data::build(settings, facts, data_kind, loss)?;
+        let model = model::build(settings, kind, loss, classes)?;
+        let train = train::build(settings, loss, &data)?;
+        let measure = measure::build(settings, &train, &data)?;
+        Ok(Self { model, data, train, measure, seeds: Seeds::from_settings(settings) })
+    }
+}
+
+impl Seeds {
+    /// `seed`, 0 where it is left out, and those streams that are set apart. Augmentation, which nothing does yet,
+    /// follows the data, so that two jobs that differ in it alone are one.
+    fn from_settings(settings: &Settings) -> Self {
+        let common = settings.int(Field::Seed).unwrap_or(0);
+        let apart = |field| settings.int(field).unwrap_or(common);
+        let data = apart(Field::DataSeed);
+        Self {
+            data,
+            init: apart(Field::InitSeed),
+            order: apart(Field::OrderSeed),
+            measure: apart(Field::MeasureSeed),
+            augment: data,
+        }
+    }
+}
+
+/// The meaning of a word field, if it is given.
+macro_rules! word_of {
+    ($name:ident, $type:ty) => {
+        fn $name(settings: &Settings, field: Field) -> Option<$type> {
+            settings.text(field).and_then(<$type>::from_word)
+        }
+    };
+}
+word_of!(activation, Activation);
+word_of!(init, Init);
+word_of!(labels, Labels);
+word_of!(loss, Loss);
+word_of!(precision, Precision);
+word_of!(sampling, Sampling);
+
+impl RunPolicy {
+    /// The policy that the `run` settings ask for.
+    pub fn from_settings(settings: &Settings) -> Self {
+        run::build(settings)
+    }
+}

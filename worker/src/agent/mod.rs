@@ -1,0 +1,39 @@
+//! The worker's shell: it holds leases, feeds trial processes, and hands over what they measure.
+//!
+//! ```text
+//!  coordinator ◀── one stream ──▶ desk ◀── events ── slot ◀── frames ──▶ trial process     (one slot, one process,
+//!                                  │   ── intent ──▶  │                                     any number of each)
+//!                                 held               blobs
+//! ```
+//!
+//! [`run`] is the agent: `desk` is its one loop, `held` the pure account of what the coordinator has not acknowledged,
+//! `link` the connection and its silence. A `slot` runs one attempt after the other on one `child`. [`trial_process`]
+//! is the other end of the pipe: the same binary, which runs jobs until its standard input closes.
+//!
+//! Every queue is bounded: a coordinator that does not acknowledge fills `held`; the desk then takes no more events,
+//! the slots no more frames, and the trials wait in their writes. Nothing below this folder names tokio, the network or
+//! the clock.
+
+mod backoff;
+mod blobs;
+mod child;
+mod clock;
+mod config;
+mod desk;
+mod ending;
+mod exchange;
+mod frame;
+mod held;
+mod host;
+mod jobs_row;
+mod link;
+mod message;
+mod oom;
+mod process;
+mod reporter;
+mod slot;
+mod tail;
+
+pub use config::{AgentError, Config, Ended, StopRequest};
+pub use desk::run;
+pub use process::trial_process;

@@ -1,0 +1,139 @@
+//! Confusion rows: the poster's η and its relatives, for the whole network and for each layer.
+
+use domain::ConfusionRow;
+use domain::spec::Confusion;
+
+use super::capture::{Capture, LayerCapture};
+use super::pairs::pair_statistics;
+use crate::data::Label;
+use crate::random::Stream;
+
+/// When a measurement is made, as its rows say it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Occasion {
+    pub step: u64,
+    pub epoch: f64,
+    pub risk: Option<f64>,
+}
+
+/// The training examples that `confusion` compares, ascending: all of them, or the first of a permutation of the measure
+/// seed, the same at every step.
+pub fn chosen_examples(confusion: Confusion, samples: u32, seed: u64) -> Vec<u32> {
+    let Confusion::Samples { count } = confusion;
+    if count >= samples {
+        return (0..samples).collect();
+    }
+    let mut chosen = Stream::new(seed, "confusion samples", 0).permutation(samples);
+    chosen.truncate(count as usize);
+    chosen.sort_unstable();
+    chosen
+}
+
+/// The rows of one measurement: the whole network's, then, with `layers`, one for each weight matrix.
+///
+/// ```text
+/// η = max(0, −min_{i<j} ⟨gᵢ, gⱼ⟩)        relative: η / mean |g|²
+/// diversity   Σ|gᵢ|² / |Σ gᵢ|²            coherence: its inverse
+/// noise scale mean |g|² / |mean g|² − 1   (trace of the gradients' covariance over these N, divided by N)
+/// ```
+///
+/// A gradient that is exactly zero, because the residual or the input is, is legal: its pairs count, with inner product
+/// 0, and are left out of the cosines. Where some |gᵢ|² is below the smallest normal number of the network's precision
+/// without being such a zero, the row is marked `subnormal` and holds no figure that needs |gᵢ|²: what underflowed must
+/// not read as absence of confusion. A network whose gradients are not finite has no figures either.
+///
+/// `chosen` and `labels` are the training-set indices and the labels of the captured examples.
+pub fn confusion_rows(
+    capture: &Capture,
+    scope: &'static str,
+    occasion: Occasion,
+    (chosen, labels): (&[u32], &[Label]),
+    layers: bool,
+) -> Vec<ConfusionRow> {
+    let whole: Vec<&LayerCapture> = capture.layers.iter().collect();
+    let mut parts = vec![(None, &whole[..])];
+    if layers {
+        parts.extend((0..).zip(whole.chunks(1)).map(|(p, part)| (Some(p), part)));
+    }
+    let blank = |layer| {
+        let count = capture.count as u64;
+        ConfusionRow {
+            step: occasion.step,
+            epoch: occasion.epoch,
+            risk: occasion.risk,
+            scope,
+            mode: "eval",
+            layer,
+            count: capture.count as u32,
+            measure_batch: 1,
+            pairs: count * (count - 1) / 2,
+            ..ConfusionRow::default()
+        }
+    };
+    let row = |(layer, part): (Option<u32>, &[&LayerCapture])| {
+        let mut row = blank(layer);
+        fill(&mut row, capture, part, (chosen, labels));
+        row
+    };
+    parts.into_iter().map(row).collect()
+}
+
+/// Puts the figures of the gradients in `part` of the layers into `row`.
+fn fill(
+    row: &mut ConfusionRow,
+    capture: &Capture,
+    part: &[&LayerCapture],
+    (chosen, labels): (&[u32], &[Label]),
+) {
+    if !capture.is_finite {
+        return;
+    }
+    let n = capture.count as f64;
+    let sq_norm = |i| part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm(i));
+    let sq_norms: Vec<f64> = (0..capture.count).map(sq_norm).collect();
+    let is_lost = |(i, &square): (usize, &f64)| {
+        square < capture.min_positive
+            && (capture.is_live[i] || part.iter().any(|layer| layer.is_touched(i)))
+    };
+    row.subnormal = sq_norms.iter().enumerate().any(is_lost);
+    if row.subnormal {
+        return;
+    }
+    let pairs = pair_statistics(part, &sq_norms);
+    let mean_sq_norm = sq_norms.iter().sum::<f64>() / n;
+    let sum_sq = part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm_of_sum());
+    let sq_norm_of_mean = sum_sq / n / n;
+    let eta = if pairs.min_inner < 0.0 { -pairs.min_inner } else { 0.0 };
+    let (i, j) = pairs.argmin;
+    let class = |i: usize| match labels[i] {
+        Label::Class(class) => Some(class),
+        Label::Real(_) => None,
+    };
+
+    row.eta = finite(eta);
+    row.relative_eta = finite(eta / mean_sq_norm);
+    row.min_inner = finite(pairs.min_inner);
+    (row.argmin_i, row.argmin_j) = (Some(chosen[i]), Some(chosen[j]));
+    (row.class_i, row.class_j) = (class(i), class(j));
+    row.mean_inner = finite(pairs.inner_sum / pairs.pairs as f64);
+    row.negative_fraction = finite(pairs.negative as f64 / pairs.pairs as f64);
+    row.mean_sq_norm = finite(mean_sq_norm);
+    row.sq_norm_of_mean = finite(sq_norm_of_mean);
+    row.diversity = finite(mean_sq_norm / (n * sq_norm_of_mean));
+    row.coherence = finite(n * sq_norm_of_mean / mean_sq_norm);
+    row.noise_scale = finite((mean_sq_norm / sq_norm_of_mean - 1.0).max(0.0));
+    if let Some(cosines) = pairs.cosines {
+        row.min_cos = Some(cosines.min);
+        row.mean_cos = Some(cosines.mean);
+        row.rms_cos = Some(cosines.rms);
+        [row.cos_q001, row.cos_q01, row.cos_q05, row.cos_q50] = cosines.quantiles.map(Some);
+        row.histogram = Some(cosines.histogram);
+    }
+}
+
+fn finite(number: f64) -> Option<f64> {
+    number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! A checkpoint's bytes: a safetensors file with everything a trial needs to go on.
+//!
+//! ```text
+//! weights.P    [fan_out, fan_in]   matrix of layer P, from the input on, in the trial's precision
+//! bias.P       [fan_out]           its biases, where the model has them
+//! momentum.weights.P, momentum.bias.P   the velocity v, where the trial has momentum
+//! running_loss [1] F64             sum of minibatch losses since the last measured step
+//! ```
+//!
+//! The file's metadata hold one entry, `gradsweep`: a JSON object with the format's version, step, row counts, engine
+//! revision, instruction set, the job, and a blake3 digest of all of this and the tensors. Random streams need no state:
+//! they are counters that follow from the step.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use super::{Checkpoint, CheckpointError, ENGINE_REVISION, instruction_set};
+use crate::nn::{Network, Real};
+use crate::optim::Sgd;
+
+/// Raised with every change of names, shapes or header.
+const FORMAT: u32 = 1;
+const HEADER_KEY: &str = "gradsweep";
+const RUNNING_LOSS: &str = "running_loss";
+
+/// Where a trial stands, apart from its network and its velocity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub step: u64,
+    pub steps_rows: u64,
+    pub confusion_rows: u64,
+    /// Sum of minibatch losses since the last measured step.
+    pub running_loss: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: u32,
+    engine_revision: String,
+    instruction_set: String,
+    job: String,
+    step: u64,
+    steps_rows: u64,
+    confusion_rows: u64,
+    digest: String,
+}
+
+struct Tensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Tensor {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// The checkpoint of `job` at `place`.
+pub fn encode<T: Real>(
+    job: &str,
+    place: &Place,
+    network: &Network<T>,
+    sgd: &Sgd<T>,
+) -> Checkpoint {
+    let mut tensors = tensors("", network, network.parameters());
+    if !sgd.velocity().is_empty() {
+        tensors.append(&mut self::tensors("momentum.", network, sgd.velocity()));
+    }
+    let bytes = place.running_loss.to_le_bytes().to_vec();
+    tensors.push((RUNNING_LOSS.into(), Tensor { dtype: Dtype::F64, shape: vec![1], bytes }));
+    let mut header = Header {
+        format: FORMAT,
+        engine_revision: ENGINE_REVISION.into(),
+        instruction_set: instruction_set().into(),
+        job: job.into(),
+        step: place.step,
+        steps_rows: place.steps_rows,
+        confusion_rows: place.confusion_rows,
+        digest: String::new(),
+    };
+    header.digest = digest(&header, tensors.iter().map(|(name, tensor)| (&**name, &*tensor.bytes)));
+    let text = serde_json::to_string(&header).expect("a struct of numbers and texts is JSON");
+    let metadata = HashMap::from([(HEADER_KEY.to_owned(), text)]);
+    let views = tensors.iter().map(|(name, tensor)| (name, tensor));
+    Checkpoint {
+        step: place.step,
+        steps_rows: place.steps_rows,
+        confusion_rows: place.confusion_rows,
+        bytes: safetensors::serialize(views, Some(metadata))
+            .expect("tensors have distinct names and the bytes of their shapes"),
+    }
+}
+
+/// Restores `network` and `sgd` from `bytes`, a checkpoint of `job`, and returns where the trial stood.
+///
+/// # Errors
+/// If the bytes are damaged, or of another job, engine, instruction set or shape. The network is then half restored and
+/// of no use.
+pub fn decode<T: Real>(
+    bytes: &[u8],
+    job: &str,
+    network: &mut Network<T>,
+    sgd: &mut Sgd<T>,
+) -> Result<Place, CheckpointError> {
+    use CheckpointError as E;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(E::Malformed)?;
+    let file = SafeTensors::deserialize(bytes).map_err(E::Malformed)?;
+    let text = metadata.metadata().as_ref().and_then(|entries| entries.get(HEADER_KEY));
+    let header: Header = serde_json::from_str(text.ok_or(E::HeaderMissing)?).map_err(E::Header)?;
+    let Header { format: found, engine_revision, instruction_set: set, job: other, .. } = &header;
+    if *found != FORMAT {
+        return Err(E::Format { found: *found, expected: FORMAT });
+    }
+    if engine_revision != ENGINE_REVISION {
+        return Err(E::Engine { found: engine_revision.clone(), expected: ENGINE_REVISION });
+    }
+    if set != instruction_set() {
+        return Err(E::InstructionSet { found: set.clone(), expected: instruction_set() });
+    }
+    if other != job {
+        return Err(E::OtherJob { found: other.clone(), expected: job.into() });
+    }
+    let mut names = tensor_names("", network);
+    if !sgd.velocity().is_empty() {
+        names.append(&mut tensor_names("momentum.", network));
+    }
+    names.push((RUNNING_LOSS.into(), vec![1]));
+    if file.len() != names.len() {
+        return Err(E::Damaged);
+    }
+    let mut found = Vec::with_capacity(names.len());
+    for (name, shape) in &names {
+        let dtype = if name == RUNNING_LOSS { Dtype::F64 } else { dtype::<T>() };
+        let tensor = file.tensor(name).ok();
+        let fits = |tensor: &safetensors::tensor::TensorView| {
+            tensor.shape() == shape && tensor.dtype() == dtype
+        };
+        let tensor = tensor.filter(fits).ok_or_else(|| E::Tensor { name: name.clone() })?;
+        found.push((&**name, tensor.data()));
+    }
+    if digest(&header, found.iter().copied()) != header.digest {
+        return Err(E::Damaged);
+    }
+    let mut parts = found.iter().map(|&(_, bytes)| bytes);
+    restore(&mut parts, network.parameters_mut());
+    restore(&mut parts, sgd.velocity_mut());
+    let mut running_loss = [0.0];
+    restore(&mut parts, &mut running_loss);
+    let Header { step, steps_rows, confusion_rows, .. } = header;
+    Ok(Place { step, steps_rows, confusion_rows, running_loss: running_loss[0] })
+}
+
+/// Names and shapes of the parts of a buffer that is laid out like the parameters, in its order.
+fn tensor_names<T: Real>(prefix: &str, network: &Network<T>) -> Vec<(String, Vec<usize>)> {
+    let mut names = Vec::new();
+    for (p, layer) in network.layers().iter().enumerate() {
+        names.push((format!("{prefix}weights.{p}"), vec![layer.fan_out, layer.fan_in]));
+        if layer.has_bias {
+            names.push((format!("{prefix}bias.{p}"), vec![layer.fan_out]));
+        }
+    }
+    names
+}
+
+fn tensors<T: Real>(prefix: &str, network: &Network<T>, buffer: &[T]) -> Vec<(String, Tensor)> {
+    let mut rest = buffer;
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let (numbers, after) = rest.split_at(shape.iter().product());
+        rest = after;
+        let mut bytes = Vec::with_capacity(numbers.len() * T::BYTES);
+        T::write(numbers, &mut bytes);
+        (name, Tensor { dtype: dtype::<T>(), shape, bytes })
+    };
+    tensor_names(prefix, network).into_iter().map(tensor).collect()
+}
+
+/// Fills `buffer` from as many of `parts` as it takes.
+fn restore<'a, T: Real>(parts: &mut impl Iterator<Item = &'a [u8]>, buffer: &mut [T]) {
+    let mut rest = buffer;
+    while !rest.is_empty() {
+        let bytes = parts.next().expect("the parts were counted and measured");
+        let (numbers, after) = rest.split_at_mut(bytes.len() / T::BYTES);
+        T::read(bytes, numbers);
+        rest = after;
+    }
+}
+
+fn dtype<T: Real>() -> Dtype {
+    if T::BYTES == 4 { Dtype::F32 } else { Dtype::F64 }
+}
+
+/// blake3 of the header, its digest apart, and of the tensors in the order of the parameters.
+fn digest<'a>(header: &Header, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let Header { format, engine_revision, instruction_set, job, digest: _, .. } = header;
+    let Header { step, steps_rows, confusion_rows, .. } = header;
+    let mut hash = blake3::Hasher::new();
+    let texts = [&**engine_revision, instruction_set, job];
+    let numbers = [u64::from(*format), *step, *steps_rows, *confusion_rows];
+    for number in numbers {
+        hash.update(&number.to_le_bytes());
+    }
+    let mut part = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    texts.iter().for_each(|text| part(text.as_bytes()));
+    for (name, bytes) in tensors {
+        part(name.as_bytes());
+        part(bytes);
+    }
+    hash.finalize().to_hex().to_string()
+}
