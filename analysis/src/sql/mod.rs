@@ -1,1 +1,155 @@
-//! SQL.
+//! SQL over a folder of results: the tables jobs, steps, confusion and failures, with the sweep as one more column.
+//!
+//! The engine sees the folder through an object store that begins at the folder, so that a query reads nothing else; and
+//! only queries run: nothing here can change a result.
+
+mod error;
+mod output;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::TableReference;
+use datafusion::datasource::TableProvider;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::object_store::local::LocalFileSystem;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext, col, lit};
+use domain::{SweepName, Table};
+
+use crate::results::{Results, ResultsError, table_schema};
+pub use error::SqlError;
+pub use output::{Format, write};
+
+/// Where the engine finds the folder of results: an address of our own, so that no path needs quoting.
+const STORE: &str = "results://folder";
+/// The column that the folders' names give.
+const SWEEP: &str = "sweep";
+/// Names of segments, as the reader without SQL has them.
+const SEGMENT_GLOB: &str = "[!.]*";
+const SEGMENT_SUFFIX: &str = ".parquet";
+
+/// The rows that `sql` selects from the folder `results`, of one sweep or of all. There is at least one batch, so that
+/// the columns are known where no row is.
+///
+/// Blocks until they are all there; it may be called anywhere, inside an async runtime too.
+///
+/// # Errors
+/// [`SqlError`]: whatever is wrong with the folder, the query, or a segment that it reads.
+pub fn query(results: &Path, sweep: Option<&str>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
+    let results = Results::open(results)?;
+    let sweep = sweep.map(|name| results.sweep(name)).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(SqlError::Runtime)?;
+    let run = || runtime.block_on(Query { results: &results, sweep: sweep.as_ref() }.run(sql));
+    // A thread of its own: a runtime cannot block a thread of another runtime, and if the decoder panics on damaged
+    // bytes, that ends here.
+    let ended = std::thread::scope(|scope| scope.spawn(run).join());
+    ended.unwrap_or_else(|panic| match damaged_segment(&results, sweep.as_ref(), &Table::ALL) {
+        Some(error) => Err(error.into()),
+        None => std::panic::resume_unwind(panic),
+    })
+}
+
+/// What a query is run over.
+struct Query<'a> {
+    results: &'a Results,
+    sweep: Option<&'a SweepName>,
+}
+
+impl Query<'_> {
+    async fn run(&self, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
+        let context = self.context().map_err(SqlError::refused)?;
+        let plan = context.state().create_logical_plan(sql).await;
+        let plan = plan.map_err(|cause| SqlError::of_plan(cause, &tables_of(&context, sql)))?;
+        let only_queries = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        only_queries.verify_plan(&plan).map_err(|_| SqlError::NotAQuery)?;
+
+        let failed = |cause| self.failure(cause, &tables_of(&context, sql));
+        let rows = context.execute_logical_plan(plan).await.map_err(failed)?;
+        let schema = Arc::clone(rows.schema().inner());
+        let mut batches = rows.collect().await.map_err(failed)?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
+    }
+
+    fn context(&self) -> EngineResult<SessionContext> {
+        // So that SHOW TABLES and SHOW COLUMNS work.
+        let config = SessionConfig::new().with_information_schema(true);
+        let context = SessionContext::new_with_config(config);
+        let folder = LocalFileSystem::new_with_prefix(self.results.root())?;
+        let address = ObjectStoreUrl::parse(STORE)?;
+        context.register_object_store(address.as_ref(), Arc::new(folder));
+        for table in Table::ALL {
+            let listing = Arc::new(listing_table(table)?);
+            let provider: Arc<dyn TableProvider> = match self.sweep {
+                None => listing,
+                Some(sweep) => {
+                    let all = context.read_table(listing)?;
+                    all.filter(col(SWEEP).eq(lit(sweep.as_str())))?.into_view()
+                }
+            };
+            context.register_table(table.as_str(), provider)?;
+        }
+        Ok(context)
+    }
+
+    /// Why a valid query failed: if a segment that it reads is at fault, which one.
+    fn failure(&self, cause: DataFusionError, tables: &[TableReference]) -> SqlError {
+        let tables: Vec<_> =
+            tables.iter().filter_map(|table| Table::from_name(table.table())).collect();
+        match damaged_segment(self.results, self.sweep, &tables) {
+            Some(error) if error::is_about_files(&cause) => error.into(),
+            _ => SqlError::failed(cause),
+        }
+    }
+}
+
+/// All segments of a table. The columns are those of the column list, whatever files there are: none, or files of an
+/// older or newer writer.
+fn listing_table(table: Table) -> EngineResult<ListingTable> {
+    let url = ListingTableUrl::parse(format!("{STORE}/{}/", table.as_str()))?;
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+        .with_file_extension(SEGMENT_SUFFIX)
+        .with_table_partition_cols(vec![(SWEEP.to_owned(), DataType::Utf8)]);
+    let config = ListingTableConfig::new(url.with_glob(SEGMENT_GLOB)?)
+        .with_listing_options(options)
+        .with_schema(table_schema(table));
+    ListingTable::try_new(config)
+}
+
+/// The tables that a query names; none if it cannot be parsed.
+fn tables_of(context: &SessionContext, sql: &str) -> Vec<TableReference> {
+    let state = context.state();
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect);
+    statement.and_then(|statement| state.resolve_table_references(&statement)).unwrap_or_default()
+}
+
+/// What is wrong with the first segment that cannot be read. It reads them all, which only a failure is worth.
+fn damaged_segment(
+    results: &Results,
+    sweep: Option<&SweepName>,
+    tables: &[Table],
+) -> Option<ResultsError> {
+    let sweeps = match sweep {
+        Some(sweep) => vec![sweep.clone()],
+        None => results.sweeps().ok()?,
+    };
+    let mut places = tables.iter().flat_map(|table| sweeps.iter().map(move |sweep| (table, sweep)));
+    places.find_map(|(table, sweep)| {
+        let columns: Vec<_> = table.columns().map(|column| column.name).collect();
+        results.scan(*table, sweep, &columns, |_| {}).err()
+    })
+}

@@ -12,7 +12,7 @@ const BLOCKS_MAX: usize = 8;
 const WIDTHS_MAX: usize = 16;
 const DEPTHS_MAX: usize = 12;
 /// Between the columns of a group, and between groups.
-const GAP: &str = "  ";
+const GAP: &str = " ";
 const GROUP_GAP: &str = "   ";
 
 impl fmt::Display for ClosingTable {
@@ -162,8 +162,9 @@ impl<'a> Block<'a> {
         let blank = " ".repeat(stub);
         if self.depths != [None] {
             let size = self.group_size();
-            let heads =
-                depths.iter().map(|depth| format!("{:size$}", format!("depth {}", axis(*depth))));
+            let head =
+                |depth: &Option<i64>| format!("{:-^size$}", format!(" depth {} ", axis(*depth)));
+            let heads = depths.iter().map(head);
             write_line(&blank, heads, f)?;
         }
         let heads = self.columns.iter().map(|column| format!("{:>1$}", column.head, column.size));

@@ -91,7 +91,7 @@ pub enum Accepted {
     AtMostSamples { samples: u32 },
     #[error("at most data.samples = {samples} with train.sampling = \"shuffle\"")]
     ShuffledBatch { samples: u32 },
-    #[error("at most data.dim = {dim} orthogonal examples, held-out ones included")]
+    #[error("at most data.dim = {dim} orthogonal examples")]
     Orthogonal { dim: u32 },
     #[error("at most the {samples} examples of the file")]
     AtMostFile { samples: u32 },
@@ -121,10 +121,8 @@ pub enum Accepted {
         "another activation, or model.width of at least 2: a softmax over one unit is constant"
     )]
     SoftmaxWidth,
-    #[error("{outputs}, one output for each class, or to be left out")]
+    #[error("at least {outputs}, one output for each class")]
     OutputsPerClass { outputs: u32 },
-    #[error("1, for labels of one number, or to be left out")]
-    OneOutput,
 }
 
 impl SettingError {

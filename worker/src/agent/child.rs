@@ -71,6 +71,11 @@ impl Child {
         Ok(Self { process, input, frames, log, log_reader })
     }
 
+    /// Whether it has not ended.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
     /// Tells the process something. An error means that it is dead or stuck.
     pub async fn tell(&mut self, message: &ToTrial) -> io::Result<()> {
         let head = Frame::from(message).head();

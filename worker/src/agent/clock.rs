@@ -18,6 +18,11 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// As [`instant`], on the clock of tokio's timers, which tests may stop.
+pub fn timer() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// CPU time of this process so far, all threads together.
 pub fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);

@@ -14,6 +14,7 @@
 //! the slots no more frames, and the trials wait in their writes. Nothing below this folder names tokio, the network or
 //! the clock.
 
+mod attempt;
 mod backoff;
 mod blobs;
 mod child;

@@ -14,3 +14,6 @@ pub use bundle::{Bundle, Facts};
 pub use error::DataError;
 pub use labels::{Label, accuracy, targets};
 pub use set::{Dataset, Examples, load};
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,10 @@ mod tests {
     fn quantiles_interpolate_between_order_statistics() {
         assert_eq!(quantile(&mut [], [0.5]), None);
         assert_eq!(quantile(&mut [3.0], [0.0, 0.3, 1.0]), Some([3.0; 3]));
-        assert_eq!(quantile(&mut [4.0, 1.0, 2.0], [0.0, 0.25, 0.5, 1.0]), Some([1.0, 1.5, 2.0, 4.0]));
+        assert_eq!(
+            quantile(&mut [4.0, 1.0, 2.0], [0.0, 0.25, 0.5, 1.0]),
+            Some([1.0, 1.5, 2.0, 4.0])
+        );
     }
 
     proptest! {

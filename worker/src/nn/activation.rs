@@ -143,7 +143,7 @@ impl<F: Pointwise, T: Real> Kernel for Pull<'_, F, T> {
     #[inline(always)]
     fn run(self) {
         for (da, &a) in self.gradient.iter_mut().zip(self.outputs) {
-            *da = *da * self.function.slope(a);
+            *da *= self.function.slope(a);
         }
     }
 }

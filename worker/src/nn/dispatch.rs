@@ -55,9 +55,7 @@ impl Level {
     #[inline]
     pub fn best() -> Self {
         static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            Self::available().pop().expect("the baseline is always there")
-        })
+        *BEST.get_or_init(|| Self::available().pop().expect("the baseline is always there"))
     }
 
     /// The name recorded with results.
@@ -80,11 +78,17 @@ impl Level {
         match self.0 {
             Set::Baseline => kernel.run(),
             #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "a function with target features, called where it may be")]
+            #[expect(
+                unsafe_code,
+                reason = "a function with target features, called where it may be"
+            )]
             // SAFETY: `Level(Set::Avx2)` is made in `available` only, after the processor was asked for avx2.
             Set::Avx2 => unsafe { run_avx2(kernel) },
             #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "a function with target features, called where it may be")]
+            #[expect(
+                unsafe_code,
+                reason = "a function with target features, called where it may be"
+            )]
             // SAFETY: `Level(Set::Avx512)` is made in `available` only, after the processor was asked for the four
             // features that the function enables.
             Set::Avx512 => unsafe { run_avx512(kernel) },

@@ -89,39 +89,47 @@ fn dot_block<T: Real, const R: usize, const C: usize>(a: [&[T]; R], b: [&[T]; C]
     let chunk_count = a[0].0.len();
     for chunk in 0..chunk_count {
         for r in 0..R {
-            let x = a[r].0[chunk];
             for c in 0..C {
-                let y = b[c].0[chunk];
-                for l in 0..LANES {
-                    sums[r][c][l] += x[l] * y[l];
-                }
+                add_products(&mut sums[r][c], &a[r].0[chunk], &b[c].0[chunk]);
             }
         }
     }
-    let tail = a[0].1.len();
-    if tail > 0 {
+    if !a[0].1.is_empty() {
+        // Lanes are added whole, so that the sums stay in registers; what is missing counts as 0.
+        let x = a.map(|row| padded(row.1));
+        let y = b.map(|row| padded(row.1));
         for r in 0..R {
             for c in 0..C {
-                for l in 0..tail {
-                    sums[r][c][l] += a[r].1[l] * b[c].1[l];
-                }
+                add_products(&mut sums[r][c], &x[r], &y[c]);
             }
         }
     }
     sums.map(|row| row.map(add_lanes))
 }
 
+/// `sums[l] += x[l] y[l]`.
+#[inline(always)]
+fn add_products<T: Real>(sums: &mut [T; LANES], x: &[T; LANES], y: &[T; LANES]) {
+    for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+        *sum += x * y;
+    }
+}
+
+/// The rest of a row, filled up with zeros.
+#[inline(always)]
+fn padded<T: Real>(rest: &[T]) -> [T; LANES] {
+    let mut lanes = [T::ZERO; LANES];
+    lanes[..rest.len()].copy_from_slice(rest);
+    lanes
+}
+
 /// The sum of the lanes: l and l + 8, then l and l + 4, l and l + 2, l and l + 1.
 #[inline(always)]
-fn add_lanes<T: Real>(mut lanes: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
+fn add_lanes<T: Real>(lanes: [T; LANES]) -> T {
+    let eight: [T; 8] = std::array::from_fn(|l| lanes[l] + lanes[l + 8]);
+    let four: [T; 4] = std::array::from_fn(|l| eight[l] + eight[l + 4]);
+    let two: [T; 2] = std::array::from_fn(|l| four[l] + four[l + 2]);
+    two[0] + two[1]
 }
 
 /// ⟨a, b⟩ in the order of [`dots`], inlined into the caller's loop.
@@ -151,13 +159,7 @@ pub struct Strides {
 /// # Cost
 /// 2 r s k flop.
 #[inline]
-pub fn combine<T: Real>(
-    coefficients: &[T],
-    strides: Strides,
-    rows: &[T],
-    k: usize,
-    out: &mut [T],
-) {
+pub fn combine<T: Real>(coefficients: &[T], strides: Strides, rows: &[T], k: usize, out: &mut [T]) {
     dispatch(Combine { coefficients, strides, rows, k, out });
 }
 
@@ -206,8 +208,8 @@ fn combine_rows<T: Real, const R: usize>(
             let x = x[0];
             for (r, sums) in sums.iter_mut().enumerate() {
                 let c = coefficients[r * strides.row + s * strides.term];
-                for l in 0..LANES {
-                    sums[l] += c * x[l];
+                for (sum, &x) in sums.iter_mut().zip(&x) {
+                    *sum += c * x;
                 }
             }
         }

@@ -20,8 +20,8 @@ use super::Real;
 /// Nats for the last two.
 ///
 /// # Numerics
-/// Cross-entropy subtracts the largest output and takes ln(1 + x) of the others' sum, so that the loss of a well
-/// classified example keeps its digits. Finite outputs give finite losses, squares apart.
+/// Cross-entropy subtracts the largest output and takes ln(1 + x) of the others' sum, so that loss and gradient of a well
+/// classified example keep their digits. Finite outputs give finite losses, squares apart.
 #[inline]
 pub fn loss_and_gradient<T: Real>(
     loss: Loss,
@@ -69,6 +69,9 @@ fn cross_entropy<T: Real>(outputs: &[T], target: &[T], gradient: &mut [T]) -> T 
     for (d, &c) in gradient.iter_mut().zip(target) {
         *d = *d / partition - c;
     }
+    if target[top] == T::ONE {
+        gradient[top] = -others / partition;
+    }
     others.ln_1p() + labelled
 }
 
@@ -86,12 +89,12 @@ mod tests {
 
     #[test]
     fn cross_entropy_on_two_units_is_the_logistic_loss_of_their_difference() {
-        for z in [-40.0, -3.0, 0.0, 0.25, 7.0, 40.0] {
-            let (mut two, mut one) = ([0.0; 2], [0.0; 1]);
+        for z in [-40.0f64, -3.0, 0.0, 0.25, 7.0, 40.0] {
+            let (mut two, mut one) = ([0.0f64; 2], [0.0f64; 1]);
             let entropy = loss_and_gradient(Loss::CrossEntropy, &[0.0, z], &[0.0, 1.0], &mut two);
             let logistic = loss_and_gradient(Loss::Logistic, &[z], &[1.0], &mut one);
             assert!((entropy / logistic - 1.0).abs() < 1e-15, "{z}");
-            assert!((two[1] - one[0]).abs() < 1e-16 && (two[0] + one[0]).abs() < 1e-16);
+            assert!((two[1] / one[0] - 1.0).abs() < 1e-15 && (two[0] / one[0] + 1.0).abs() < 1e-15);
         }
     }
 

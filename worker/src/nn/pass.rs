@@ -80,13 +80,7 @@ impl<T: Real> Pass<T> {
     /// Computes the losses alone, after [`Self::forward`]: `[rows]`.
     ///
     /// The last layer's δ are left holding ∂fᵢ/∂g.
-    pub fn losses(
-        &mut self,
-        network: &Network<T>,
-        loss: Loss,
-        targets: &[T],
-        rows: usize,
-    ) -> &[T] {
+    pub fn losses(&mut self, network: &Network<T>, loss: Loss, targets: &[T], rows: usize) -> &[T] {
         let outputs = network.outputs();
         let last = self.outputs.len() - 1;
         let examples = self.outputs[last]

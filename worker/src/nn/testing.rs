@@ -48,7 +48,13 @@ pub fn examples<T: Real>(
         for k in 0..outputs as u32 {
             targets.push(T::from_f64(match loss {
                 Loss::Squared => stream.normal(),
-                Loss::Logistic => if k == class { 1.0 } else { -1.0 },
+                Loss::Logistic => {
+                    if k == class {
+                        1.0
+                    } else {
+                        -1.0
+                    }
+                }
                 Loss::CrossEntropy => f64::from(k == class.min(outputs as u32 - 1)),
             }));
         }

@@ -114,7 +114,8 @@ fn kernels_agree<T: Real>(a: &[T], b: &[T], d: &[T], (n, m, k): (usize, usize, u
         let (delta, input) = (&d[..m], &a[..k]);
         let rate = Rate { step_size: T::from_f64(0.1), weight_decay: T::from_f64(0.01) };
         let (mut weights, mut below) = (b.to_vec(), vec![T::ONE; k]);
-        let fused = Descend::<T, true> { weights: &mut weights, delta, input, below: &mut below, rate };
+        let fused =
+            Descend::<T, true> { weights: &mut weights, delta, input, below: &mut below, rate };
         level.run(fused);
         for j in 0..k {
             let mut sum = T::ZERO;

@@ -18,7 +18,7 @@ pub struct Order {
 
 #[derive(Clone, Debug)]
 enum Source {
-    Uniform(Stream),
+    Uniform(Box<Stream>),
     Shuffle { seed: u64, epoch: u64, permutation: Vec<u32>, next: usize },
 }
 
@@ -27,7 +27,9 @@ impl Order {
     pub fn new(train: &Train, samples: u32, seed: u64, step: u64) -> Self {
         let taken = step * u64::from(train.batch);
         let source = match train.sampling {
-            Sampling::Uniform => Source::Uniform(Stream::new(seed, "examples", 0).at(taken)),
+            Sampling::Uniform => {
+                Source::Uniform(Box::new(Stream::new(seed, "examples", 0).at(taken)))
+            }
             Sampling::Shuffle => {
                 let epoch = taken / u64::from(samples);
                 let next = (taken % u64::from(samples)) as usize;

@@ -71,12 +71,7 @@ impl View for &Tensor {
 }
 
 /// The checkpoint of `job` at `place`.
-pub fn encode<T: Real>(
-    job: &str,
-    place: &Place,
-    network: &Network<T>,
-    sgd: &Sgd<T>,
-) -> Checkpoint {
+pub fn encode<T: Real>(job: &str, place: &Place, network: &Network<T>, sgd: &Sgd<T>) -> Checkpoint {
     let mut tensors = tensors("", network, network.parameters());
     if !sgd.velocity().is_empty() {
         tensors.append(&mut self::tensors("momentum.", network, sgd.velocity()));

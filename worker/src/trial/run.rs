@@ -255,7 +255,8 @@ fn finite(number: Option<f64>) -> Option<f64> {
 /// Whether a checkpoint stands where the spec lets a trial stand, with as many rows told.
 fn check_place(spec: &JobSpec, measured: &[u64], place: &Place) -> Result<(), CheckpointError> {
     let rows = measured.iter().filter(|&&step| step <= place.step).count() as u64;
-    let layers = if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
+    let layers =
+        if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
     let each = spec.measure.confusion.len() as u64 * (1 + layers as u64);
     let fits = place.step < spec.train.steps
         && place.steps_rows == rows

@@ -55,7 +55,8 @@ pub fn theory<T: Real>(spec: &JobSpec, train: &Examples<T>) -> Theory {
                 return Theory { smoothness, ..Theory::default() };
             }
             let targets: Vec<f64> = train.targets.iter().map(|c| c.to_f64()).collect();
-            let (risk, least) = least_squares(rows.collect(), &targets, spec.model.outputs as usize);
+            let (risk, least) =
+                least_squares(rows.collect(), &targets, spec.model.outputs as usize);
             Theory { optimum_risk: Some(risk), strong_convexity: least, smoothness }
         }
     }

@@ -4,6 +4,14 @@ use super::{Facts, FileFacts, labels};
 use crate::settings::{Accepted, Field, SettingError, Settings};
 use crate::spec::{Data, DataKind, Labels, Loss};
 
+/// The outputs that labels ask for: one for each class, where there are more than two or the loss is cross-entropy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outputs {
+    /// Where the model does not say; `None` where only the file could tell.
+    pub default: Option<u32>,
+    pub min: u32,
+}
+
 /// What stands in for a file whose facts are not known yet: it refuses nothing.
 const PENDING_COUNT: u32 = 100_000_000;
 
@@ -13,13 +21,13 @@ pub(super) fn kind(settings: &Settings) -> Result<DataKind, SettingError> {
     word.ok_or_else(|| SettingError::missing(Field::DataKind, accepted))
 }
 
-/// The data, and the number of outputs that its labels ask for: `None` where only the file could tell.
+/// The data, and how many outputs its labels ask for.
 pub(super) fn build(
     settings: &Settings,
     facts: Facts<'_>,
     kind: DataKind,
     loss: Loss,
-) -> Result<(Data, Option<u32>), SettingError> {
+) -> Result<(Data, Outputs), SettingError> {
     let mut data = match kind {
         DataKind::Idx => from_file(settings, facts, kind)?,
         DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => generated(settings, kind)?,
@@ -31,10 +39,15 @@ pub(super) fn build(
         let accepted = Accepted::NoNoise { labels: data.labels.as_str() };
         return Err(SettingError::refused(Field::DataNoise, data.noise, accepted));
     }
-    let outputs = match (kind, loss) {
-        (DataKind::Idx, _) => file_facts(settings, facts)?.map(|facts| facts.classes),
-        (_, Loss::CrossEntropy) => Some(2),
-        (_, Loss::Squared | Loss::Logistic) => Some(1),
+    let cross_entropy = loss == Loss::CrossEntropy;
+    let outputs = match (kind, file_facts(settings, facts, kind)?) {
+        (DataKind::Idx, Some(file)) => {
+            let is_sign = file.classes <= 2 && !cross_entropy;
+            Outputs { default: Some(file.classes), min: if is_sign { 1 } else { file.classes } }
+        }
+        (DataKind::Idx, None) => Outputs { default: None, min: if cross_entropy { 2 } else { 1 } },
+        _ if cross_entropy => Outputs { default: Some(2), min: 2 },
+        _ => Outputs { default: Some(1), min: 1 },
     };
     Ok((data, outputs))
 }
@@ -46,17 +59,16 @@ fn generated(settings: &Settings, kind: DataKind) -> Result<Data, SettingError> 
     let samples: u32 = required(Field::DataSamples)?;
     let dim: u32 = required(Field::DataDim)?;
     let test_samples: u32 = settings.int(Field::DataTestSamples).unwrap_or(0);
-    if kind == DataKind::Orthogonal && samples.saturating_add(test_samples) > dim {
-        let count = if samples > dim { samples } else { test_samples };
-        let key = if samples > dim { Field::DataSamples } else { Field::DataTestSamples };
-        return Err(SettingError::refused(key, count, Accepted::Orthogonal { dim }));
+    if kind == DataKind::Orthogonal && samples > dim {
+        let accepted = Accepted::Orthogonal { dim };
+        return Err(SettingError::refused(Field::DataSamples, samples, accepted));
     }
     Ok(Data { kind, samples, dim, labels: Labels::Normal, noise: 0.0, test_samples, digest: None })
 }
 
 fn from_file(settings: &Settings, facts: Facts<'_>, kind: DataKind) -> Result<Data, SettingError> {
     let digest = settings.text(Field::DataDigest).and_then(|text| text.parse().ok());
-    let file = file_facts(settings, facts)?;
+    let file = file_facts(settings, facts, kind)?;
     let missing = |field| move || SettingError::missing(field, Accepted::KnownFile);
     let (samples_max, test_max, dim) = match (&file, facts) {
         (Some(file), _) => (file.samples, file.test_samples, Some(file.dim)),
@@ -87,11 +99,15 @@ fn from_file(settings: &Settings, facts: Facts<'_>, kind: DataKind) -> Result<Da
     Ok(Data { kind, samples, dim, labels: Labels::Classes, noise: 0.0, test_samples, digest })
 }
 
-/// The facts of the file that the settings name; `None` where they are not known here.
+/// The facts of the file that the settings name; `None` where there is none, or it is not known here.
 fn file_facts<'a>(
     settings: &Settings,
     facts: Facts<'a>,
+    kind: DataKind,
 ) -> Result<Option<&'a FileFacts>, SettingError> {
+    if kind != DataKind::Idx {
+        return Ok(None);
+    }
     let digest = settings.text(Field::DataDigest).and_then(|text| text.parse().ok());
     match (facts, digest) {
         (Facts::Known(files), Some(digest)) => files.get(&digest).map(Some).ok_or_else(|| {

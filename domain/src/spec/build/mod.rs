@@ -42,8 +42,8 @@ impl JobSpec {
         let kind = model::kind(settings)?;
         let data_kind = data::kind(settings)?;
         let loss = train::loss(settings, kind, data_kind)?;
-        let (data, classes) = data::build(settings, facts, data_kind, loss)?;
-        let model = model::build(settings, kind, loss, classes)?;
+        let (data, outputs) = data::build(settings, facts, data_kind, loss)?;
+        let model = model::build(settings, kind, loss, outputs)?;
         let train = train::build(settings, loss, &data)?;
         let measure = measure::build(settings, &train, &data)?;
         Ok(Self { model, data, train, measure, seeds: Seeds::from_settings(settings) })

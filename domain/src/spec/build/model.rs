@@ -1,5 +1,6 @@
 //! The `[model]` section.
 
+use super::data::Outputs;
 use super::{ModelKind, activation, init, precision};
 use crate::settings::{Accepted, Field, SettingError, Settings};
 use crate::spec::{Activation, Init, Loss, Model, Precision, Shape};
@@ -16,14 +17,13 @@ pub(super) fn kind(settings: &Settings) -> Result<ModelKind, SettingError> {
     }
 }
 
-/// `classes`: the outputs that the labels ask for, where they are known.
 pub(super) fn build(
     settings: &Settings,
     kind: ModelKind,
     loss: Loss,
-    classes: Option<u32>,
+    asked: Outputs,
 ) -> Result<Model, SettingError> {
-    let outputs = outputs(settings, loss, classes)?;
+    let outputs = outputs(settings, asked)?;
     let (shape, output, init) = match kind {
         ModelKind::Linear => {
             (Shape::Linear, linear_output(settings, kind)?, linear_init(settings)?)
@@ -43,23 +43,14 @@ pub(super) fn build(
     })
 }
 
-fn outputs(settings: &Settings, loss: Loss, classes: Option<u32>) -> Result<u32, SettingError> {
-    let given = settings.int(Field::ModelOutputs);
-    match (given, classes) {
-        (Some(given), Some(classes)) if given != classes => {
-            let accepted = if classes == 1 {
-                Accepted::OneOutput
-            } else {
-                Accepted::OutputsPerClass { outputs: classes }
-            };
+fn outputs(settings: &Settings, asked: Outputs) -> Result<u32, SettingError> {
+    match settings.int(Field::ModelOutputs) {
+        Some(given) if given < asked.min => {
+            let accepted = Accepted::OutputsPerClass { outputs: asked.min };
             Err(SettingError::refused(Field::ModelOutputs, given, accepted))
         }
-        (Some(1), None) if loss == Loss::CrossEntropy => {
-            let accepted = Accepted::OutputsPerClass { outputs: 2 };
-            Err(SettingError::refused(Field::ModelOutputs, 1u32, accepted))
-        }
         // Only while a file is yet to be read are both unknown; any count above 1 will do until then.
-        (given, classes) => Ok(classes.or(given).unwrap_or(2)),
+        given => Ok(given.or(asked.default).unwrap_or(2)),
     }
 }
 

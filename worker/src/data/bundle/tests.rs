@@ -76,7 +76,7 @@ fn the_digest_of_a_bundle_never_changes() {
     assert_eq!(bundle.digest().to_string(), DIGEST);
 }
 
-const DIGEST: &str = "";
+const DIGEST: &str = "0edefba1dc9cd327acea60991801645df8c448f126d52feb8c3f84c5125a00d9";
 
 #[test]
 fn every_truncation_of_a_bundle_is_refused() {

@@ -10,7 +10,12 @@ use crate::nn::{Network, Real, initialise};
 
 const OCCASION: Occasion = Occasion { step: 0, epoch: 0.0, risk: None };
 
-fn rows<T: Real>(network: &Network<T>, set: &Examples<T>, loss: Loss, layers: bool) -> Vec<ConfusionRow> {
+fn rows<T: Real>(
+    network: &Network<T>,
+    set: &Examples<T>,
+    loss: Loss,
+    layers: bool,
+) -> Vec<ConfusionRow> {
     let chosen: Vec<u32> = (0..set.len() as u32).collect();
     let capture = Capture::take(network, set, loss, &chosen);
     confusion_rows(&capture, "samples", OCCASION, (&chosen, &set.labels), layers)
@@ -108,7 +113,8 @@ fn the_golden_values_are_met() {
     ];
     let first_pair = [0.136352662086, 0.274744339788, 0.496058954009];
     for ((depth, [risk, trace, min_inner, min_cos]), g01) in golden.into_iter().zip(first_pair) {
-        let mut network = Network::<f64>::zeros(&mlp(3, depth, Activation::Tanh, Activation::Tanh), 4);
+        let mut network =
+            Network::<f64>::zeros(&mlp(3, depth, Activation::Tanh, Activation::Tanh), 4);
         for m in 0..network.layers().len() {
             let fan_in = network.layers()[m].fan_in;
             for (at, weight) in network.layer_mut(m).0.iter_mut().enumerate() {

@@ -20,7 +20,12 @@ fn train(loss: Loss, batch: u32, momentum: f64, weight_decay: f64) -> Train {
 }
 
 /// One general step from its parts.
-fn general_step<T: Real>(network: &mut Network<T>, set: &Examples<T>, i: usize, train: &Train) -> f64 {
+fn general_step<T: Real>(
+    network: &mut Network<T>,
+    set: &Examples<T>,
+    i: usize,
+    train: &Train,
+) -> f64 {
     let gradient = gradient_of(network, set, train.loss, i);
     let (step_size, decay) = (T::from_f64(train.step_size), T::from_f64(train.weight_decay));
     let (dim, outputs) = (network.dim(), network.outputs());

@@ -1,0 +1,280 @@
+//! SQL over a folder of results: what it finds, what it refuses, and how answers are written.
+
+#[path = "it/sample.rs"]
+mod sample;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use analysis::sql::{Format, SqlError, query, write};
+use arrow::array::RecordBatch;
+use domain::{Cell, Table};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sample::{batch, confusion, job, job_without_layers, with, write as write_rows, write_batch};
+use tempfile::TempDir;
+
+/// Two sweeps: `first` with two segments of jobs and one of confusion, `second` with a single job.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write_rows(root, Table::Jobs, ("first", "1.parquet"), &[job("a", 16, 1, 0, 0.5)]);
+    let more = [job("b", 16, 2, 0, 0.25), job("c", 32, 1, 0, f64::NAN)];
+    write_rows(root, Table::Jobs, ("first", "2.parquet"), &more);
+    write_rows(root, Table::Jobs, ("second", "1.parquet"), &[job_without_layers("d", 7, 1.0)]);
+    let measured = confusion("a", 9, "samples", 0.25, -0.5);
+    write_rows(root, Table::Confusion, ("first", "1.parquet"), &[measured]);
+    for name in [".3.parquet", "3.parquet.tmp"] {
+        let row = [job("unseen", 1, 1, 0, 0.0)];
+        write_rows(root, Table::Jobs, ("first", name), &row);
+    }
+    folder
+}
+
+fn text(format: Format, batches: &[RecordBatch]) -> String {
+    let mut out = Vec::new();
+    write(&format, batches, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[track_caller]
+fn check(root: &Path, sweep: Option<&str>, sql: &str, expected_csv: &str) {
+    let batches = query(root, sweep, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    assert_eq!(text(Format::Csv, &batches), expected_csv, "{sql}");
+}
+
+#[test]
+fn tables_hold_all_sweeps_or_the_one_asked_for() {
+    let folder = folder();
+    let root = folder.path();
+    let all = "select sweep, job_id, model_width, final_risk from jobs order by job_id";
+    let expected = "sweep,job_id,model_width,final_risk\n\
+        first,a,16,0.5\nfirst,b,16,0.25\nfirst,c,32,\nsecond,d,,1.0\n";
+    check(root, None, all, expected);
+    let expected = "sweep,job_id,model_width,final_risk\nsecond,d,,1.0\n";
+    check(root, Some("second"), all, expected);
+    check(root, Some("first"), "SELECT count(*) AS n FROM jobs;", "n\n3\n");
+    check(root, None, "select count(*) as n from jobs where sweep = 'second'", "n\n1\n");
+}
+
+#[test]
+fn tables_without_files_exist_and_are_empty() {
+    let folder = folder();
+    check(folder.path(), None, "select count(*) as n from failures", "n\n0\n");
+    check(folder.path(), Some("second"), "select count(*) as n from confusion", "n\n0\n");
+    let none = "select step, risk, sweep from steps";
+    check(folder.path(), None, none, "step,risk,sweep\n");
+    let batches = query(folder.path(), None, none).unwrap();
+    assert_eq!(batches[0].num_columns(), 3);
+    assert!(text(Format::Table, &batches).ends_with("\n0 rows\n"));
+    assert_eq!(text(Format::Json, &batches), "");
+}
+
+#[test]
+fn an_analyst_finds_the_usual_functions() {
+    let folder = folder();
+    let sql = "with last as (select job_id, max(step) as step from confusion group by job_id) \
+        select j.model_depth, median(c.min_cos) as m, stddev_pop(j.final_risk) as s, \
+        row_number() over (order by j.model_depth) as r \
+        from jobs j join confusion c using (job_id) join last l on l.job_id = c.job_id and l.step = c.step \
+        where c.layer is null group by j.model_depth";
+    check(folder.path(), None, sql, "model_depth,m,s,r\n1,-0.5,0.0,1\n");
+    let shown = query(folder.path(), None, "show tables").unwrap();
+    assert!(text(Format::Csv, &shown).contains(",confusion,"));
+    let described = query(folder.path(), None, "describe confusion").unwrap();
+    assert!(text(Format::Csv, &described).contains("histogram,"));
+    let explained = query(folder.path(), None, "explain select * from jobs where sweep = 'second'");
+    let explained = text(Format::Csv, &explained.unwrap());
+    assert!(
+        explained.contains("sweep=second/") && !explained.contains("sweep=first/"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn older_and_newer_files_are_read_together() {
+    let folder = folder();
+    let whole = batch(Table::Jobs, &[job("e", 64, 1, 0, 0.75)]);
+    let schema = whole.schema();
+    let is_old = |index: &usize| schema.field(*index).name() != "final_risk";
+    let kept: Vec<_> = (0..whole.num_columns()).filter(is_old).collect();
+    write_batch(&folder.path().join("jobs/sweep=first/0.parquet"), &whole.project(&kept).unwrap());
+    let sql = "select job_id, final_risk from jobs where sweep = 'first' order by job_id";
+    check(folder.path(), None, sql, "job_id,final_risk\na,0.5\nb,0.25\nc,\ne,\n");
+}
+
+#[test]
+fn it_may_be_called_inside_a_runtime() {
+    let folder = folder();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        check(folder.path(), None, "select count(*) as n from jobs", "n\n4\n");
+    });
+}
+
+#[test]
+fn nothing_but_queries_is_run() {
+    let folder = folder();
+    let target = folder.path().join("stolen.csv");
+    let statements = [
+        "drop table jobs".to_owned(),
+        "create table x as select 1".to_owned(),
+        "create external table x stored as parquet location '/'".to_owned(),
+        "insert into jobs (job_id) values ('x')".to_owned(),
+        "delete from jobs".to_owned(),
+        "update jobs set final_risk = 0".to_owned(),
+        "set datafusion.execution.batch_size = 1".to_owned(),
+        format!("copy jobs to '{}' stored as parquet", target.display()),
+        "explain analyze insert into jobs (job_id) values ('x')".to_owned(),
+    ];
+    for sql in &statements {
+        let error = query(folder.path(), None, sql).unwrap_err();
+        assert!(matches!(error, SqlError::NotAQuery), "{sql}: {error:?}");
+    }
+    assert!(!target.exists());
+    check(folder.path(), None, "select count(*) as n from jobs", "n\n4\n");
+}
+
+#[track_caller]
+fn check_error(root: &Path, sql: &str, expected: &str) {
+    let error = query(root, None, sql).unwrap_err();
+    assert!(error.to_string().starts_with(expected), "found:    {error}\nexpected: {expected}");
+}
+
+#[test]
+fn errors_say_what_there_is_instead() {
+    let folder = folder();
+    let root = folder.path();
+    let tables = "there is no table \"job\"; there are: jobs, steps, confusion, failures";
+    check_error(root, "select * from job", tables);
+    check_error(root, "select * from jobs where job_id in (select job_id from job)", tables);
+    let column = "there is no column \"widht\"; there are: job_id, stage, seed, ";
+    check_error(root, "select widht from jobs", column);
+    let column = "there is no column \"final_rsk\", did you mean final_risk?; there are: job_id, ";
+    check_error(root, "select final_rsk from jobs", column);
+    let column =
+        "there is no column \"model.width\", did you mean model_width?; there are: job_id,";
+    check_error(root, "select model.width from jobs", column);
+    let column = "there is no column \"x\"; there are: w";
+    check_error(root, "select x from (select model_width as w from jobs)", column);
+    check_error(root, "selekt 1", "this query cannot be understood: Expected: an SQL statement");
+    check_error(root, "select 1; select 2", "this query cannot be understood: ");
+    check_error(root, "", "this query cannot be understood: ");
+    check_error(
+        root,
+        "select nosuch(1)",
+        "this query cannot be understood: Invalid function 'nosuch'",
+    );
+    check_error(root, "select 1 / (model_width - 16) from jobs", "the query failed: ");
+    let error = query(root, Some("third"), "select 1").unwrap_err().to_string();
+    assert!(error.ends_with("holds no sweep \"third\"; there are: first, second"), "{error}");
+    let error = query(&root.join("none"), None, "select 1").unwrap_err().to_string();
+    assert!(error.starts_with("there is no folder "), "{error}");
+}
+
+#[test]
+fn other_files_are_out_of_reach() {
+    let folder = folder();
+    let path = folder.path().join("jobs/sweep=first/1.parquet");
+    for place in [path.to_str().unwrap(), "results://folder/jobs/", "../"] {
+        let error = query(folder.path(), None, &format!("select * from '{place}'")).unwrap_err();
+        let is_refused = matches!(error, SqlError::UnknownTable { .. } | SqlError::Refused { .. });
+        assert!(is_refused, "{place}: {error:?}");
+    }
+}
+
+#[test]
+fn a_damaged_segment_is_named() {
+    let folder = folder();
+    let path = folder.path().join("jobs/sweep=first/2.parquet");
+    let bytes = fs::read(&path).unwrap();
+    let places = (0..bytes.len()).step_by(bytes.len() / 12).map(|place| {
+        let mut flipped = bytes.clone();
+        flipped[place] ^= 0xFF;
+        flipped
+    });
+    let cuts = [0, 4, bytes.len() / 2, bytes.len() - 1].map(|length| bytes[..length].to_vec());
+    for content in places {
+        fs::write(&path, content).unwrap();
+        if let Err(error) = query(folder.path(), None, "select * from jobs") {
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+    for content in cuts {
+        fs::write(&path, content).unwrap();
+        let error = query(folder.path(), None, "select job_id from jobs").unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("is cut short"), "{error}");
+        let elsewhere = "select count(*) as n from confusion";
+        check(folder.path(), None, elsewhere, "n\n1\n");
+    }
+}
+
+#[test]
+fn formats_say_null_times_and_histograms() {
+    let folder = folder();
+    let sql = "select job_id, model_width, final_risk, queued_at, model_bias from jobs \
+        where job_id in ('a', 'd') order by job_id";
+    let batches = query(folder.path(), None, sql).unwrap();
+    let expected = "\
++--------+-------------+------------+----------------------+------------+
+| job_id | model_width | final_risk | queued_at            | model_bias |
++--------+-------------+------------+----------------------+------------+
+| a      | 16          | 0.5        | 2023-11-14T22:13:20Z | null       |
+| d      | null        | 1.0        | 2023-11-14T22:13:20Z | null       |
++--------+-------------+------------+----------------------+------------+
+2 rows
+";
+    assert_eq!(text(Format::Table, &batches), expected);
+    let expected = "job_id,model_width,final_risk,queued_at,model_bias\n\
+        a,16,0.5,2023-11-14T22:13:20Z,\nd,,1.0,2023-11-14T22:13:20Z,\n";
+    assert_eq!(text(Format::Csv, &batches), expected);
+    let line = |id: &str, width: &str, risk: &str| {
+        format!(
+            "{{\"job_id\":\"{id}\",\"model_width\":{width},\"final_risk\":{risk},\
+             \"queued_at\":\"2023-11-14T22:13:20Z\",\"model_bias\":null}}\n"
+        )
+    };
+    let expected = line("a", "16", "0.5") + &line("d", "null", "1.0");
+    assert_eq!(text(Format::Json, &batches), expected);
+
+    let batches = query(folder.path(), None, "select histogram from confusion").unwrap();
+    assert!(text(Format::Table, &batches).contains("| [0, 1, 2, 3, … 200 in all] |"));
+    assert!(text(Format::Csv, &batches).starts_with("histogram\n\"[0, 1, 2, 3, 4, "));
+    assert!(text(Format::Json, &batches).starts_with("{\"histogram\":[0,1,2,3,4,"));
+    let not_a_number = query(folder.path(), None, "select 0.0 / 0.0 as x, 'say \"hi\", Ann' as y");
+    let not_a_number = not_a_number.unwrap();
+    assert_eq!(text(Format::Json, &not_a_number), "{\"x\":null,\"y\":\"say \\\"hi\\\", Ann\"}\n");
+    assert_eq!(text(Format::Csv, &not_a_number), "x,y\nNaN,\"say \"\"hi\"\", Ann\"\n");
+}
+
+#[test]
+fn an_answer_becomes_a_parquet_file_that_is_whole_or_absent() {
+    let folder = folder();
+    let batches = query(folder.path(), Some("first"), "select * from confusion").unwrap();
+    let path = folder.path().join("answer.parquet");
+    assert_eq!(text(Format::Parquet(path.clone()), &batches), "");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+    let read: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    assert_eq!(read, batches);
+
+    let nowhere = folder.path().join("none/answer.parquet");
+    let error = write(&Format::Parquet(nowhere.clone()), &batches, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains(nowhere.to_str().unwrap()), "{error}");
+    let tmp = fs::read_dir(folder.path()).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|found| found == "tmp")
+    });
+    assert_eq!(tmp.count(), 0);
+}
+
+#[test]
+fn a_deep_query_is_no_overflow() {
+    let folder = folder();
+    let deep = format!("select {}1{} as x", "(".repeat(40), ")".repeat(40));
+    check(folder.path(), None, &deep, "x\n1\n");
+    let long = vec!["final_risk > 0"; 500].join(" or ");
+    let sql = format!("select count(*) as n from jobs where {long}");
+    check(folder.path(), None, &sql, "n\n3\n");
+    let unused = with(job("z", 1, 1, 0, 0.0), [("seed", Cell::Null)]);
+    assert_eq!(batch(Table::Jobs, &[unused]).num_rows(), 1);
+}

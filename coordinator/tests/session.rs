@@ -1,0 +1,451 @@
+//! The real shell over real sockets, with workers played by the test: leases, fencing, restart, refusals, TLS.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use coordinator::{Config, ServeError};
+use domain::table::JOBS;
+use domain::{
+    Cell, FailureClass, FailureReport, JobFigures, StepRow, Sweep, Table, WorkerId, sweep_file,
+};
+use proto::client::{Client, Incoming};
+use proto::connection::{Connection, Token};
+use proto::error::{ApiError, CallError};
+use proto::limits;
+use proto::message::{
+    Attempt, FromWorker, Grant, Hello, JobsQuery, Outcome, Progress, RowBatch, Submission,
+    Submitted, ToWorker,
+};
+use proto::rows;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+const LEASE: Duration = Duration::from_millis(600);
+/// Longest any step of a test may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServeError>>,
+    connection: Connection,
+}
+
+fn config(folder: &Path, listen: &str) -> Config {
+    Config {
+        listen: listen.to_owned(),
+        advertise: Some("127.0.0.1".to_owned()),
+        journal: folder.join("journal"),
+        results: folder.join("results"),
+        connection: folder.join("connection.json"),
+        insecure: false,
+        lease: LEASE,
+    }
+}
+
+async fn start(folder: &Path, listen: &str) -> Running {
+    let config = config(folder, listen);
+    let file = config.connection.clone();
+    drop(std::fs::remove_file(&file));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(coordinator::serve(config, async {
+        drop(stopped.await);
+    }));
+    let connection = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Ok(connection) = Connection::read(&file) {
+                return connection;
+            }
+            assert!(!task.is_finished(), "the coordinator ended at its start");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let connection = connection.await.expect("the coordinator listens");
+    Running { stop, task, connection }
+}
+
+impl Running {
+    async fn client(&self) -> Client {
+        Client::connect(&self.connection).await.expect("connects")
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        self.task.await.expect("does not panic").expect("stops in good order");
+    }
+}
+
+fn sweep(seeds: u32) -> Sweep {
+    let text = format!(
+        "name = \"s\"\n[axes]\nseed = {{ start = 0, count = {seeds} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\nattempts = 2\n"
+    );
+    let draft = sweep_file::parse(&text, "s.toml").expect("the test's sweep is valid");
+    draft.resolve(&BTreeMap::new()).expect("it needs no files")
+}
+
+async fn submit(client: &Client, seeds: u32) -> Submitted {
+    let submission = Submission {
+        sweep: sweep(seeds).canonical(),
+        file_name: "s.toml".into(),
+        file_text: String::new(),
+        revise: false,
+        strict: false,
+        engine_revision: "e1".into(),
+    };
+    client.submit(submission).await.expect("is taken in")
+}
+
+struct FakeWorker {
+    say: mpsc::Sender<FromWorker>,
+    hear: Incoming<ToWorker>,
+}
+
+fn hello(number: u8) -> Hello {
+    Hello {
+        worker: WorkerId([number; 16]),
+        protocol: limits::PROTOCOL,
+        version: "test".into(),
+        engine_revision: "e1".into(),
+        instruction_set: "avx2".into(),
+        host: "h".into(),
+        process: u32::from(number),
+        slots: 4,
+        cores: 4,
+        memory_bytes: 1 << 30,
+        held: vec![],
+        time_left: None,
+    }
+}
+
+impl FakeWorker {
+    async fn join(client: &Client, hello: Hello) -> Self {
+        let (say, outgoing) = mpsc::channel(64);
+        say.send(FromWorker::Hello(hello)).await.expect("there is room");
+        let hear = client.session(outgoing).await.expect("the session opens");
+        let mut worker = Self { say, hear };
+        let welcome = worker.hear().await;
+        assert!(matches!(welcome, ToWorker::Welcome { lease: LEASE, .. }), "{welcome:?}");
+        worker
+    }
+
+    async fn say(&self, message: FromWorker) {
+        self.say.send(message).await.expect("the session is open");
+    }
+
+    async fn hear(&mut self) -> ToWorker {
+        let next = tokio::time::timeout(PATIENCE, self.hear.next()).await;
+        next.expect("in time").expect("no error").expect("the session goes on")
+    }
+
+    async fn grant(&mut self) -> Grant {
+        self.say(FromWorker::Capacity { free_slots: 1 }).await;
+        match self.hear().await {
+            ToWorker::Grant(grant) => grant,
+            other => panic!("expected a grant, heard {other:?}"),
+        }
+    }
+
+    /// Sends two rows of the training curve and a result; what the coordinator says of the result.
+    async fn finish(&mut self, attempt: &Attempt) -> Option<String> {
+        self.say(FromWorker::Rows(step_rows(attempt, 0))).await;
+        match self.hear().await {
+            ToWorker::Rows { next_row: 2, table: Table::Steps, .. } => {}
+            other => panic!("expected an acknowledgement, heard {other:?}"),
+        }
+        self.commit(attempt).await
+    }
+
+    async fn commit(&mut self, attempt: &Attempt) -> Option<String> {
+        self.say(FromWorker::Outcome(attempt.clone(), result())).await;
+        match self.hear().await {
+            ToWorker::Outcome { refusal, attempt: answered } => {
+                assert_eq!(&answered, attempt);
+                refusal
+            }
+            other => panic!("expected an answer to the outcome, heard {other:?}"),
+        }
+    }
+}
+
+fn step_rows(attempt: &Attempt, first_row: u64) -> RowBatch {
+    let row = |step| StepRow { step, risk: Some(0.5), ..StepRow::default() }.into_row();
+    RowBatch {
+        attempt: attempt.clone(),
+        table: Table::Steps,
+        first_row,
+        row_count: 2,
+        arrow: rows::encode(Table::Steps, &[row(first_row), row(first_row + 1)]),
+    }
+}
+
+fn result() -> Outcome {
+    let figures = JobFigures { final_risk: Some(0.5), ..JobFigures::default() };
+    let mut row = vec![Cell::Null; JOBS.len()];
+    row[Table::Jobs.own_index("status").expect("is a column")] = figures.status().into();
+    row[Table::Jobs.own_index("final_risk").expect("is a column")] = figures.final_risk.into();
+    row[Table::Jobs.own_index("engine_revision").expect("is a column")] = "e1".into();
+    Outcome::Result { steps_rows: 2, confusion_rows: 0, arrow: rows::encode(Table::Jobs, &[row]) }
+}
+
+fn progress(attempt: &Attempt) -> Progress {
+    let attempt = attempt.clone();
+    Progress { attempt, step: 1, steps: 10, risk: None, min_cos: None, rms_cos: None }
+}
+
+/// Waits until the sweep is over; the counts.
+async fn over(client: &Client) -> proto::message::JobCounts {
+    let mut watch = client.watch(&"s".parse().expect("a name")).await.expect("watches");
+    let end = async {
+        loop {
+            let progress = watch.next().await.expect("no error").expect("until it is over");
+            if progress.is_over() {
+                return progress.counts;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, end).await.expect("the sweep ends")
+}
+
+fn files(folder: &Path, table: &str) -> Vec<String> {
+    let folder = folder.join("results").join(table).join("sweep=s");
+    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_sweep_runs_to_its_end_and_is_kept_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let submitted = submit(&client, 3).await;
+    assert_eq!((submitted.kept, submitted.new), (0, 3));
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    for _ in 0..3 {
+        let grant = worker.grant().await;
+        assert!(grant.spec.contains("\"kind\":\"mlp\""), "{}", grant.spec);
+        assert_eq!(worker.finish(&grant.attempt).await, None);
+        assert_eq!(
+            worker.commit(&grant.attempt).await,
+            None,
+            "a repeated outcome is answered again"
+        );
+    }
+    assert_eq!(over(&client).await.committed, 3);
+    assert_eq!(files(folder.path(), "jobs").len(), 1);
+    assert_eq!(files(folder.path(), "jobs"), files(folder.path(), "steps"));
+    running.stop().await;
+
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let again = submit(&client, 3).await;
+    assert_eq!((again.kept, again.new, again.settled), (3, 0, 3));
+    assert_eq!(over(&client).await.committed, 3);
+    assert_eq!(files(folder.path(), "jobs").len(), 1, "nothing was written twice");
+    assert_eq!(submit(&client, 4).await.new, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_worker_loses_its_lease_and_cannot_commit() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut zombie = FakeWorker::join(&client, hello(1)).await;
+    let stale = zombie.grant().await.attempt;
+    // It says nothing for longer than its lease, and is told so.
+    match zombie.hear().await {
+        ToWorker::Revoke { attempt, .. } => assert_eq!(attempt, stale),
+        other => panic!("expected a revocation, heard {other:?}"),
+    }
+    let mut worker = FakeWorker::join(&client, hello(2)).await;
+    let grant = worker.grant().await;
+    assert_eq!(grant.attempt.number.0, 2);
+    zombie.say(FromWorker::Rows(step_rows(&stale, 0))).await;
+    assert!(matches!(zombie.hear().await, ToWorker::Revoke { .. }));
+    let refusal = zombie.commit(&stale).await.expect("a stale commit is refused");
+    assert!(refusal.contains("attempt 1 no longer holds the job"), "{refusal}");
+    // Nor may it use the number of the attempt that replaced it.
+    assert!(zombie.commit(&grant.attempt).await.is_some());
+    assert_eq!(worker.finish(&grant.attempt).await, None);
+    let counts = over(&client).await;
+    assert_eq!((counts.committed, counts.failed_attempts), (1, 1));
+    assert_eq!(files(folder.path(), "failures").len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_lease_and_a_restart_of_the_coordinator_gives_a_full_term() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    let attempt = worker.grant().await.attempt;
+    for _ in 0..4 {
+        tokio::time::sleep(LEASE / 2).await;
+        worker.say(FromWorker::Heartbeat(vec![progress(&attempt)])).await;
+        assert_eq!(worker.hear().await, ToWorker::Heard);
+    }
+    worker.say(FromWorker::Rows(step_rows(&attempt, 0))).await;
+    assert!(matches!(worker.hear().await, ToWorker::Rows { .. }));
+    running.stop().await;
+
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let held = vec![attempt.clone()];
+    let mut worker = FakeWorker::join(&client, Hello { held, ..hello(1) }).await;
+    // Its rows were acknowledged before the restart: sending them again changes nothing.
+    assert_eq!(worker.finish(&attempt).await, None);
+    let counts = over(&client).await;
+    assert_eq!((counts.committed, counts.failed_attempts), (1, 0));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_grant_that_never_arrived_is_given_again_and_work_handed_back_costs_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    assert_eq!(worker.grant().await.attempt.number.0, 1);
+    drop(worker);
+    // It comes back and knows nothing of the grant.
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    let grant = worker.grant().await;
+    assert_eq!(grant.attempt.number.0, 2);
+    worker.say(FromWorker::Outcome(grant.attempt, Outcome::Released)).await;
+    assert!(matches!(worker.hear().await, ToWorker::Outcome { refusal: None, .. }));
+    let grant = worker.grant().await;
+    assert_eq!(grant.attempt.number.0, 3);
+    assert_eq!(worker.finish(&grant.attempt).await, None);
+    assert_eq!(over(&client).await.failed_attempts, 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_failing_is_abandoned_with_its_reason_and_runs_when_asked_for_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    for _ in 0..2 {
+        let attempt = worker.grant().await.attempt;
+        let report = FailureReport::new(FailureClass::Exit, "exit code 3");
+        worker.say(FromWorker::Outcome(attempt, Outcome::Failure(report))).await;
+        assert!(matches!(worker.hear().await, ToWorker::Outcome { refusal: None, .. }));
+    }
+    assert_eq!(over(&client).await.abandoned, 1);
+    let query = JobsQuery {
+        sweep: "s".parse().expect("a name"),
+        state: Some("abandoned".into()),
+        offset: 0,
+        limit: 10,
+    };
+    let page = client.jobs(query).await.expect("lists");
+    assert_eq!((page.total, page.jobs[0].note.as_str()), (1, "exit: exit code 3"));
+    assert_eq!(submit(&client, 1).await.again, 1);
+    let grant = worker.grant().await;
+    assert_eq!(worker.finish(&grant.attempt).await, None);
+    assert_eq!(over(&client).await.committed, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_revokes_what_runs_and_leaves_what_is_done() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 3).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    let done = worker.grant().await;
+    assert_eq!(worker.finish(&done.attempt).await, None);
+    let running_attempt = worker.grant().await.attempt;
+    let sweep = "s".parse().expect("a name");
+    assert_eq!(client.cancel(&sweep, None).await.expect("cancels"), 2);
+    match worker.hear().await {
+        ToWorker::Revoke { attempt, .. } => assert_eq!(attempt, running_attempt),
+        other => panic!("expected a revocation, heard {other:?}"),
+    }
+    let counts = over(&client).await;
+    assert_eq!((counts.committed, counts.cancelled), (1, 2));
+    assert_eq!(client.cancel(&sweep, None).await.expect("is a no-op"), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn peers_that_lie_or_lack_the_token_are_refused_and_others_are_not_harmed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    let grant = worker.grant().await;
+
+    let stranger = Connection { token: Token::new("guess"), ..running.connection.clone() };
+    let stranger = Client::connect(&stranger).await.expect("connects");
+    let refused = stranger.workers().await.expect_err("has no token");
+    assert!(matches!(refused, CallError::Answer(ApiError::Unauthenticated)), "{refused}");
+
+    let (say, outgoing) = mpsc::channel(4);
+    say.send(FromWorker::Hello(Hello { protocol: 99, ..hello(3) })).await.expect("there is room");
+    let mut other = client.session(outgoing).await.expect("opens");
+    let refused = other.next().await.expect_err("speaks another protocol");
+    assert!(matches!(refused, CallError::Answer(ApiError::Incompatible { .. })), "{refused}");
+
+    let mut liar = FakeWorker::join(&client, hello(4)).await;
+    let mut garbage = step_rows(&grant.attempt, 0);
+    garbage.arrow.truncate(40);
+    liar.say(FromWorker::Rows(garbage)).await;
+    let refused = liar.hear.next().await.expect_err("its rows are no rows");
+    assert!(matches!(refused, CallError::Answer(ApiError::Invalid { .. })), "{refused}");
+
+    let unknown = client.watch(&"nobody".parse().expect("a name")).await;
+    assert!(matches!(unknown.err(), Some(CallError::Answer(ApiError::Unknown { .. }))));
+    assert_eq!(worker.finish(&grant.attempt).await, None);
+    assert_eq!(over(&client).await.committed, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn beyond_loopback_the_wire_is_encrypted_with_the_certificate_of_the_connection_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "0.0.0.0:0").await;
+    assert!(running.connection.url.starts_with("https://"), "{}", running.connection.url);
+    assert_eq!(submit(&running.client().await, 1).await.new, 1);
+    let plain = Connection {
+        url: running.connection.url.replace("https", "http"),
+        certificate: None,
+        token: running.connection.token.clone(),
+    };
+    let answered = match Client::connect(&plain).await {
+        Ok(client) => client.workers().await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(!answered, "plain text is not answered");
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let impostor = start(elsewhere.path(), "0.0.0.0:0").await;
+    let mixed = Connection {
+        certificate: running.connection.certificate.clone(),
+        ..impostor.connection.clone()
+    };
+    assert!(Client::connect(&mixed).await.is_err(), "another certificate is not trusted");
+    running.stop().await;
+    impostor.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_coordinator_on_the_same_journal_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let second = coordinator::serve(config(folder.path(), "127.0.0.1:0"), std::future::pending());
+    let refused = second.await.expect_err("the journal is in use");
+    assert!(refused.is_in_use(), "{refused}");
+    running.stop().await;
+}

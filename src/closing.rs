@@ -1,0 +1,46 @@
+//! How a sweep ends: the table of its results, where they are, and whether every job has one.
+
+use std::path::Path;
+
+use analysis::{ClosingTable, Results};
+use domain::SweepName;
+use proto::message::SweepProgress;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::text;
+
+/// Writes the closing table of a sweep, and where its results are.
+pub fn write(results: &Path, sweep: &SweepName, out: &mut Output<'_>) -> Result<(), Failure> {
+    let found = Results::open(results)?;
+    let table = ClosingTable::of(&found, sweep)?.to_string();
+    if !table.is_empty() {
+        out.line(table.trim_end())?;
+    }
+    out.line(&format!("results of {sweep}: {}", results.display()))
+}
+
+/// The failure of a sweep that is over but whose jobs do not all have results.
+pub fn verdict(progress: &SweepProgress) -> Result<(), Failure> {
+    match progress.counts.abandoned + progress.counts.cancelled {
+        0 => Ok(()),
+        count => Err(Failure::Unfinished { sweep: progress.sweep.clone(), count }),
+    }
+}
+
+/// How many jobs of a sweep have a result, in one line.
+pub fn tally(progress: &SweepProgress) -> String {
+    let counts = progress.counts;
+    let (committed, total) = (text::count(counts.committed), text::count(progress.total));
+    let mut line = format!("{}: {committed} of {total} jobs have results", progress.sweep);
+    for (count, word) in [
+        (counts.diverged, "diverged"),
+        (counts.abandoned, "given up"),
+        (counts.cancelled, "cancelled"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!(", {} {word}", text::count(count)));
+        }
+    }
+    line
+}

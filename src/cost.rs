@@ -1,0 +1,137 @@
+//! What a sweep costs before it runs: time, memory and the size of its results, from its specs alone.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use domain::{JobSpec, Sweep};
+use worker::trial;
+
+/// Operations a second that one core is taken to do: between the small networks that live in the cache and the large
+/// ones that do not.
+pub const FLOP_PER_SECOND: f64 = 2e9;
+
+/// What a step costs whatever the size of the network.
+const SECONDS_PER_STEP: f64 = 2e-7;
+
+/// What a job costs whatever it does: its lease, its data, its commit.
+const SECONDS_PER_JOB: f64 = 0.01;
+
+/// A trial process before it has a job: code, stacks, buffers.
+pub const PROCESS_BYTES: u64 = 32 << 20;
+
+/// What a row takes in a sealed segment. The histogram of cosines is most of a confusion row.
+const BYTES_PER_JOB: u64 = 1_200;
+const BYTES_PER_STEPS_ROW: u64 = 60;
+const BYTES_PER_CONFUSION_ROW: u64 = 250;
+
+/// What one job costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JobCost {
+    pub parameters: u64,
+    /// Of one core.
+    pub time: Duration,
+    pub memory_bytes: u64,
+    pub steps_rows: u64,
+    pub confusion_rows: u64,
+}
+
+impl JobCost {
+    /// The cost of the job that `spec` describes.
+    pub fn of(spec: &JobSpec) -> Self {
+        let cost = trial::cost(spec);
+        let flop = cost.training_flop + cost.measuring_flop;
+        let steps = spec.train.steps as f64 * SECONDS_PER_STEP;
+        let seconds = flop / FLOP_PER_SECOND + steps + SECONDS_PER_JOB;
+        let measured = spec.measured_steps().len() as u64;
+        let layers = if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
+        Self {
+            parameters: spec.model.parameters(spec.data.dim),
+            time: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
+            memory_bytes: cost.memory_bytes + PROCESS_BYTES,
+            steps_rows: measured,
+            confusion_rows: measured * spec.measure.confusion.len() as u64 * (1 + layers as u64),
+        }
+    }
+}
+
+/// What all jobs of a sweep cost together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SweepCost {
+    pub points: u64,
+    /// Distinct jobs.
+    pub jobs: u64,
+    /// Points without their seeds.
+    pub cells: u64,
+    /// Of one core.
+    pub time: Duration,
+    pub time_max: Duration,
+    /// Of the largest job.
+    pub memory_bytes_max: u64,
+    pub parameters_max: u64,
+    pub steps_rows: u64,
+    pub confusion_rows: u64,
+}
+
+impl SweepCost {
+    /// The cost of `sweep`; `each` is told every distinct job, in order.
+    pub fn of<E>(
+        sweep: &Sweep,
+        mut each: impl FnMut(u64, &JobSpec, &JobCost) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut all = Self { points: sweep.len(), ..Self::default() };
+        let mut cells = HashSet::new();
+        for (index, _) in sweep.jobs() {
+            let spec = sweep.job(index);
+            let job = JobCost::of(&spec);
+            each(index, &spec, &job)?;
+            cells.insert(sweep.cell(index).to_string());
+            all.jobs += 1;
+            all.time = all.time.saturating_add(job.time);
+            all.time_max = all.time_max.max(job.time);
+            all.memory_bytes_max = all.memory_bytes_max.max(job.memory_bytes);
+            all.parameters_max = all.parameters_max.max(job.parameters);
+            all.steps_rows += job.steps_rows;
+            all.confusion_rows += job.confusion_rows;
+        }
+        all.cells = cells.len() as u64;
+        Ok(all)
+    }
+
+    /// How long it takes on `cores` of them: no less than its longest job.
+    pub fn time_on(&self, cores: u32) -> Duration {
+        (self.time / cores.max(1)).max(self.time_max)
+    }
+
+    /// What its results take on disk.
+    pub fn result_bytes(&self) -> u64 {
+        self.jobs * BYTES_PER_JOB
+            + self.steps_rows * BYTES_PER_STEPS_ROW
+            + self.confusion_rows * BYTES_PER_CONFUSION_ROW
+    }
+}
+
+/// How many jobs of up to `job_bytes` of memory run side by side on a machine, one at least.
+pub fn side_by_side(cores: u32, memory_bytes: Option<u64>, job_bytes: u64) -> u32 {
+    let fitting = memory_bytes.map_or(u64::MAX, |memory| memory / job_bytes.max(1));
+    cores.min(u32::try_from(fitting).unwrap_or(u32::MAX)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_cores_makes_a_job_shorter() {
+        let seconds = Duration::from_secs;
+        let cost = SweepCost { time: seconds(100), time_max: seconds(30), ..SweepCost::default() };
+        assert_eq!([1, 2, 8].map(|cores| cost.time_on(cores)), [100, 50, 30].map(seconds));
+    }
+
+    #[test]
+    fn memory_bounds_how_many_jobs_run_side_by_side() {
+        assert_eq!(side_by_side(8, Some(16 << 30), 3 << 30), 5);
+        assert_eq!(side_by_side(8, Some(16 << 30), 1 << 20), 8);
+        assert_eq!(side_by_side(8, Some(1 << 30), 3 << 30), 1);
+        assert_eq!(side_by_side(8, None, 3 << 30), 8);
+    }
+}

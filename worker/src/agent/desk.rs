@@ -1,0 +1,429 @@
+//! The agent's one loop: it takes grants in, gives them to slots, sends what trials say, and decides when to leave.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::WorkerId;
+use proto::client::Client;
+use proto::error::ApiError;
+use proto::limits::{PROTOCOL, SLOTS_MAX};
+use proto::message::{Attempt, FromWorker, Grant, Hello, Outcome, ToWorker};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::blobs::Blobs;
+use super::child::Launch;
+use super::config::{AgentError, Config, Ended, StopRequest};
+use super::ending::chain;
+use super::exchange::Exchange;
+use super::held::Held;
+use super::link::{Link, LinkError, Turn};
+use super::slot::{Assignment, Common, Event, Intent, Slot};
+use super::{clock, host};
+use crate::trial;
+
+/// Events of the slots that wait for the desk: at most some 8 MiB of rows.
+const EVENTS_WAITING: usize = 16;
+
+/// How long trials have for their last checkpoint where the host is about to stop. Batch systems and Kubernetes kill
+/// 30 s after their warning; this leaves time to hand over.
+const HAND_BACK_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long trials have where a person asked the coordinator to drain the worker, and nothing presses.
+const UNHURRIED_HAND_BACK_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long the coordinator has to acknowledge what is handed back. Counted from the stop request, or, where nothing
+/// presses, from the end of the last trial.
+const LEAVE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a token may be refused before it is final: a coordinator that just started has yet to write its file.
+const DENIED_LIMIT: Duration = Duration::from_secs(10);
+
+/// Stands for no deadline.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Runs a worker until `stop` asks it to leave, its coordinator has drained it, or no coordinator answers for too long.
+///
+/// # Errors
+/// [`AgentError`] where it cannot start, is not taken, or gave up. Its trial processes are gone by then in every case.
+pub async fn run(
+    config: Config,
+    mut stop: watch::Receiver<StopRequest>,
+) -> Result<Ended, AgentError> {
+    let mut desk = Desk::new(config)?;
+    let ended = desk.serve(&mut stop).await;
+    // Ends the tasks of the slots, and with each its trial process.
+    desk.tasks.shutdown().await;
+    if ended.is_ok() {
+        desk.link.goodbye().await;
+    }
+    ended
+}
+
+struct Desk {
+    config: Config,
+    worker: WorkerId,
+    started: Instant,
+    link: Link,
+    clients: watch::Sender<Option<Client>>,
+    held: Held,
+    seats: Vec<Seat>,
+    tasks: JoinSet<()>,
+    events: mpsc::Receiver<Event>,
+    /// Grants beyond the free slots: a capacity and a grant that cross on the wire can bring them.
+    waiting: VecDeque<Grant>,
+    capacity_due: bool,
+    heartbeat_due: bool,
+    leaving: Option<Leaving>,
+    /// Some attempt was handed back.
+    released: bool,
+    was_welcome: bool,
+}
+
+/// A slot as the desk sees it.
+struct Seat {
+    assignments: mpsc::Sender<Assignment>,
+    running: Option<(Attempt, watch::Sender<Intent>)>,
+}
+
+/// The worker drains.
+struct Leaving {
+    /// When trials are ended by force.
+    hand_back_by: Instant,
+    /// When acknowledgements are waited for no longer.
+    leave_by: Option<Instant>,
+}
+
+impl Desk {
+    fn new(config: Config) -> Result<Self, AgentError> {
+        let (found, limit) = (config.slots, SLOTS_MAX);
+        if found == 0 || found > limit {
+            return Err(AgentError::Slots { found, limit });
+        }
+        let path = config.cache.clone();
+        if path.to_str().is_none() {
+            return Err(AgentError::CachePath { path });
+        }
+        let worker = WorkerId(*uuid::Uuid::new_v4().as_bytes());
+        let (clients, receiver) = watch::channel(None);
+        let exchange = Exchange::new(receiver);
+        let blobs = Blobs::open(path.clone(), config.data.clone(), exchange.clone())
+            .map_err(|source| AgentError::Cache { path, source })?;
+        let launch =
+            Launch { program: config.program.clone(), arguments: vec!["trial".to_owned().into()] };
+        let (sender, events) = mpsc::channel(EVENTS_WAITING);
+        let common = Common { launch, blobs: Arc::new(blobs), exchange, events: sender };
+        let mut tasks = JoinSet::new();
+        let seats = (0..config.slots as usize).map(|index| {
+            // A slot without an attempt takes the next one at once, so one place is never full.
+            let (assignments, receiver) = mpsc::channel(1);
+            tasks.spawn(Slot::new(index, common.clone()).serve(receiver));
+            Seat { assignments, running: None }
+        });
+        Ok(Self {
+            worker,
+            started: clock::timer(),
+            link: Link::new(config.connection.clone(), worker),
+            clients,
+            held: Held::default(),
+            seats: seats.collect(),
+            tasks,
+            events,
+            waiting: VecDeque::new(),
+            capacity_due: false,
+            heartbeat_due: false,
+            leaving: None,
+            released: false,
+            was_welcome: false,
+            config,
+        })
+    }
+
+    async fn serve(
+        &mut self,
+        stop: &mut watch::Receiver<StopRequest>,
+    ) -> Result<Ended, AgentError> {
+        let mut is_stop_open = true;
+        stop.mark_changed();
+        loop {
+            if self.is_over() {
+                return Ok(Ended { work_left: self.released || !self.held.is_empty() });
+            }
+            let (is_full, has_message, deadline) =
+                (self.held.is_full(), self.has_message(), self.deadline());
+            tokio::select! {
+                changed = stop.changed(), if is_stop_open => {
+                    is_stop_open = changed.is_ok();
+                    let request = *stop.borrow_and_update();
+                    match request {
+                        StopRequest::None => {}
+                        StopRequest::Drain => self.leave(true),
+                        StopRequest::Now => return Ok(self.abandon()),
+                    }
+                }
+                Some(event) = self.events.recv(), if !is_full => self.on_event(event),
+                turn = self.link.turn(has_message) => self.on_turn(turn)?,
+                () = sleep_until(deadline) => self.on_deadline()?,
+            }
+        }
+    }
+
+    // ---- the coordinator ----
+
+    fn on_turn(&mut self, turn: Turn) -> Result<(), AgentError> {
+        match turn {
+            Turn::HelloDue => self.link.open(self.hello()),
+            Turn::Opened(client) => {
+                tracing::info!(worker = %self.worker, held = self.held.attempts().len(), "connected");
+                self.was_welcome = true;
+                self.clients.send_replace(Some(client));
+                self.held.resend();
+                self.capacity_due = true;
+            }
+            Turn::Lost(error) => return self.on_lost(error),
+            Turn::Said(message) => self.on_message(message),
+            Turn::Room => self.send(),
+            Turn::HeartbeatDue => self.heartbeat_due = true,
+        }
+        Ok(())
+    }
+
+    fn hello(&self) -> Hello {
+        let passed = clock::timer().duration_since(self.started);
+        Hello {
+            worker: self.worker,
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine_revision: trial::ENGINE_REVISION.to_owned(),
+            instruction_set: trial::instruction_set().to_owned(),
+            host: host::name(),
+            process: std::process::id(),
+            slots: self.config.slots,
+            cores: host::cores(),
+            memory_bytes: self.config.memory_bytes,
+            held: self.held.attempts(),
+            time_left: self.config.time_left.map(|left| left.saturating_sub(passed)),
+        }
+    }
+
+    fn on_lost(&mut self, error: LinkError) -> Result<(), AgentError> {
+        self.clients.send_replace(None);
+        self.heartbeat_due = false;
+        let away = self.away();
+        match error.answer() {
+            Some(ApiError::Incompatible { reason }) => {
+                return Err(AgentError::Incompatible { reason: reason.clone() });
+            }
+            // A worker that was welcome before keeps its trials: a new token is on its way.
+            Some(ApiError::Unauthenticated) if !self.was_welcome && away >= DENIED_LIMIT => {
+                return Err(AgentError::Denied { connection: self.config.connection.clone() });
+            }
+            _ => {}
+        }
+        let reason = chain(&error);
+        tracing::info!(worker = %self.worker, reason, "no coordinator");
+        match self.config.retry_for {
+            Some(limit) if away >= limit => Err(AgentError::Unreachable { after: away, reason }),
+            _ => Ok(()),
+        }
+    }
+
+    fn away(&self) -> Duration {
+        self.link.away_since().map_or(Duration::ZERO, |since| clock::timer().duration_since(since))
+    }
+
+    fn on_message(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Grant(grant) => self.on_grant(grant),
+            ToWorker::Rows { attempt, table, next_row } => {
+                self.held.rows_are_durable(&attempt, table, next_row);
+            }
+            ToWorker::Checkpoint { attempt, step } => self.held.checkpoint_is_known(&attempt, step),
+            ToWorker::Outcome { attempt, refusal } => {
+                if let Some(refusal) = refusal {
+                    let (job, number) = (attempt.job, attempt.number);
+                    tracing::warn!(%job, attempt = %number, refusal, "an outcome was not accepted");
+                }
+                self.let_go(&attempt);
+            }
+            ToWorker::Revoke { attempt, reason } => {
+                tracing::info!(job = %attempt.job, attempt = %attempt.number, reason, "revoked");
+                self.let_go(&attempt);
+            }
+            ToWorker::Drain { reason } => {
+                tracing::info!(worker = %self.worker, reason, "drained by the coordinator");
+                self.leave(false);
+            }
+            // A second welcome says nothing new.
+            ToWorker::Heard | ToWorker::Welcome { .. } => {}
+        }
+    }
+
+    fn on_grant(&mut self, grant: Grant) {
+        if !self.held.take(grant.attempt.clone()) {
+            return;
+        }
+        if self.leaving.is_some() || self.waiting.len() >= self.seats.len() {
+            self.release(&grant.attempt);
+            return;
+        }
+        self.waiting.push_back(grant);
+        self.fill_seats();
+    }
+
+    fn fill_seats(&mut self) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.running.is_none()) {
+            let Some(grant) = self.waiting.pop_front() else { return };
+            let attempt = grant.attempt.clone();
+            tracing::debug!(job = %attempt.job, attempt = %attempt.number, "started");
+            let (sender, intent) = watch::channel(Intent::Run);
+            let sent = seat.assignments.try_send(Assignment { grant, intent });
+            sent.expect("a slot without an attempt waits for one");
+            seat.running = Some((attempt, sender));
+        }
+    }
+
+    /// Forgets an attempt that is no longer this worker's, and stops its trial if it runs.
+    fn let_go(&mut self, attempt: &Attempt) {
+        self.held.drop(attempt);
+        self.waiting.retain(|grant| grant.attempt != *attempt);
+        for (running, intent) in self.seats.iter().filter_map(|seat| seat.running.as_ref()) {
+            if running == attempt {
+                intent.send_replace(Intent::Drop);
+            }
+        }
+    }
+
+    /// Hands an attempt back that no slot works on.
+    fn release(&mut self, attempt: &Attempt) {
+        self.held.finish(attempt, Outcome::Released);
+        self.released = true;
+    }
+
+    fn has_message(&self) -> bool {
+        self.capacity_due || self.heartbeat_due || self.held.has_unsent()
+    }
+
+    fn send(&mut self) {
+        while self.link.has_room() {
+            let message = if std::mem::take(&mut self.capacity_due) {
+                FromWorker::Capacity { free_slots: self.free_slots() }
+            } else if std::mem::take(&mut self.heartbeat_due) {
+                FromWorker::Heartbeat(self.held.progress())
+            } else if let Some(message) = self.held.next_unsent() {
+                message
+            } else {
+                return;
+            };
+            self.link.send(message);
+        }
+    }
+
+    /// Slots that no grant is meant for.
+    fn free_slots(&self) -> u32 {
+        if self.leaving.is_some() {
+            return 0;
+        }
+        let free = self.seats.iter().filter(|seat| seat.running.is_none()).count();
+        u32::try_from(free.saturating_sub(self.waiting.len())).unwrap_or(u32::MAX)
+    }
+
+    // ---- the slots ----
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Rows(batch) => self.held.rows(batch),
+            Event::Checkpoint(attempt, checkpoint) => self.held.checkpoint(&attempt, checkpoint),
+            Event::Progress(progress) => self.held.advance(progress),
+            Event::Ended { slot, attempt, outcome } => {
+                if let Some(outcome) = outcome {
+                    self.released |= outcome == Outcome::Released && self.held.has(&attempt);
+                    if let Outcome::Failure(report) = &outcome {
+                        let (job, number, message) = (attempt.job, attempt.number, &report.message);
+                        tracing::warn!(%job, attempt = %number, class = %report.class, message, "failed");
+                    }
+                    self.held.finish(&attempt, outcome);
+                }
+                self.seats[slot].running = None;
+                self.fill_seats();
+                // Said after each job: the grant for it lowered what the coordinator counts with.
+                self.capacity_due = true;
+            }
+        }
+    }
+
+    // ---- leaving ----
+
+    fn leave(&mut self, is_hurried: bool) {
+        let now = clock::timer();
+        let limit = if is_hurried { HAND_BACK_LIMIT } else { UNHURRIED_HAND_BACK_LIMIT };
+        let leaving = self
+            .leaving
+            .get_or_insert(Leaving { hand_back_by: now + limit, leave_by: None });
+        leaving.hand_back_by = leaving.hand_back_by.min(now + limit);
+        if is_hurried {
+            leaving.leave_by.get_or_insert(now + LEAVE_LIMIT);
+        }
+        let by = leaving.hand_back_by;
+        for (_, intent) in self.seats.iter().filter_map(|seat| seat.running.as_ref()) {
+            intent.send_if_modified(|intent| {
+                let changes = *intent != Intent::Drop;
+                if changes {
+                    *intent = Intent::HandBack { by };
+                }
+                changes
+            });
+        }
+        for grant in std::mem::take(&mut self.waiting) {
+            self.release(&grant.attempt);
+        }
+        self.capacity_due = true;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.seats.iter().all(|seat| seat.running.is_none())
+    }
+
+    /// Whether it drained, and all is handed over or nobody takes it in time.
+    fn is_over(&mut self) -> bool {
+        let is_idle = self.is_idle();
+        let Some(leaving) = &mut self.leaving else { return false };
+        let now = clock::timer();
+        if is_idle {
+            leaving.leave_by.get_or_insert(now + LEAVE_LIMIT);
+        }
+        let is_late = leaving.leave_by.is_some_and(|leave_by| leave_by <= now);
+        is_late || (is_idle && self.held.is_empty())
+    }
+
+    /// Leaves at once. What still fits on the wire saves the coordinator from waiting for leases to run out.
+    fn abandon(&mut self) -> Ended {
+        let work_left = self.released || !self.held.is_empty();
+        for attempt in self.held.unfinished() {
+            self.held.finish(&attempt, Outcome::Released);
+        }
+        self.capacity_due = false;
+        self.send();
+        Ended { work_left }
+    }
+
+    fn deadline(&self) -> Instant {
+        let leave_by = self.leaving.as_ref().and_then(|leaving| leaving.leave_by);
+        let since = self.link.away_since();
+        let give_up = since.zip(self.config.retry_for).map(|(since, limit)| since + limit.min(FAR));
+        let far = clock::timer() + FAR;
+        leave_by.into_iter().chain(give_up).min().unwrap_or(far)
+    }
+
+    fn on_deadline(&self) -> Result<(), AgentError> {
+        match self.config.retry_for {
+            Some(limit) if self.link.away_since().is_some() && self.away() >= limit => {
+                let reason = format!("nobody at {}", self.config.connection.display());
+                Err(AgentError::Unreachable { after: limit, reason })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One slot: attempts one after the other, on one trial process for as long as that lives.
+
+use std::sync::Arc;
+
+use domain::{FailureClass, FailureReport, JobSpec};
+use proto::message::{Attempt, Checkpoint, Grant, Outcome, Progress, RowBatch};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::attempt::{Over, Running};
+use super::blobs::{BlobError, Blobs};
+use super::child::{Child, Launch};
+use super::ending::{chain, failure};
+use super::exchange::Exchange;
+use super::message::{Resume, Start, ToTrial};
+
+/// What a slot tells the desk.
+#[derive(Debug)]
+pub enum Event {
+    Rows(RowBatch),
+    Checkpoint(Attempt, Checkpoint),
+    Progress(Progress),
+    /// The attempt is over and the slot is free. `None`: it was dropped, and nobody waits for an outcome.
+    Ended {
+        slot: usize,
+        attempt: Attempt,
+        outcome: Option<Outcome>,
+    },
+}
+
+/// What the desk wants of an attempt. It only ever moves down this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Run,
+    /// Checkpoint and stop, and by force at this time.
+    HandBack {
+        by: Instant,
+    },
+    /// Stop; nobody wants what it measures.
+    Drop,
+}
+
+/// An attempt for a slot.
+#[derive(Debug)]
+pub struct Assignment {
+    pub grant: Grant,
+    pub intent: watch::Receiver<Intent>,
+}
+
+/// What the slots of one worker have in common.
+#[derive(Clone)]
+pub struct Common {
+    pub launch: Launch,
+    pub blobs: Arc<Blobs>,
+    pub exchange: Exchange,
+    pub events: mpsc::Sender<Event>,
+}
+
+/// A slot and its trial process.
+pub struct Slot {
+    index: usize,
+    common: Common,
+    child: Option<Child>,
+    /// The tag of the job before.
+    tag: u64,
+}
+
+impl Slot {
+    /// A slot without a process; the first attempt starts one.
+    pub fn new(index: usize, common: Common) -> Self {
+        Self { index, common, child: None, tag: 0 }
+    }
+
+    /// Runs the attempts that come until no more can.
+    pub async fn serve(mut self, mut assignments: mpsc::Receiver<Assignment>) {
+        while let Some(Assignment { grant, intent }) = assignments.recv().await {
+            let attempt = grant.attempt.clone();
+            let outcome = self.attempt(grant, intent).await;
+            let event = Event::Ended { slot: self.index, attempt, outcome };
+            if self.common.events.send(event).await.is_err() {
+                break;
+            }
+        }
+        if let Some(child) = self.child.take() {
+            drop(child.leave().await);
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        grant: Grant,
+        mut intent: watch::Receiver<Intent>,
+    ) -> Option<Outcome> {
+        let spec = match JobSpec::from_canonical(&grant.spec) {
+            Ok(spec) => spec,
+            Err(error) => {
+                let message = format!("the job's spec cannot be read: {}", chain(&error));
+                return Some(Outcome::Failure(failure(FailureClass::Refused, &message)));
+            }
+        };
+        self.tag += 1;
+        let start = tokio::select! {
+            start = self.prepare(&grant, &spec) => start,
+            end = told_to_end(&mut intent) => return end,
+        };
+        let start = match start {
+            Ok(start) => start,
+            Err(error) => {
+                let message = chain(&error);
+                return Some(Outcome::Failure(failure(FailureClass::Input, &message)));
+            }
+        };
+        let child = match self.begin(start).await {
+            Ok(child) => child,
+            Err(report) => return Some(Outcome::Failure(report)),
+        };
+        let running = Running::new(&self.common, &grant, &spec, self.tag, child);
+        let Over { outcome, child } = running.run(intent).await;
+        self.child = child;
+        self.tidy(&grant, &spec, outcome.as_ref()).await;
+        outcome
+    }
+
+    /// Brings the data set and the checkpoint to this host.
+    async fn prepare(&self, grant: &Grant, spec: &JobSpec) -> Result<Start, BlobError> {
+        let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        let blobs = &self.common.blobs;
+        let bundle = match spec.data.digest {
+            Some(digest) => Some(blobs.data_set(digest, grant.data_path.clone()).await?),
+            None => None,
+        };
+        let resume = match &grant.resume {
+            Some(checkpoint) => {
+                let path = text(blobs.checkpoint(checkpoint.digest).await?);
+                let Checkpoint { steps_rows, confusion_rows, .. } = *checkpoint;
+                Some(Resume { path, steps_rows, confusion_rows })
+            }
+            None => None,
+        };
+        Ok(Start { tag: self.tag, spec: grant.spec.clone(), bundle: bundle.map(text), resume })
+    }
+
+    /// A trial process that was told to start: the one of the job before, or, where that is gone, a new one.
+    async fn begin(&mut self, start: Start) -> Result<Child, FailureReport> {
+        let start = ToTrial::Start(start);
+        if let Some(mut child) = self.child.take() {
+            child.forget_log();
+            if child.is_alive() && child.tell(&start).await.is_ok() {
+                return Ok(child);
+            }
+        }
+        let program = self.common.launch.program.display();
+        let mut child = Child::start(&self.common.launch).map_err(|error| {
+            let message = format!("the trial process {program} cannot be started: {error}");
+            failure(FailureClass::Exit, &message)
+        })?;
+        // A process that does not even take its first order is dead: how it died is seen where its frames are read.
+        drop(child.tell(&start).await);
+        Ok(child)
+    }
+
+    /// Removes the checkpoint that the attempt went on from; has files checked again that a trial could not use.
+    async fn tidy(&self, grant: &Grant, spec: &JobSpec, outcome: Option<&Outcome>) {
+        if let Some(checkpoint) = &grant.resume {
+            self.common.blobs.remove(checkpoint.digest).await;
+        }
+        if let (Some(Outcome::Failure(report)), Some(digest)) = (outcome, spec.data.digest)
+            && report.class == FailureClass::Input
+        {
+            self.common.blobs.doubt(digest);
+        }
+    }
+}
+
+/// Resolves when the attempt is not to run any more, with what that comes to before it has started.
+async fn told_to_end(intent: &mut watch::Receiver<Intent>) -> Option<Outcome> {
+    let intent = intent.wait_for(|intent| *intent != Intent::Run).await;
+    match intent.as_deref() {
+        Ok(Intent::HandBack { .. }) => Some(Outcome::Released),
+        // The desk is gone, and so is everybody who would want an outcome.
+        Ok(Intent::Run | Intent::Drop) | Err(_) => None,
+    }
+}
