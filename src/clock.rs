@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 /// A point to measure durations from.
-#[expect(clippy::disallowed_methods, reason = "the one place of the command line that reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the command line that reads the clock"
+)]
 pub fn now() -> Instant {
     Instant::now()
 }

@@ -43,7 +43,8 @@ impl JobCost {
         let steps = spec.train.steps as f64 * SECONDS_PER_STEP;
         let seconds = flop / FLOP_PER_SECOND + steps + SECONDS_PER_JOB;
         let measured = spec.measured_steps().len() as u64;
-        let layers = if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
+        let layers =
+            if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
         Self {
             parameters: spec.model.parameters(spec.data.dim),
             time: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),

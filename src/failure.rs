@@ -52,7 +52,7 @@ pub enum Failure {
     NoSuchWorker { name: String, known: Vec<String> },
     #[error("cannot use {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
-    #[error("{} is used by another gradsweep run{}", folder.display(), process_of(*process))]
+    #[error("{} is used by another gradsweep{}", folder.display(), process_of(*process))]
     InUse { folder: PathBuf, process: Option<u32> },
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -66,7 +66,9 @@ pub enum Failure {
     CoordinatorDied { status: ExitStatus, log: PathBuf, tail: String },
     #[error("the coordinator process does not answer after {}; its last words:\n{tail}", text::duration(*after))]
     CoordinatorSilent { after: Duration, log: PathBuf, tail: String },
-    #[error("worker processes keep ending ({status}, {count} times in a minute); the last words of one:\n{tail}")]
+    #[error(
+        "worker processes keep ending ({status}, {count} times in a minute); the last words of one:\n{tail}"
+    )]
     WorkersDie { status: ExitStatus, count: usize, log: PathBuf, tail: String },
     #[error("{count} of sweep {sweep} did not end with a result", count = text::counted(*count, "job"))]
     Unfinished { sweep: SweepName, count: u64 },
@@ -116,7 +118,11 @@ impl Failure {
             | Self::Output(_) => 74,
             Self::CoordinatorDied { status, .. } | Self::WorkersDie { status, .. } => {
                 // A child speaks the same codes; one that was killed by a signal has none.
-                status.code().and_then(|code| u8::try_from(code).ok()).filter(is_fault).unwrap_or(70)
+                status
+                    .code()
+                    .and_then(|code| u8::try_from(code).ok())
+                    .filter(is_fault)
+                    .unwrap_or(70)
             }
             Self::CoordinatorSilent { .. } => 69,
             Self::WorkLeft => 75,
@@ -135,26 +141,42 @@ impl Failure {
             Self::ReadSweep { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "check the path; sweeps/quickstart.toml is one to start from"
             }
-            Self::BadSweep(_) => "mend the lines above; `gradsweep plan FILE` checks a file and runs nothing",
+            Self::BadSweep(_) => {
+                "mend the lines above; `gradsweep plan FILE` checks a file and runs nothing"
+            }
             Self::NoStateFolder => "name the file with --connection FILE",
             Self::Connection(ConnectionError::Read { .. }) => {
                 "start one with `gradsweep coordinator`, or name its file with --connection FILE or $GRADSWEEP_CONNECTION"
             }
-            Self::Connection(ConnectionError::Malformed { .. } | ConnectionError::Format { .. }) => {
+            Self::Connection(
+                ConnectionError::Malformed { .. } | ConnectionError::Format { .. },
+            ) => {
                 "take the file that the coordinator wrote at its start, from the same version of gradsweep"
             }
             Self::Call(error) => return call_advice(error).map(str::to_owned),
-            Self::Lost { .. } => "the sweep goes on where its workers are; run the same command again to look",
+            Self::Lost { .. } => {
+                "the sweep goes on where its workers are; run the same command again to look"
+            }
             Self::DataChanged { .. } => "run the command again: it reads the data anew",
             Self::NoSuchWorker { .. } => "`gradsweep workers` lists them",
-            Self::Folder { .. } => "check that the folder exists, is yours to write, and that its disk has room",
-            Self::InUse { .. } => "wait for it or stop it (Ctrl-C), or choose another folder with --out DIR",
-            Self::Serve(error) if error.is_in_use() => "stop the other coordinator, or choose another --journal DIR",
-            Self::Serve(ServeError::Listen { .. }) => "choose another --listen HOST:PORT; port 0 takes a free one",
+            Self::Folder { .. } => {
+                "check that the folder exists, is yours to write, and that its disk has room"
+            }
+            Self::InUse { .. } => {
+                "wait for it or stop it (Ctrl-C), or choose another folder with --out DIR"
+            }
+            Self::Serve(error) if error.is_in_use() => {
+                "stop the other coordinator, or choose another --journal DIR"
+            }
+            Self::Serve(ServeError::Listen { .. }) => {
+                "choose another --listen HOST:PORT; port 0 takes a free one"
+            }
             Self::Worker(AgentError::Unreachable { .. }) => {
                 "see that the coordinator runs and that --connection names its file"
             }
-            Self::Worker(AgentError::Denied { .. }) => "copy the coordinator's connection file anew",
+            Self::Worker(AgentError::Denied { .. }) => {
+                "copy the coordinator's connection file anew"
+            }
             Self::Worker(AgentError::Incompatible { .. }) => {
                 "use the same version of gradsweep for the coordinator and its workers"
             }
@@ -211,7 +233,9 @@ fn connection_code(error: &ConnectionError) -> u8 {
 
 fn call_code(error: &CallError) -> u8 {
     match error {
-        CallError::Answer(ApiError::Unknown { .. } | ApiError::Invalid { .. } | ApiError::Refused { .. }) => 2,
+        CallError::Answer(
+            ApiError::Unknown { .. } | ApiError::Invalid { .. } | ApiError::Refused { .. },
+        ) => 2,
         CallError::Answer(ApiError::Unavailable { .. }) | CallError::Unreachable { .. } => 69,
         CallError::Answer(ApiError::Unauthenticated) => 77,
         CallError::Answer(ApiError::Incompatible { .. }) | CallError::Malformed(_) => 76,
@@ -231,11 +255,13 @@ fn call_advice(error: &CallError) -> Option<&'static str> {
         CallError::Answer(ApiError::Incompatible { .. }) | CallError::Malformed(_) => {
             Some("use the gradsweep version of the coordinator")
         }
-        CallError::Unreachable { .. } => {
-            Some("see that the coordinator runs and can be reached from here, and that --connection names its file")
-        }
+        CallError::Unreachable { .. } => Some(
+            "see that the coordinator runs and can be reached from here, and that --connection names its file",
+        ),
         CallError::Server { .. } => Some("see the coordinator's log"),
-        CallError::BadConnection { .. } => Some("take the connection file that the coordinator wrote at its start"),
+        CallError::BadConnection { .. } => {
+            Some("take the connection file that the coordinator wrote at its start")
+        }
     }
 }
 

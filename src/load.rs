@@ -128,11 +128,11 @@ mod tests {
     #[test]
     fn a_missing_data_folder_is_told_with_how_to_get_one() {
         let (code, text) = error_of(
-            "name = \"a\"\n[model]\nkind = \"mlp\"\n[data]\nkind = \"idx\"\npath = \"nowhere\"\n\
-             [train]\nloss = \"cross-entropy\"\nsteps = 1\n",
+            "name = \"a\"\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"idx\"\npath = \"nowhere\"\n\
+             [train]\nloss = \"cross-entropy\"\nsteps = 1\nstep_size = 0.1\n",
         );
         assert_eq!(code, 2);
-        for part in ["s.toml:6", "nowhere", "dataset-fashion-mnist"] {
+        for part in ["s.toml:8", "nowhere", "dataset-fashion-mnist"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

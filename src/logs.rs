@@ -9,7 +9,8 @@ use crate::paint::Paint;
 
 /// Starts the log. What a process logs before is lost, so this comes first.
 pub fn start() {
-    let filter = EnvFilter::try_new(config::log_filter()).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(config::log_filter()).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

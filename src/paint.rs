@@ -17,11 +17,6 @@ impl Paint {
         if stream.is_terminal() && config::wants_colour() { Self::Colour } else { Self::Plain }
     }
 
-    /// For what went well.
-    pub fn good(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
     /// For what went wrong.
     pub fn bad(self, text: &str) -> String {
         self.with("1;31", text)

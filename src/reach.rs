@@ -80,7 +80,11 @@ impl Watch {
 
 type Snapshots = mpsc::Sender<Result<SweepProgress, Failure>>;
 
-async fn follow(connection: &Path, sweep: &SweepName, snapshots: &Snapshots) -> Result<(), Failure> {
+async fn follow(
+    connection: &Path,
+    sweep: &SweepName,
+    snapshots: &Snapshots,
+) -> Result<(), Failure> {
     let mut seen = false;
     let mut lost_at = None;
     loop {
@@ -131,8 +135,5 @@ async fn session(
 
 /// Whether waiting may help.
 fn may_pass(error: &CallError) -> bool {
-    matches!(
-        error,
-        CallError::Unreachable { .. } | CallError::Answer(ApiError::Unavailable { .. })
-    )
+    matches!(error, CallError::Unreachable { .. } | CallError::Answer(ApiError::Unavailable { .. }))
 }

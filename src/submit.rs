@@ -38,11 +38,16 @@ pub fn lines(submitted: &Submitted, engine: &str) -> Vec<String> {
     }
     let mut lines = vec![first];
     if *again > 0 {
-        lines.push(format!("{} that had been given up or cancelled will run again", text::counted(*again, "job")));
+        lines.push(format!(
+            "{} that had been given up or cancelled will run again",
+            text::counted(*again, "job")
+        ));
     }
     if *orphaned > 0 {
         let jobs = text::counted(*orphaned, "job");
-        lines.push(format!("{jobs} of earlier revisions are not asked for any more; their results stay"));
+        lines.push(format!(
+            "{jobs} of earlier revisions are not asked for any more; their results stay"
+        ));
     }
     if !other_engines.is_empty() {
         lines.push(format!(

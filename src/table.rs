@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell_and_lines_have_no_trailing_blanks() {
-        let mut table = Table::new(&[("job", Side::Right), ("point", Side::Left), ("n", Side::Left)]);
+        let mut table =
+            Table::new(&[("job", Side::Right), ("point", Side::Left), ("n", Side::Left)]);
         table.row(vec!["7".into(), "η=1".into(), String::new()]);
         table.row(vec!["1,000".into(), "width=16".into(), "x".into()]);
         let mut out = Vec::new();

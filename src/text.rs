@@ -100,10 +100,15 @@ mod tests {
 
     #[test]
     fn counts_have_commas_and_nouns_agree() {
-        for (number, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, expected) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")]
+        {
             assert_eq!(count(number), expected);
         }
-        assert_eq!((counted(1, "job"), counted(2_000, "job")), ("1 job".into(), "2,000 jobs".into()));
+        assert_eq!(
+            (counted(1, "job"), counted(2_000, "job")),
+            ("1 job".into(), "2,000 jobs".into())
+        );
     }
 
     #[test]

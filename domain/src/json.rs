@@ -23,6 +23,42 @@ pub fn write(value: &Value) -> String {
     text
 }
 
+/// Writes fields as nested objects: `model.width` is the member `width` of the object `model`.
+///
+/// `fields` are distinct dotted names of one or two parts, in the order of their bytes, in which `.` comes before all
+/// that a name can hold. So the members of each object come together, and sorted.
+pub fn write_nested<'a>(fields: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
+    let mut out = String::from("{");
+    let mut open: Option<&str> = None;
+    let mut is_first = true;
+    for (name, value) in fields {
+        let (section, key) = match name.split_once('.') {
+            Some((section, key)) => (Some(section), key),
+            None => (None, name),
+        };
+        if open.is_some() && open != section {
+            out.push('}');
+        }
+        if !is_first {
+            out.push(',');
+        }
+        if let Some(section) = section.filter(|_| open != section) {
+            write_text(&mut out, section);
+            out.push_str(":{");
+        }
+        open = section;
+        is_first = false;
+        write_text(&mut out, key);
+        out.push(':');
+        write_value(&mut out, value);
+    }
+    if open.is_some() {
+        out.push('}');
+    }
+    out.push('}');
+    out
+}
+
 fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -93,6 +129,11 @@ fn write_number(out: &mut String, number: f64) {
 
 fn write_text(out: &mut String, text: &str) {
     out.push('"');
+    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    if is_plain {
+        out.push_str(text);
+        return out.push('"');
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -174,6 +215,16 @@ mod tests {
         for text in ["", "{", "null", "[null]", "1e999", "{\"a\":NaN}", &"[".repeat(100_000)] {
             assert!(read(text).is_err(), "{text:.20}");
         }
+    }
+
+    #[test]
+    fn dotted_names_become_nested_objects() {
+        let (a, b, c) = (Value::Int(1), Value::Int(2), Value::Int(3));
+        let fields = [("a.x", &a), ("a.y", &b), ("a_z", &c), ("b.x", &a), ("c.x", &b)];
+        let text = r#"{"a":{"x":1,"y":2},"a_z":3,"b":{"x":1},"c":{"x":2}}"#;
+        assert_eq!(write_nested(fields), text);
+        assert_eq!(write_nested([("s", &a)]), r#"{"s":1}"#);
+        assert_eq!(write_nested([]), "{}");
     }
 
     proptest! {

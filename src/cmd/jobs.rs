@@ -19,7 +19,7 @@ pub struct JobsArgs {
     /// The sweep's name.
     #[arg(value_name = "SWEEP")]
     sweep: SweepName,
-    /// Only jobs in this state: queued, leased, completed, diverged, abandoned, cancelled.
+    /// Only jobs in this state: queued, running, completed, diverged, abandoned, cancelled.
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// List at most this many [default: 50 as text, all as JSON].
@@ -61,7 +61,9 @@ pub fn run(args: &JobsArgs, out: &mut Output<'_>) -> Result<(), Failure> {
                     sweep: args.sweep.clone(),
                     state: args.state.clone(),
                     offset: args.offset + listed,
-                    limit: u32::try_from(limit - listed).unwrap_or(JOBS_PAGE_MAX).min(JOBS_PAGE_MAX),
+                    limit: u32::try_from(limit - listed)
+                        .unwrap_or(JOBS_PAGE_MAX)
+                        .min(JOBS_PAGE_MAX),
                 })
                 .await?;
             for job in &page.jobs {

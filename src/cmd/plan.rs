@@ -148,7 +148,11 @@ fn write_plan(
             }
             if listed < total.jobs {
                 let more = text::count(total.jobs - listed);
-                writeln!(out, "{}", paint.dim(&format!("and {more} more; --jobs-max COUNT lists them")))?;
+                writeln!(
+                    out,
+                    "{}",
+                    paint.dim(&format!("and {more} more; --jobs-max COUNT lists them"))
+                )?;
             }
             writeln!(out)?;
             for line in summary(sweep, &total, need, width) {
@@ -205,7 +209,8 @@ mod tests {
         let args = PlanArgs { sweep: "six.toml".into(), format, jobs_max };
         let machine = Machine { cores: 2, memory_bytes: Some(1 << 30) };
         let mut out = Vec::new();
-        write_plan(&sweep, &args, machine, &mut out, Paint::Plain).expect("a Vec takes every write");
+        write_plan(&sweep, &args, machine, &mut out, Paint::Plain)
+            .expect("a Vec takes every write");
         String::from_utf8(out).expect("text")
     }
 
@@ -213,7 +218,10 @@ mod tests {
     fn the_last_axis_varies_fastest_and_the_totals_count_unlisted_jobs() {
         let text = plan(Format::Text, Some(2));
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[1].ends_with("width=4 seed=0") && lines[2].ends_with("width=4 seed=1"), "{text}");
+        assert!(
+            lines[1].ends_with("width=4 seed=0") && lines[2].ends_with("width=4 seed=1"),
+            "{text}"
+        );
         assert!(lines[3].starts_with("and 4 more"), "{text}");
         assert!(text.contains("jobs     6 jobs, in 3 cells"), "{text}");
         assert!(text.contains("on 2 cores"), "{text}");
@@ -229,6 +237,9 @@ mod tests {
         // 4 inputs to 4 units to 1 output, without biases.
         assert_eq!((&rows[0]["parameters"], &rows[0]["index"]), (&20.into(), &0.into()));
         let last = &rows[6];
-        assert_eq!((&last["kind"], &last["jobs"], &last["cells"]), (&"summary".into(), &6.into(), &3.into()));
+        assert_eq!(
+            (&last["kind"], &last["jobs"], &last["cells"]),
+            (&"summary".into(), &6.into(), &3.into())
+        );
     }
 }

@@ -119,7 +119,8 @@ mod tests {
         let counts = JobCounts { committed: 1_200, leased: 2, queued: 798, ..JobCounts::default() };
         let mut out = Vec::new();
         let sweeps = [snapshot(2_000, counts)];
-        write_status(&sweeps, Format::Text, &mut out, Paint::Plain).expect("a Vec takes every write");
+        write_status(&sweeps, Format::Text, &mut out, Paint::Plain)
+            .expect("a Vec takes every write");
         let text = String::from_utf8(out).expect("text");
         let lines: Vec<&str> = text.lines().collect();
         let cells: Vec<&str> = lines[1].split_whitespace().collect();

@@ -103,7 +103,9 @@ fn size(text: &str) -> Result<u64, String> {
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
-        other => return Err(format!("unit {other} is none of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB")),
+        other => {
+            return Err(format!("unit {other} is none of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB"));
+        }
     };
     let number: u64 = digits.trim().parse().map_err(|_| "expected a size as 16GiB".to_owned())?;
     number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
@@ -115,7 +117,8 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, expected) in [("7", 7), ("16GiB", 16 << 30), ("2 kib", 2048), ("3MB", 3_000_000)] {
+        for (text, expected) in [("7", 7), ("16GiB", 16 << 30), ("2 kib", 2048), ("3MB", 3_000_000)]
+        {
             assert_eq!(size(text), Ok(expected), "{text}");
         }
         for bad in ["", "GiB", "-1", "1.5GiB", "4 parsecs", "99999999TiB"] {

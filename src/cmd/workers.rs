@@ -87,7 +87,8 @@ mod tests {
             memory_bytes: 64 << 30,
         };
         let mut out = Vec::new();
-        write_workers(&[worker], Format::Text, &mut out, Paint::Plain).expect("a Vec takes every write");
+        write_workers(&[worker], Format::Text, &mut out, Paint::Plain)
+            .expect("a Vec takes every write");
         let text = String::from_utf8(out).expect("text");
         for part in ["node1/42", "working", "64 GiB", "x86-64-v3"] {
             assert!(text.contains(part), "{part} in {text}");

@@ -28,6 +28,8 @@ pub struct Display {
     estimate: Estimate,
     started: Instant,
     latest: Option<SweepProgress>,
+    /// The job that ended last.
+    ended: Option<String>,
 }
 
 enum Look {
@@ -49,13 +51,16 @@ impl Display {
         } else {
             Look::Lines { last: None }
         };
-        Self { look, estimate: Estimate::default(), started: now, latest: None }
+        Self { look, estimate: Estimate::default(), started: now, latest: None, ended: None }
     }
 
     /// Takes a new snapshot and shows it.
     pub fn show(&mut self, now: Instant, progress: SweepProgress) {
         self.estimate.observe(now.duration_since(self.started), words::done(&progress));
         let over = progress.is_over();
+        if let Some(job) = progress.finished.last() {
+            self.ended = Some(words::finished(job));
+        }
         self.latest = Some(progress);
         self.draw(now, over);
     }
@@ -98,14 +103,15 @@ impl Display {
         let left = self.estimate.left(elapsed, progress.total as f64);
         let summary = words::summary(progress, left);
         match &mut self.look {
-            Look::Bar(bar) => bar.draw(progress, &summary),
+            Look::Bar(bar) => bar.draw(progress, &summary, self.ended.as_deref()),
             Look::Lines { last } => {
                 let due = |(at, line): &(Instant, String)| {
                     *line != summary && (at_once || now.duration_since(*at) >= LINE_EVERY)
                 };
                 if last.as_ref().is_none_or(due) {
                     let running = words::running(progress, 1);
-                    let running = running.first().map(|line| format!("; {line}")).unwrap_or_default();
+                    let running =
+                        running.first().map(|line| format!("; {line}")).unwrap_or_default();
                     note(&format!("{}: {summary}{running}", progress.sweep));
                     *last = Some((now, summary));
                 }
@@ -121,7 +127,7 @@ impl Bar {
         Self { all, bar, lines: Vec::new() }
     }
 
-    fn draw(&mut self, progress: &SweepProgress, summary: &str) {
+    fn draw(&mut self, progress: &SweepProgress, summary: &str, ended: Option<&str>) {
         if self.bar.prefix().is_empty() {
             self.bar.set_prefix(progress.sweep.to_string());
         }
@@ -129,7 +135,8 @@ impl Bar {
         self.bar.set_length(progress.total.saturating_mul(1_000));
         self.bar.set_position((words::done(progress) * 1_000.0) as u64);
         self.bar.set_message(summary.to_owned());
-        let texts = words::running(progress, RUNNING_LINES_MAX);
+        let mut texts = words::running(progress, RUNNING_LINES_MAX);
+        texts.extend(ended.map(|job| format!("last done: {job}")));
         while self.lines.len() > texts.len() {
             if let Some(line) = self.lines.pop() {
                 line.finish_and_clear();

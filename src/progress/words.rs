@@ -41,7 +41,7 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
     parts.join(", ")
 }
 
-/// Running jobs with their latest measurements, at most `max` lines, and the job that ended last.
+/// Running jobs with their latest measurements: at most `max` lines, and how many more there are.
 pub fn running(progress: &SweepProgress, max: usize) -> Vec<String> {
     let mut lines: Vec<String> = progress.running.iter().take(max).map(running_line).collect();
     let more = progress.counts.leased.saturating_sub(lines.len() as u64);
@@ -66,10 +66,10 @@ fn running_line(job: &RunningJob) -> String {
     line
 }
 
-/// A job that ended: `width=16 depth=2 seed=0: completed, final risk 0.0123`.
+/// A job that ended: `width=16 depth=2 seed=0 completed, final risk 0.0123`.
 pub fn finished(job: &FinishedJob) -> String {
     let risk = job.final_risk.map(|risk| format!(", final risk {}", text::figure(risk)));
-    format!("{}: {}{}", name(&job.point), job.status, risk.unwrap_or_default())
+    format!("{} {}{}", name(&job.point), job.status, risk.unwrap_or_default())
 }
 
 /// A sweep without axes has one job, whose point has no words.
@@ -117,12 +117,16 @@ pub mod tests {
 
     #[test]
     fn a_summary_says_only_what_there_is() {
-        let counts = JobCounts { committed: 12, diverged: 2, leased: 4, queued: 24, ..JobCounts::default() };
+        let counts =
+            JobCounts { committed: 12, diverged: 2, leased: 4, queued: 24, ..JobCounts::default() };
         let progress = snapshot(40, counts);
         let left = Some(Duration::from_secs(180));
         let expected = "12 of 40 jobs, 2 diverged, 4 running, about 3m left";
         assert_eq!(summary(&progress, left), expected);
-        let over = SweepProgress { sealed: true, ..snapshot(1, JobCounts { committed: 1, ..JobCounts::default() }) };
+        let over = SweepProgress {
+            sealed: true,
+            ..snapshot(1, JobCounts { committed: 1, ..JobCounts::default() })
+        };
         assert_eq!(summary(&over, None), "1 of 1 jobs, all written");
     }
 

@@ -11,7 +11,8 @@ pub struct SettingError {
     pub key: Field,
     /// The place inside a structured value, such as `[1].count`; empty for the whole.
     pub part: String,
-    pub fault: Fault,
+    /// Boxed to keep results small.
+    pub fault: Box<Fault>,
 }
 
 /// What is wrong with it.
@@ -138,7 +139,7 @@ impl SettingError {
 
     /// `fault` of the whole value of `key`.
     pub fn of(key: Field, fault: Fault) -> Self {
-        Self { key, part: String::new(), fault }
+        Self { key, part: String::new(), fault: Box::new(fault) }
     }
 
     /// The same error, of a part of the value.
@@ -149,7 +150,7 @@ impl SettingError {
 
     /// The value at fault, where there is one.
     pub fn found(&self) -> Option<&Value> {
-        match &self.fault {
+        match &*self.fault {
             Fault::Refused { found, .. } | Fault::NotBuilt { found, .. } => Some(found),
             Fault::Missing { .. } | Fault::NotBuiltKey | Fault::UnknownPart { .. } => None,
         }

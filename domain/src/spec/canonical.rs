@@ -1,7 +1,7 @@
 //! A spec written down for its identity, and read back.
 //!
 //! The canonical text is the sweep file's settings as nested canonical JSON: every field that applies, except that a
-//! field at its [`rest`] is left out. A field added later gets a rest too, its old behaviour, so that no identity moves.
+//! field at rest ([`is_rest`]) is left out. A field added later gets a rest too, its old behaviour, so that no identity moves.
 
 use super::{At, Confusion, DataKind, JobSpec, Shape};
 use crate::canonical::CanonicalError;
@@ -14,13 +14,11 @@ use crate::value::Value;
 impl JobSpec {
     /// The canonical JSON of everything that can change a result row.
     pub fn canonical(&self) -> String {
-        let mut settings = self.settings();
-        for (field, rest) in rest() {
-            if settings.get(field) == Some(&rest) {
-                settings.remove(field);
-            }
-        }
-        json::write(&settings.to_value())
+        let settings = self.settings();
+        let said = settings.iter().filter(|(field, value)| !is_rest(*field, value));
+        let mut fields: Vec<(&str, &Value)> = said.map(|(f, value)| (f.as_str(), value)).collect();
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        json::write_nested(fields)
     }
 
     /// The job's identity: a digest of [`Self::canonical`].
@@ -109,15 +107,15 @@ impl JobSpec {
     }
 }
 
-/// Fields whose canonical text is silence, and the value that the silence means. For ever: ids depend on it.
-fn rest() -> [(Field, Value); 7] {
-    [
-        (Field::ModelBias, false.into()),
-        (Field::DataNoise, 0.0.into()),
-        (Field::DataTestSamples, 0u32.into()),
-        (Field::TrainSchedule, Value::List(Vec::new())),
-        (Field::TrainMomentum, 0.0.into()),
-        (Field::TrainWeightDecay, 0.0.into()),
-        (Field::MeasureLayers, false.into()),
-    ]
+/// Whether the canonical text of `value` is silence. For ever: ids depend on it.
+fn is_rest(field: Field, value: &Value) -> bool {
+    match field {
+        Field::ModelBias | Field::MeasureLayers => *value == Value::Bool(false),
+        Field::DataNoise | Field::TrainMomentum | Field::TrainWeightDecay => {
+            *value == Value::Float(0.0)
+        }
+        Field::DataTestSamples => *value == Value::Int(0),
+        Field::TrainSchedule => *value == Value::List(Vec::new()),
+        _ => false,
+    }
 }

@@ -12,8 +12,8 @@ mod text;
 use std::collections::{BTreeMap, HashSet};
 
 pub use changes::FieldChange;
-pub(crate) use plan::Plan;
 pub use plan::{Fault, Place};
+pub(crate) use plan::{Plan, Resolved};
 pub use point::Point;
 
 pub use crate::axis::{Axis, POINTS_MAX};
@@ -37,11 +37,8 @@ pub struct Sweep {
 
 impl Sweep {
     /// The sweep of a plan whose data are named by content.
-    pub(crate) fn new(
-        plan: Plan,
-        files: Files,
-        paths: BTreeMap<Digest, String>,
-    ) -> Result<Self, Vec<(Place, Fault)>> {
+    pub(crate) fn new(resolved: Resolved) -> Result<Self, Vec<(Place, Fault)>> {
+        let Resolved { plan, files, paths } = resolved;
         let grid = plan.check(Facts::Known(&files))?;
         Ok(Self { run: RunPolicy::from_settings(&plan.base), plan, files, paths, grid })
     }

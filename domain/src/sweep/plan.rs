@@ -6,7 +6,7 @@ use crate::axis::Axis;
 use crate::grid::{Exclude, Grid, GridFault};
 use crate::id::{Digest, SweepName};
 use crate::settings::{Field, SettingError, Settings};
-use crate::spec::{DataKind, Facts, FileFacts, JobSpec};
+use crate::spec::{DataKind, Facts, FileFacts, Files, JobSpec};
 use crate::value::Value;
 
 pub use crate::grid::Place;
@@ -23,6 +23,15 @@ pub(crate) struct Plan {
     pub axes: Vec<Axis>,
     pub zips: Vec<Vec<Axis>>,
     pub excludes: Vec<Exclude>,
+}
+
+/// A plan that names its data by content.
+pub(crate) struct Resolved {
+    pub plan: Plan,
+    /// The files that the plan names.
+    pub files: Files,
+    /// Where each was found.
+    pub paths: BTreeMap<Digest, String>,
 }
 
 /// Why a plan is no sweep.
@@ -98,11 +107,11 @@ impl Plan {
     pub fn name_by_content(
         mut self,
         facts: &BTreeMap<String, FileFacts>,
-    ) -> Result<(Self, BTreeMap<Digest, FileFacts>, BTreeMap<Digest, String>), (Place, Fault)> {
+    ) -> Result<Resolved, (Place, Fault)> {
         let (mut files, mut found_at) = (BTreeMap::new(), BTreeMap::new());
         if self.paths().is_empty() {
             self.base.remove(Field::DataPath);
-            return Ok((self, files, found_at));
+            return Ok(Resolved { plan: self, files, paths: found_at });
         }
         let mut digest_of = |place: Place, path: &Value| -> Result<Value, (Place, Fault)> {
             let path = path.as_text().unwrap_or_default();
@@ -136,6 +145,6 @@ impl Plan {
             let digest = digest_of(Place::Field(Field::DataPath), &path)?;
             self.base.set_normal(Field::DataDigest, digest);
         }
-        Ok((self, files, found_at))
+        Ok(Resolved { plan: self, files, paths: found_at })
     }
 }

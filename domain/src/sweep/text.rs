@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Plan, Sweep};
+use super::{Plan, Resolved, Sweep};
 use crate::axis::Axis;
 use crate::canonical::CanonicalError;
 use crate::grid::Exclude;
@@ -28,12 +28,10 @@ impl Sweep {
 
     fn text(&self, paths: &BTreeMap<Digest, String>) -> String {
         let Plan { name, base, axes, zips, excludes } = &self.plan;
-        let (mut run, mut settings) = (Settings::default(), Settings::default());
+        let mut settings = base.clone();
         for (field, value) in base.iter() {
-            if field.is_run() && run_default(field).as_ref() != Some(value) {
-                run.set_normal(field, value.clone());
-            } else if !field.is_run() {
-                settings.set_normal(field, value.clone());
+            if run_default(field).as_ref() == Some(value) {
+                settings.remove(field);
             }
         }
         let axis = |axis: &Axis| {
@@ -66,7 +64,6 @@ impl Sweep {
             ("files", Value::Table(self.files.iter().map(file).collect())),
             ("format", Value::Int(FORMAT)),
             ("name", name.as_str().into()),
-            ("run", run.to_value()),
             (
                 "zip",
                 Value::List(
@@ -93,10 +90,7 @@ impl Sweep {
         }
         let get = |key| top.get(key).ok_or(shape(key, "to be there"));
         let name = get("name")?.as_text().ok_or(shape("name", "a string"))?.parse()?;
-        let mut base = Settings::from_value(get("base")?)?;
-        for (field, value) in Settings::from_value(get("run")?)?.iter() {
-            base.set_normal(field, value.clone());
-        }
+        let base = Settings::from_value(get("base")?)?;
         let axes = axes("axes", get("axes")?)?;
         let zips = list("zip", get("zip")?)?;
         let zips = zips.iter().map(|zip| self::axes("zip", zip)).collect::<Result<_, _>>()?;
@@ -104,7 +98,7 @@ impl Sweep {
         let excludes = excludes.iter().map(exclude).collect::<Result<_, _>>()?;
         let (files, paths) = files(get("files")?)?;
         let plan = Plan { name, base, axes, zips, excludes };
-        let sweep = Self::new(plan, files, paths).map_err(|faults| {
+        let sweep = Self::new(Resolved { plan, files, paths }).map_err(|faults| {
             let first = faults.into_iter().next().map(|(_, fault)| fault);
             first.map_or(CanonicalError::NotCanonical, CanonicalError::Sweep)
         })?;

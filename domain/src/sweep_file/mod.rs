@@ -86,8 +86,8 @@ impl Draft {
     /// What does not fit the data: more samples than there are, another dimension, outputs other than classes.
     pub fn resolve(self, files: &BTreeMap<String, FileFacts>) -> Result<Sweep, SweepFileError> {
         let named = self.plan.clone().name_by_content(files);
-        let (plan, files, paths) = named.map_err(|fault| self.error(vec![fault]))?;
-        Sweep::new(plan, files, paths).map_err(|faults| self.error(faults))
+        let resolved = named.map_err(|fault| self.error(vec![fault]))?;
+        Sweep::new(resolved).map_err(|faults| self.error(faults))
     }
 
     fn error(&self, faults: Vec<(Place, Fault)>) -> SweepFileError {

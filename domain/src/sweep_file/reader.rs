@@ -69,6 +69,7 @@ pub(super) struct Reader {
 struct Given<'a> {
     field: Field,
     line: u32,
+    start: usize,
     node: &'a Node,
 }
 
@@ -145,11 +146,11 @@ impl Reader {
     /// The fields among `entries`, whether their dotted names are quoted, bare, or spread over tables.
     fn given<'a>(&mut self, section: &str, entries: &'a [Entry]) -> Vec<Given<'a>> {
         let mut given: Vec<Given<'a>> = Vec::new();
-        for Entry { key, line, node } in entries {
+        for Entry { key, line, start, node } in entries {
             let name = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
             let field = Field::from_word(&name).filter(|field| field.is_written());
             match (field, &node.content) {
-                (Some(field), _) => given.push(Given { field, line: *line, node }),
+                (Some(field), _) => given.push(Given { field, line: *line, start: *start, node }),
                 (None, Content::Table(inner)) if Field::is_section(&name) => {
                     self.lines.sections.entry(name.clone()).or_insert(*line);
                     given.append(&mut self.given(&name, inner));
@@ -170,6 +171,8 @@ impl Reader {
                 }
             }
         }
+        // `a.x`, `b.x`, `a.y` lie in two tables, but are in the order of the file.
+        given.sort_by_key(|given| given.start);
         let mut seen = Vec::new();
         given.retain(|Given { field, line, .. }| {
             let is_first = !seen.contains(field);
@@ -184,7 +187,7 @@ impl Reader {
     }
 
     fn setting(&mut self, given: &Given<'_>) {
-        let Given { field, line, node } = *given;
+        let Given { field, line, node, start: _ } = *given;
         if self.lines.base.insert(field, line).is_some() {
             self.problem(line, FileFault::GivenTwice { field });
         }
@@ -195,7 +198,7 @@ impl Reader {
 
     /// The axis of a field; `None` where something is wrong with it, which is noted.
     fn axis(&mut self, given: &Given<'_>) -> Option<Axis> {
-        let Given { field, line, node } = *given;
+        let Given { field, line, node, start: _ } = *given;
         let value_lines = match &node.content {
             Content::List(items) => items.iter().map(|item| item.line).collect(),
             Content::Scalar(_) | Content::Table(_) => Vec::new(),
@@ -241,7 +244,7 @@ impl Reader {
         }
         let mut exclude = Exclude::new();
         let mut lines = BTreeMap::new();
-        for Given { field, line, node } in given {
+        for Given { field, line, node, start: _ } in given {
             lines.insert(field, line);
             match normal(field, &node.value()) {
                 Ok(value) => exclude.push((field, value)),

@@ -27,6 +27,8 @@ pub enum Content {
 pub struct Entry {
     pub key: String,
     pub line: u32,
+    /// The byte of the file at which the key starts.
+    pub start: usize,
     pub node: Node,
 }
 
@@ -86,13 +88,14 @@ impl Lines {
         let mut places: Vec<_> =
             table.iter().map(|(key, value)| (key.span().start, key, value)).collect();
         places.sort_by_key(|(start, _, _)| *start);
-        let entry = |(_, key, value): (_, &toml::Spanned<_>, &toml::Spanned<_>)| {
+        let entry = |(start, key, value): (usize, &toml::Spanned<_>, &toml::Spanned<_>)| {
             let key_text: &std::borrow::Cow<'_, str> = key.get_ref();
             let node = self.node(value).map_err(|error| {
                 let inner = if error.key.is_empty() { "" } else { "." };
                 TreeError { key: format!("{key_text}{inner}{}", error.key), ..error }
             })?;
-            Ok(Entry { key: key_text.to_string(), line: self.line(Some(key.span())), node })
+            let line = self.line(Some(key.span()));
+            Ok(Entry { key: key_text.to_string(), line, start, node })
         };
         places.into_iter().map(entry).collect()
     }

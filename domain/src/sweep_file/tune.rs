@@ -31,7 +31,7 @@ pub(super) fn check(line: u32, entries: &[Entry]) -> Vec<Problem> {
     let mut faults: Vec<(u32, TuneFault)> = Vec::new();
     let mut field = None;
     let mut values: Option<&Node> = None;
-    for Entry { key, line, node } in entries {
+    for Entry { key, line, node, start: _ } in entries {
         let value = node.value();
         let refused = |key, expected| TuneFault::Refused { key, found: value.clone(), expected };
         let fault = match key.as_str() {

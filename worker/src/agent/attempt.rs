@@ -278,15 +278,18 @@ impl<'a> Running<'a> {
                 return gone((intent != Intent::Drop).then_some(Outcome::Released));
             }
             End::Late => {
-                let log_tail = self.child.kill().await.map_or_else(|_| String::new(), |it| it.log_tail);
+                let log_tail =
+                    self.child.kill().await.map_or_else(|_| String::new(), |it| it.log_tail);
                 ending::timeout(grant.timeout.unwrap_or(FAR), log_tail)
             }
             End::Retire(message) => {
-                let log_tail = self.child.leave().await.map_or_else(|_| String::new(), |it| it.log_tail);
+                let log_tail =
+                    self.child.leave().await.map_or_else(|_| String::new(), |it| it.log_tail);
                 domain::FailureReport { log_tail, ..failure(FailureClass::Bug, &message) }
             }
             End::Garbled(error) => {
-                let log_tail = self.child.kill().await.map_or_else(|_| String::new(), |it| it.log_tail);
+                let log_tail =
+                    self.child.kill().await.map_or_else(|_| String::new(), |it| it.log_tail);
                 let message = format!("the trial process is not understood: {}", chain(&error));
                 domain::FailureReport { log_tail, ..failure(FailureClass::Bug, &message) }
             }

@@ -69,7 +69,7 @@ impl Blobs {
         let local = self.blocking(digest, move |store| {
             Ok(match store.cached(digest)? {
                 Some(path) => Some(path),
-                None => store.from_folders(digest, hint.as_deref())?,
+                None => store.find_in_folders(digest, hint.as_deref())?,
             })
         });
         match local.await? {
@@ -149,7 +149,11 @@ impl Store {
     }
 
     /// Looks through the folders on this host; what is found goes into the cache.
-    fn from_folders(&self, digest: Digest, hint: Option<&str>) -> Result<Option<PathBuf>, BlobError> {
+    fn find_in_folders(
+        &self,
+        digest: Digest,
+        hint: Option<&str>,
+    ) -> Result<Option<PathBuf>, BlobError> {
         for folder in self.candidates(hint) {
             let known = self.known().folders.get(&folder).copied();
             if known.is_some_and(|known| known != digest) {
@@ -183,12 +187,10 @@ impl Store {
     fn put(&self, digest: Digest, bytes: &[u8]) -> Result<PathBuf, BlobError> {
         let path = self.path(digest);
         let aside = self.folder.join(format!(".{digest}.{}", uuid::Uuid::new_v4().simple()));
-        write_synced(&aside, bytes)
-            .and_then(|()| fs::rename(&aside, &path))
-            .map_err(|source| {
-                drop(fs::remove_file(&aside));
-                BlobError::Write { path: path.clone(), source }
-            })?;
+        write_synced(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|source| {
+            drop(fs::remove_file(&aside));
+            BlobError::Write { path: path.clone(), source }
+        })?;
         self.known().checked.insert(digest);
         Ok(path)
     }
@@ -206,7 +208,10 @@ mod tests {
 
     use super::*;
 
-    fn blobs(cache: &Path, sources: &[&Path]) -> (Blobs, watch::Sender<Option<proto::client::Client>>) {
+    fn blobs(
+        cache: &Path,
+        sources: &[&Path],
+    ) -> (Blobs, watch::Sender<Option<proto::client::Client>>) {
         let (clients, receiver) = watch::channel(None);
         let sources = sources.iter().map(|path| path.to_path_buf()).collect();
         let exchange = Exchange::new(receiver);
@@ -216,7 +221,8 @@ mod tests {
     /// The smallest data set: one picture of one pixel.
     fn data_set(folder: &Path) -> Digest {
         fs::create_dir_all(folder).expect("made");
-        let images = [&[0, 0, 8, 3][..], &[0, 0, 0, 1], &[0, 0, 0, 1], &[0, 0, 0, 1], &[9]].concat();
+        let images =
+            [&[0, 0, 8, 3][..], &[0, 0, 0, 1], &[0, 0, 0, 1], &[0, 0, 0, 1], &[9]].concat();
         let labels = [&[0, 0, 8, 1][..], &[0, 0, 0, 1], &[3]].concat();
         fs::write(folder.join("train-images-idx3-ubyte"), images).expect("written");
         fs::write(folder.join("train-labels-idx1-ubyte"), labels).expect("written");

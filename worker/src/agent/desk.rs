@@ -359,9 +359,8 @@ impl Desk {
     fn leave(&mut self, is_hurried: bool) {
         let now = clock::timer();
         let limit = if is_hurried { HAND_BACK_LIMIT } else { UNHURRIED_HAND_BACK_LIMIT };
-        let leaving = self
-            .leaving
-            .get_or_insert(Leaving { hand_back_by: now + limit, leave_by: None });
+        let leaving =
+            self.leaving.get_or_insert(Leaving { hand_back_by: now + limit, leave_by: None });
         leaving.hand_back_by = leaving.hand_back_by.min(now + limit);
         if is_hurried {
             leaving.leave_by.get_or_insert(now + LEAVE_LIMIT);

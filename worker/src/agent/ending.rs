@@ -30,7 +30,8 @@ impl Death {
     pub fn report(self) -> FailureReport {
         let (exit_code, signal) = (self.status.code(), self.status.signal());
         // What the allocator writes before it aborts.
-        let refused = self.log_tail.lines().rev().find(|line| line.contains("memory allocation of"));
+        let refused =
+            self.log_tail.lines().rev().find(|line| line.contains("memory allocation of"));
         let (class, message) = match (signal, &self.oom_evidence, refused) {
             (Some(SIGKILL), Some(evidence), _) => (
                 FailureClass::OutOfMemory,

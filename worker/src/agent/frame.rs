@@ -50,7 +50,8 @@ pub struct Frame {
 impl Frame {
     /// A frame with `header` as JSON.
     pub fn new(kind: u8, header: &impl Serialize, body: Vec<u8>) -> Self {
-        let header = serde_json::to_vec(header).expect("headers have text keys and no failing parts");
+        let header =
+            serde_json::to_vec(header).expect("headers have text keys and no failing parts");
         Self { kind, header, body }
     }
 

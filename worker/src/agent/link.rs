@@ -86,9 +86,11 @@ pub struct Link {
     away_since: Instant,
 }
 
+type Opening = Pin<Box<dyn Future<Output = Result<(Client, Session), LinkError>> + Send>>;
+
 enum State {
     Waiting { until: Instant },
-    Opening(Pin<Box<dyn Future<Output = Result<(Client, Session), LinkError>> + Send>>),
+    Opening(Opening),
     Open(Box<Session>),
 }
 

@@ -163,7 +163,8 @@ impl TryFrom<Frame> for ToTrial {
 
 impl From<FromTrial> for Frame {
     fn from(message: FromTrial) -> Self {
-        let counts = |step, steps_rows, confusion_rows| CountsHeader { step, steps_rows, confusion_rows };
+        let counts =
+            |step, steps_rows, confusion_rows| CountsHeader { step, steps_rows, confusion_rows };
         match message {
             FromTrial::Rows { table, first_row, row_count, arrow } => {
                 let table = table.as_str().to_owned();
@@ -256,8 +257,18 @@ mod tests {
     fn what_a_trial_says_reads_back() {
         let arrow = vec![1, 2, 3];
         for message in [
-            FromTrial::Rows { table: Table::Steps, first_row: 5, row_count: 2, arrow: arrow.clone() },
-            FromTrial::Checkpoint { step: 8, steps_rows: 1, confusion_rows: 2, bytes: arrow.clone() },
+            FromTrial::Rows {
+                table: Table::Steps,
+                first_row: 5,
+                row_count: 2,
+                arrow: arrow.clone(),
+            },
+            FromTrial::Checkpoint {
+                step: 8,
+                steps_rows: 1,
+                confusion_rows: 2,
+                bytes: arrow.clone(),
+            },
             FromTrial::Progress { step: 8, risk: Some(0.5), min_cos: None, rms_cos: Some(-1.0) },
             FromTrial::Done { steps_rows: 3, confusion_rows: 4, arrow },
             FromTrial::Stopped { step: 6 },

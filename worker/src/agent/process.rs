@@ -166,7 +166,7 @@ fn run_job<W: Write>(
 #[derive(Debug, thiserror::Error)]
 enum JobError {
     #[error("the job's spec cannot be read")]
-    Spec(#[from] domain::CanonicalError),
+    Spec(#[source] Box<domain::CanonicalError>),
     #[error("{path} cannot be read")]
     File { path: String, source: io::Error },
     #[error("the data set in {path} cannot be used")]
@@ -195,7 +195,8 @@ fn run_trial<W: Write>(
     bundle: &mut Option<Bundle>,
     reporter: &mut Reporter<'_, W>,
 ) -> Result<(JobSpec, Ending), JobError> {
-    let spec = JobSpec::from_canonical(&start.spec)?;
+    let spec = JobSpec::from_canonical(&start.spec)
+        .map_err(|error| JobError::Spec(Box::new(error)))?;
     let data = match (&start.bundle, spec.data.digest) {
         (Some(path), Some(digest)) => Some(load(bundle, path, digest)?),
         _ => None,

@@ -74,8 +74,10 @@ impl<'a, W: Write> Reporter<'a, W> {
     /// A reporter of the attempt that `start` begins.
     pub fn new(output: &'a mut W, orders: Arc<Orders>, start: &Start) -> Self {
         let now = clock::instant();
-        let (steps_rows, confusion_rows) =
-            start.resume.as_ref().map_or((0, 0), |resume| (resume.steps_rows, resume.confusion_rows));
+        let (steps_rows, confusion_rows) = start
+            .resume
+            .as_ref()
+            .map_or((0, 0), |resume| (resume.steps_rows, resume.confusion_rows));
         Self {
             output,
             orders,

@@ -110,8 +110,8 @@ fn dot_block<T: Real, const R: usize, const C: usize>(a: [&[T]; R], b: [&[T]; C]
 /// `sums[l] += x[l] y[l]`.
 #[inline(always)]
 fn add_products<T: Real>(sums: &mut [T; LANES], x: &[T; LANES], y: &[T; LANES]) {
-    for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
-        *sum += x * y;
+    for l in 0..LANES {
+        sums[l] += x[l] * y[l];
     }
 }
 
@@ -208,8 +208,8 @@ fn combine_rows<T: Real, const R: usize>(
             let x = x[0];
             for (r, sums) in sums.iter_mut().enumerate() {
                 let c = coefficients[r * strides.row + s * strides.term];
-                for (sum, &x) in sums.iter_mut().zip(&x) {
-                    *sum += c * x;
+                for l in 0..LANES {
+                    sums[l] += c * x[l];
                 }
             }
         }

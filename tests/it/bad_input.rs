@@ -1,0 +1,53 @@
+//! Bad input at the command line: its own message, its own exit code, and nothing started.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::harness::{Place, gradsweep, text};
+
+fn bad_sweeps() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/bad-sweeps");
+    let entries = fs::read_dir(folder).expect("the bad sweeps are there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("reads").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_bad_sweep_file_gets_exit_code_2_and_a_message_with_its_name() {
+    let files = bad_sweeps();
+    assert!(files.len() >= 30, "{} bad sweeps", files.len());
+    for file in files {
+        let output = gradsweep().arg("plan").arg(&file).output().expect("starts");
+        let name = file.file_name().expect("has a name").to_string_lossy().into_owned();
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", text(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(&name), "{name} is named: {said}");
+        assert!(output.stdout.is_empty(), "{name}: {}", text(&output));
+    }
+}
+
+#[test]
+fn a_missing_sweep_file_and_a_missing_data_folder_say_what_to_do() {
+    let place = Place::new();
+    let output = gradsweep().args(["run", "no-such.toml"]).output().expect("starts");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("no-such.toml"));
+    let sweep = place.sweep(
+        "name = \"x\"\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"idx\"\npath = \"nowhere\"\nsamples = 10\n[train]\nsteps = 10\nstep_size = 0.1\n",
+    );
+    let output = place.run(&sweep, 1).output().expect("starts");
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("nowhere") && said.contains("dataset-fashion-mnist"), "{said}");
+    assert!(!place.results().join("jobs").exists(), "nothing was started");
+}
+
+#[test]
+fn an_unknown_sweep_is_an_error_of_its_own() {
+    let place = Place::new();
+    let _coordinator = place.coordinator();
+    let output = place.client(&["watch", "nobody"]).output().expect("starts");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("nobody"), "{}", text(&output));
+}

@@ -1,0 +1,65 @@
+//! The content of a results folder, for comparing two: every row and every column that is not volatile.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use analysis::results::Results;
+use domain::{ColumnType, SweepName, Table};
+
+/// Rows of each table as text, sorted; bit for bit, since numbers are written with all their digits.
+pub type Content = BTreeMap<&'static str, Vec<String>>;
+
+/// The content of one sweep's results. `failures` tell of what went wrong on the way, and so are left out.
+#[track_caller]
+pub fn content(results: &Path, sweep: &str) -> Content {
+    let name: SweepName = sweep.parse().expect("a good name");
+    let results = Results::open(results).expect("the results open");
+    let tables = [Table::Jobs, Table::Steps, Table::Confusion];
+    tables.into_iter().map(|table| (table.as_str(), rows(&results, table, &name))).collect()
+}
+
+fn rows(results: &Results, table: Table, sweep: &SweepName) -> Vec<String> {
+    let columns: Vec<_> = table.columns().filter(|column| !column.volatile).collect();
+    let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+    let frame = results.read(table, sweep, &names).expect("the table reads");
+    let mut rows = vec![String::new(); frame.row_count()];
+    let mut add = |name: &str, cells: Vec<String>| {
+        for (row, cell) in rows.iter_mut().zip(cells) {
+            row.push_str(&format!("{name}={cell} "));
+        }
+    };
+    for column in columns {
+        let name = column.name;
+        let cells = match column.kind {
+            ColumnType::Int32 | ColumnType::Int64 => debug(&frame.ints(name)),
+            // Bits, so that -0 and 0, and every last digit, count.
+            ColumnType::Float64 => {
+                let bits = |cell: &Option<f64>| cell.map(f64::to_bits);
+                debug(&frame.floats(name).iter().map(bits).collect::<Vec<_>>())
+            }
+            ColumnType::Utf8 => debug(&frame.texts(name)),
+            ColumnType::Boolean => debug(&frame.flags(name)),
+            ColumnType::Histogram => debug(&frame.counts(name)),
+            ColumnType::Timestamp => panic!("every time is volatile"),
+        };
+        add(name, cells);
+    }
+    rows.sort();
+    rows
+}
+
+fn debug<T: std::fmt::Debug>(cells: &[T]) -> Vec<String> {
+    cells.iter().map(|cell| format!("{cell:?}")).collect()
+}
+
+/// Every job is there once, and its rows once: nothing lost, nothing twice.
+#[track_caller]
+pub fn assert_exactly_once(results: &Path, sweep: &str, jobs: usize) {
+    let content = content(results, sweep);
+    assert_eq!(content["jobs"].len(), jobs, "one row a job");
+    for (table, rows) in content {
+        let mut distinct = rows.clone();
+        distinct.dedup();
+        assert_eq!(rows.len(), distinct.len(), "no row of {table} is there twice");
+    }
+}

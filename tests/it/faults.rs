@@ -1,0 +1,167 @@
+//! Processes killed in the middle: nothing is lost, nothing is there twice, and the rows are those of an undisturbed run.
+
+use std::fs;
+
+use crate::content::{assert_exactly_once, content};
+use crate::end_to_end::{SMALL, with_seeds};
+use crate::harness::{Place, Process, succeed, text, wait_for};
+
+/// Jobs of some tenths of a second each, with a checkpoint whenever one is possible.
+fn slow() -> String {
+    let text = with_seeds(SMALL, 6).replace("steps = 200", "steps = 60000");
+    format!("{text}\n[run]\ncheckpoint = \"0s\"\n").replace("\"0s\"", "\"50ms\"")
+}
+
+/// The content of the same sweep, undisturbed.
+fn undisturbed(text: &str) -> crate::content::Content {
+    let place = Place::new();
+    succeed(&mut place.run(&place.sweep(text), 2));
+    content(&place.results(), "small")
+}
+
+fn committed(place: &Place) -> u64 {
+    place.status("small")["committed"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn a_killed_worker_costs_nothing_but_time() {
+    let place = Place::new();
+    let _coordinator = place.coordinator();
+    let mut first = place.worker(2);
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    wait_for(|| (committed(&place) >= 2).then_some(()), || first.log());
+    first.kill();
+    let _second = place.worker(2);
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
+}
+
+#[test]
+fn a_killed_coordinator_comes_back_and_its_workers_go_on() {
+    let place = Place::new();
+    let mut coordinator = place.coordinator();
+    let _worker = place.worker(2);
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    for target in [2, 5, 8] {
+        wait_for(|| (committed(&place) >= target).then_some(()), || coordinator.log());
+        coordinator.kill();
+        coordinator = place.coordinator();
+    }
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
+    let lost = place.status("small")["failed_attempts"].as_u64();
+    assert_eq!(lost, Some(0), "no attempt was lost: {}", coordinator.log());
+}
+
+#[test]
+fn a_killed_trial_process_is_a_failed_attempt_with_its_signal() {
+    let place = Place::new();
+    let _coordinator = place.coordinator();
+    let worker = place.worker(1);
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    wait_for(|| (committed(&place) >= 1).then_some(()), || worker.log());
+    let trials = worker.children();
+    assert_eq!(trials.len(), 1, "one trial process a slot: {trials:?}");
+    succeed(std::process::Command::new("kill").args(["-9", &trials[0].to_string()]));
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
+    let results = analysis::results::Results::open(&place.results()).expect("opens");
+    let sweep = "small".parse().expect("a good name");
+    let failures = results
+        .read(domain::Table::Failures, &sweep, &["class", "signal"])
+        .expect("the failures read");
+    // Killed between two jobs, it costs none of them an attempt.
+    for (class, signal) in failures.texts("class").into_iter().zip(failures.ints("signal")) {
+        assert_eq!((class, signal), (Some("signal"), Some(9)));
+    }
+}
+
+#[test]
+fn a_frozen_worker_that_wakes_after_its_lease_cannot_commit() {
+    let place = Place::new();
+    let _coordinator = place.coordinator();
+    let frozen = place.worker(1);
+    let long = SMALL.replace("steps = 200", "steps = 100000").replace("count = 3", "count = 1");
+    succeed(place.client(&["submit"]).arg(place.sweep(&long)));
+    place.wait_status("small", |status| status["running"] == 1);
+    frozen.signal("STOP");
+    let _other = place.worker(1);
+    wait_for(|| (committed(&place) >= 2).then_some(()), || frozen.log());
+    frozen.signal("CONT");
+    place.wait_over("small");
+    // It may finish what it held, and is refused; what it says changes nothing.
+    wait_for(|| frozen.log().contains("not this worker's any more").then_some(()), || frozen.log());
+    assert_exactly_once(&place.results(), "small", 2);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&long));
+}
+
+#[test]
+fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint() {
+    let place = Place::new();
+    let _coordinator = place.coordinator();
+    let mut first = place.worker(1);
+    let long = SMALL.replace("steps = 200", "steps = 400000").replace("count = 3", "count = 1");
+    succeed(place.client(&["submit"]).arg(place.sweep(&long)));
+    place.wait_status("small", |status| status["running"] == 1);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    first.signal("TERM");
+    assert_eq!(first.exit_code(), Some(75), "{}", first.log());
+    assert_eq!(place.status("small")["queued"], 2);
+    let _second = place.worker(1);
+    place.wait_over("small");
+    assert_eq!(place.status("small")["failed_attempts"], 0, "draining costs nothing");
+    assert_eq!(content(&place.results(), "small"), undisturbed(&long));
+}
+
+#[test]
+fn an_interrupted_run_goes_on_and_ends_as_if_undisturbed() {
+    let place = Place::new();
+    let sweep = place.sweep(&slow());
+    let run = |name: &str| Process::start(&mut place.run(&sweep, 2), place.path(name));
+    let jobs_seen = |process: &Process| {
+        let log = process.log();
+        (log.contains("of 12") || log.contains("/12")).then_some(())
+    };
+    // kill -9 of the run itself, then Ctrl-C, then to the end.
+    let mut first = run("first.log");
+    wait_for(|| jobs_seen(&first), || first.log());
+    first.kill();
+    let mut second = run("second.log");
+    wait_for(|| jobs_seen(&second), || second.log());
+    second.signal("INT");
+    let code = second.exit_code();
+    assert!(code == Some(130) || code == Some(0), "{code:?}: {}", second.log());
+    if code == Some(130) {
+        assert!(second.log().contains("gradsweep run"), "how to go on: {}", second.log());
+    }
+    let last = place.run(&sweep, 2).output().expect("starts");
+    assert!(last.status.success(), "{}", text(&last));
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
+    let third = place.run(&sweep, 2).output().expect("starts");
+    assert!(text(&third).contains("left to do"), "{}", text(&third));
+}
+
+#[test]
+fn no_half_written_file_is_ever_visible() {
+    let place = Place::new();
+    let mut coordinator = place.coordinator();
+    let _worker = place.worker(2);
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    for _ in 0..3 {
+        succeed(&mut place.client(&["flush", "small"]));
+        coordinator.kill();
+        // Whatever is visible now is whole: the reader fails on a file that is not.
+        if fs::exists(place.results().join("jobs")).unwrap_or(false) {
+            let visible = content(&place.results(), "small");
+            let jobs = visible["jobs"].len();
+            assert!(visible["steps"].len() >= jobs, "whoever sees a job sees its rows");
+        }
+        coordinator = place.coordinator();
+    }
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 12);
+}
