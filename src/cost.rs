@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use domain::spec::Confusion;
 use domain::{JobSpec, Sweep};
 use worker::trial;
 
@@ -13,6 +14,9 @@ pub const FLOP_PER_SECOND: f64 = 2e9;
 /// What a step costs whatever the size of the network.
 const SECONDS_PER_STEP: f64 = 2e-7;
 
+/// What a pair of gradients costs beside its inner product: its cosine is put in order with all others.
+const SECONDS_PER_PAIR: f64 = 2e-7;
+
 /// What a job costs whatever it does: its lease, its data, its commit.
 const SECONDS_PER_JOB: f64 = 0.01;
 
@@ -20,9 +24,9 @@ const SECONDS_PER_JOB: f64 = 0.01;
 pub const PROCESS_BYTES: u64 = 32 << 20;
 
 /// What a row takes in a sealed segment. The histogram of cosines is most of a confusion row.
-const BYTES_PER_JOB: u64 = 1_200;
-const BYTES_PER_STEPS_ROW: u64 = 60;
-const BYTES_PER_CONFUSION_ROW: u64 = 250;
+const BYTES_PER_JOB: u64 = 1_400;
+const BYTES_PER_STEPS_ROW: u64 = 85;
+const BYTES_PER_CONFUSION_ROW: u64 = 310;
 
 /// What one job costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,8 +45,9 @@ impl JobCost {
         let cost = trial::cost(spec);
         let flop = cost.training_flop + cost.measuring_flop;
         let steps = spec.train.steps as f64 * SECONDS_PER_STEP;
-        let seconds = flop / FLOP_PER_SECOND + steps + SECONDS_PER_JOB;
         let measured = spec.measured_steps().len() as u64;
+        let pairs = measured as f64 * pairs_of(spec) * SECONDS_PER_PAIR;
+        let seconds = flop / FLOP_PER_SECOND + steps + pairs + SECONDS_PER_JOB;
         let layers =
             if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
         Self {
@@ -53,6 +58,15 @@ impl JobCost {
             confusion_rows: measured * spec.measure.confusion.len() as u64 * (1 + layers as u64),
         }
     }
+}
+
+/// Pairs of gradients that one measurement compares.
+fn pairs_of(spec: &JobSpec) -> f64 {
+    let pairs = |&Confusion::Samples { count }: &Confusion| {
+        let count = f64::from(count.min(spec.data.samples));
+        count * count / 2.0
+    };
+    spec.measure.confusion.iter().map(pairs).sum()
 }
 
 /// What all jobs of a sweep cost together.

@@ -92,8 +92,10 @@ impl Display {
     /// Takes the bar away.
     pub fn finish(&mut self) {
         if let Look::Bar(bar) = &mut self.look {
-            bar.lines.drain(..).for_each(|line| line.finish_and_clear());
-            bar.bar.finish_and_clear();
+            // Cleared as a whole: bars that are finished one by one leave lines behind. A terminal that is gone has nothing
+            // to clear.
+            drop(bar.all.clear());
+            bar.all.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 

@@ -44,8 +44,9 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
 /// Running jobs with their latest measurements: at most `max` lines, and how many more there are.
 pub fn running(progress: &SweepProgress, max: usize) -> Vec<String> {
     let mut lines: Vec<String> = progress.running.iter().take(max).map(running_line).collect();
+    // Jobs whose worker has said nothing yet have no line, and are no more than the summary counts.
     let more = progress.counts.leased.saturating_sub(lines.len() as u64);
-    if more > 0 && !lines.is_empty() && max > 1 {
+    if progress.running.len() > max && max > 1 {
         lines.push(format!("and {} more", text::count(more)));
     }
     lines

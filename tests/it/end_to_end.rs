@@ -124,7 +124,7 @@ fn cancelling_a_sweep_ends_it() {
     let _coordinator = place.coordinator();
     let _worker = place.worker(1);
     succeed(place.client(&["submit"]).arg(&sweep));
-    place.wait_status("small", |status| status["running"] == 1);
+    place.wait_status("small", |status| status["leased"] == 1);
     succeed(&mut place.client(&["cancel", "small"]));
     place.wait_over("small");
     assert_eq!(place.status("small")["cancelled"], 6);

@@ -6,10 +6,15 @@ use crate::content::{assert_exactly_once, content};
 use crate::end_to_end::{SMALL, with_seeds};
 use crate::harness::{Place, Process, succeed, text, wait_for};
 
-/// Jobs of some tenths of a second each, with a checkpoint whenever one is possible.
+/// Twelve jobs of some tenths of a second each.
 fn slow() -> String {
-    let text = with_seeds(SMALL, 6).replace("steps = 200", "steps = 60000");
-    format!("{text}\n[run]\ncheckpoint = \"0s\"\n").replace("\"0s\"", "\"50ms\"")
+    with_seeds(SMALL, 6).replace("steps = 200", "steps = 60000")
+}
+
+/// Two jobs of some seconds each, that store a checkpoint every second.
+fn long() -> String {
+    let text = with_seeds(SMALL, 1).replace("steps = 200", "steps = 1200000");
+    format!("{text}\n[run]\ncheckpoint = \"1s\"\n")
 }
 
 /// The content of the same sweep, undisturbed.
@@ -35,6 +40,31 @@ fn a_killed_worker_costs_nothing_but_time() {
     place.wait_over("small");
     assert_exactly_once(&place.results(), "small", 12);
     assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
+}
+
+#[test]
+fn a_killed_worker_s_job_goes_on_from_its_checkpoint() {
+    let place = Place::new();
+    let coordinator = place.coordinator();
+    let mut first = place.worker(2);
+    succeed(place.client(&["submit"]).arg(place.sweep(&long())));
+    let stored = || {
+        fs::read_dir(place.path("journal/blobs")).is_ok_and(|mut blobs| {
+            blobs.any(|blob| {
+                blob.is_ok_and(|blob| !blob.file_name().to_string_lossy().starts_with('.'))
+            })
+        })
+    };
+    wait_for(|| stored().then_some(()), || first.log());
+    // Stored is a moment before recorded.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    first.kill();
+    let _second = place.worker(2);
+    place.wait_over("small");
+    let log = coordinator.log();
+    assert!(log.contains("goes on from its checkpoint"), "it started over: {log}");
+    assert_exactly_once(&place.results(), "small", 2);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&long()));
 }
 
 #[test]
@@ -86,14 +116,14 @@ fn a_frozen_worker_that_wakes_after_its_lease_cannot_commit() {
     let frozen = place.worker(1);
     let long = SMALL.replace("steps = 200", "steps = 100000").replace("count = 3", "count = 1");
     succeed(place.client(&["submit"]).arg(place.sweep(&long)));
-    place.wait_status("small", |status| status["running"] == 1);
+    place.wait_status("small", |status| status["leased"] == 1);
     frozen.signal("STOP");
     let _other = place.worker(1);
     wait_for(|| (committed(&place) >= 2).then_some(()), || frozen.log());
     frozen.signal("CONT");
     place.wait_over("small");
     // It may finish what it held, and is refused; what it says changes nothing.
-    wait_for(|| frozen.log().contains("not this worker's any more").then_some(()), || frozen.log());
+    wait_for(|| frozen.log().contains("revoked job").then_some(()), || frozen.log());
     assert_exactly_once(&place.results(), "small", 2);
     assert_eq!(content(&place.results(), "small"), undisturbed(&long));
 }
@@ -105,7 +135,7 @@ fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint(
     let mut first = place.worker(1);
     let long = SMALL.replace("steps = 200", "steps = 400000").replace("count = 3", "count = 1");
     succeed(place.client(&["submit"]).arg(place.sweep(&long)));
-    place.wait_status("small", |status| status["running"] == 1);
+    place.wait_status("small", |status| status["leased"] == 1);
     std::thread::sleep(std::time::Duration::from_millis(300));
     first.signal("TERM");
     assert_eq!(first.exit_code(), Some(75), "{}", first.log());

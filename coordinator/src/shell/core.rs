@@ -181,7 +181,9 @@ impl Core {
             Change::Leased { resume: false, .. } => {
                 self.batch.spool.push(SpoolChange::Drop { sweep, job });
             }
-            Change::Leased { resume: true, .. } => {
+            Change::Leased { resume: true, attempt, worker } => {
+                let attempt = attempt.0;
+                tracing::info!(%sweep, %job, attempt, %worker, "a job goes on from its checkpoint");
                 let rows = self.machine.job(&sweep, job).map(|job| job.rows).unwrap_or_default();
                 for (table, from_row) in
                     [(Table::Steps, rows.steps), (Table::Confusion, rows.confusion)]

@@ -20,6 +20,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long it may take to stop; then it is ended, which its journal makes safe.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Shorter than a cluster's: on one machine silence means that a worker died, and what it held must not wait for long.
+const LEASE: &str = "10s";
+
 /// Between two tries to reach it.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -81,6 +84,7 @@ impl Engine {
 fn arguments(place: &Place) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["coordinator".into()];
     arguments.extend(["--listen".into(), "127.0.0.1:0".into()]);
+    arguments.extend(["--lease".into(), LEASE.into()]);
     arguments.extend(["--journal".into(), place.journal().into()]);
     arguments.extend(["--results".into(), place.results().into()]);
     arguments.extend(["--connection".into(), place.connection().into()]);

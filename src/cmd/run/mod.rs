@@ -228,7 +228,10 @@ async fn wind_down(
     };
     match progress {
         Some(progress) if progress.is_over() => return Ok(progress),
-        Some(progress) => note(&closing::tally(&progress)),
+        Some(progress) => {
+            let tally = closing::tally(&progress);
+            note(&format!("{tally}; what is there is in {}", progress.results));
+        }
         None => fleet.kill(),
     }
     engine.stop().await;

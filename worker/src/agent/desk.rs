@@ -41,6 +41,9 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(30);
 /// How long a token may be refused before it is final: a coordinator that just started has yet to write its file.
 const DENIED_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long before its own time limit a worker drains, but not before half of its time.
+const TIME_MARGIN: Duration = Duration::from_secs(60);
+
 /// Stands for no deadline.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -412,11 +415,22 @@ impl Desk {
         let leave_by = self.leaving.as_ref().and_then(|leaving| leaving.leave_by);
         let since = self.link.away_since();
         let give_up = since.zip(self.config.retry_for).map(|(since, limit)| since + limit.min(FAR));
+        let drain = self.drain_at().filter(|_| self.leaving.is_none());
         let far = clock::timer() + FAR;
-        leave_by.into_iter().chain(give_up).min().unwrap_or(far)
+        leave_by.into_iter().chain(give_up).chain(drain).min().unwrap_or(far)
     }
 
-    fn on_deadline(&self) -> Result<(), AgentError> {
+    /// When to drain so as to be gone by the worker's own time limit.
+    fn drain_at(&self) -> Option<Instant> {
+        let left = self.config.time_left?.min(FAR);
+        Some(self.started + left.saturating_sub(TIME_MARGIN).max(left / 2))
+    }
+
+    fn on_deadline(&mut self) -> Result<(), AgentError> {
+        if self.leaving.is_none() && self.drain_at().is_some_and(|at| at <= clock::timer()) {
+            tracing::info!(worker = %self.worker, "drained by its own time limit");
+            self.leave(true);
+        }
         match self.config.retry_for {
             Some(limit) if self.link.away_since().is_some() && self.away() >= limit => {
                 let reason = format!("nobody at {}", self.config.connection.display());

@@ -195,8 +195,8 @@ fn run_trial<W: Write>(
     bundle: &mut Option<Bundle>,
     reporter: &mut Reporter<'_, W>,
 ) -> Result<(JobSpec, Ending), JobError> {
-    let spec = JobSpec::from_canonical(&start.spec)
-        .map_err(|error| JobError::Spec(Box::new(error)))?;
+    let spec =
+        JobSpec::from_canonical(&start.spec).map_err(|error| JobError::Spec(Box::new(error)))?;
     let data = match (&start.bundle, spec.data.digest) {
         (Some(path), Some(digest)) => Some(load(bundle, path, digest)?),
         _ => None,

@@ -181,3 +181,6 @@ async fn told_to_end(intent: &mut watch::Receiver<Intent>) -> Option<Outcome> {
         Ok(Intent::Run | Intent::Drop) | Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

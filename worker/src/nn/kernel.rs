@@ -81,30 +81,43 @@ fn dot_rows<T: Real, const R: usize>(a: [&[T]; R], b: &[T], k: usize, mut out: [
 }
 
 /// Dot products of `R` rows with `C` rows, their partial sums in registers.
+///
+/// Plain loops over fixed bounds: `array::map` is not inlined here and would take the sums through memory.
 #[inline(always)]
 fn dot_block<T: Real, const R: usize, const C: usize>(a: [&[T]; R], b: [&[T]; C]) -> [[T; C]; R] {
+    let (chunk_count, rest) = (a[0].len() / LANES, a[0].len() % LANES);
+    let mut x: [&[[T; LANES]]; R] = [&[]; R];
+    let mut y: [&[[T; LANES]]; C] = [&[]; C];
+    for r in 0..R {
+        x[r] = &a[r].as_chunks().0[..chunk_count];
+    }
+    for c in 0..C {
+        y[c] = &b[c].as_chunks().0[..chunk_count];
+    }
     let mut sums = [[[T::ZERO; LANES]; C]; R];
-    let a = a.map(|row| row.as_chunks::<LANES>());
-    let b = b.map(|row| row.as_chunks::<LANES>());
-    let chunk_count = a[0].0.len();
     for chunk in 0..chunk_count {
         for r in 0..R {
             for c in 0..C {
-                add_products(&mut sums[r][c], &a[r].0[chunk], &b[c].0[chunk]);
+                add_products(&mut sums[r][c], &x[r][chunk], &y[c][chunk]);
             }
         }
     }
-    if !a[0].1.is_empty() {
+    if rest > 0 {
         // Lanes are added whole, so that the sums stay in registers; what is missing counts as 0.
-        let x = a.map(|row| padded(row.1));
-        let y = b.map(|row| padded(row.1));
         for r in 0..R {
+            let x = padded(&a[r][chunk_count * LANES..]);
             for c in 0..C {
-                add_products(&mut sums[r][c], &x[r], &y[c]);
+                add_products(&mut sums[r][c], &x, &padded(&b[c][chunk_count * LANES..]));
             }
         }
     }
-    sums.map(|row| row.map(add_lanes))
+    let mut out = [[T::ZERO; C]; R];
+    for r in 0..R {
+        for c in 0..C {
+            out[r][c] = add_lanes(&sums[r][c]);
+        }
+    }
+    out
 }
 
 /// `sums[l] += x[l] y[l]`.
@@ -125,11 +138,16 @@ fn padded<T: Real>(rest: &[T]) -> [T; LANES] {
 
 /// The sum of the lanes: l and l + 8, then l and l + 4, l and l + 2, l and l + 1.
 #[inline(always)]
-fn add_lanes<T: Real>(lanes: [T; LANES]) -> T {
-    let eight: [T; 8] = std::array::from_fn(|l| lanes[l] + lanes[l + 8]);
-    let four: [T; 4] = std::array::from_fn(|l| eight[l] + eight[l + 4]);
-    let two: [T; 2] = std::array::from_fn(|l| four[l] + four[l + 2]);
-    two[0] + two[1]
+fn add_lanes<T: Real>(lanes: &[T; LANES]) -> T {
+    let mut eight = [T::ZERO; 8];
+    for l in 0..8 {
+        eight[l] = lanes[l] + lanes[l + 8];
+    }
+    let mut four = [T::ZERO; 4];
+    for l in 0..4 {
+        four[l] = eight[l] + eight[l + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// ⟨a, b⟩ in the order of [`dots`], inlined into the caller's loop.

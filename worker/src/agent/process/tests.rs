@@ -158,21 +158,20 @@ fn a_job_that_was_handed_back_goes_on_elsewhere_with_the_same_rows() {
     whole.end();
 
     let mut first = Process::start();
-    // Orders name their job. This one is here before its job is, so the first possible step is the last one.
+    // Orders name their job. This one is here before its job is, so the first step that may is its last.
+    // (That a trial goes on with the same bits from any step is the trial's own test.)
     first.tell(&ToTrial::Stop { tag: 7, keep: true });
     first.tell(&ToTrial::Stop { tag: 6, keep: false });
     first.tell(&start(7, &spec, None));
     let mut heard = first.hear_job();
     first.end();
-    let Some(FromTrial::Stopped { step }) = heard.last() else {
-        panic!("not stopped: {:?}", heard.last());
-    };
-    assert!((1..20_000).contains(step), "in the middle, at {step}");
+    assert!(matches!(heard.last(), Some(FromTrial::Stopped { .. })), "{:?}", heard.last());
     let Some(FromTrial::Checkpoint { steps_rows, confusion_rows, bytes, .. }) =
         heard.iter().rfind(|message| matches!(message, FromTrial::Checkpoint { .. }))
     else {
         panic!("no checkpoint: {heard:?}");
     };
+    assert!(*steps_rows > 0, "rows before the checkpoint keep their numbers");
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), bytes).expect("written");
     let path = file.path().to_str().expect("UTF-8").to_owned();

@@ -1,0 +1,151 @@
+//! A slot with processes that do not behave: each of their ends has its class, and the slot goes on.
+
+use std::time::Duration;
+
+use domain::{AttemptNo, JobId};
+
+use super::*;
+use crate::agent::clock;
+use crate::agent::process::tests::tiny_spec;
+
+/// A slot whose trial process is `script`, run by the shell; the folder goes when it does.
+struct Bench {
+    assignments: mpsc::Sender<Assignment>,
+    events: mpsc::Receiver<Event>,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(program: &str, script: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Dropped at once: this agent has no coordinator and will have none.
+        let (_, clients) = watch::channel(None);
+        let exchange = Exchange::new(clients);
+        let blobs = Blobs::open(folder.path().to_owned(), vec![], exchange.clone());
+        let (sender, events) = mpsc::channel(16);
+        let launch = Launch {
+            program: program.into(),
+            arguments: ["-c", script].into_iter().map(Into::into).collect(),
+        };
+        let blobs = Arc::new(blobs.expect("the cache opens"));
+        let common = Common { launch, blobs, exchange, events: sender };
+        let (assignments, receiver) = mpsc::channel(1);
+        tokio::spawn(Slot::new(0, common).serve(receiver));
+        Self { assignments, events, _folder: folder }
+    }
+
+    async fn outcome(&mut self, grant: Grant, intent: Intent) -> Option<Outcome> {
+        let (_sender, intent) = watch::channel(intent);
+        let assignment = Assignment { grant, intent };
+        self.assignments.send(assignment).await.expect("the slot takes it");
+        loop {
+            if let Event::Ended { slot: 0, outcome, .. } = self.events.recv().await.expect("an end")
+            {
+                return outcome;
+            }
+        }
+    }
+}
+
+fn grant() -> Grant {
+    let attempt =
+        Attempt { sweep: "s".parse().expect("a name"), job: JobId([1; 16]), number: AttemptNo(1) };
+    Grant {
+        attempt,
+        spec: tiny_spec(10).canonical(),
+        resume: None,
+        timeout: None,
+        checkpoint: Duration::from_secs(60),
+        memory_bytes: 0,
+        data_path: None,
+    }
+}
+
+/// Runs a job twice on a slot of `script`s: the slot must go on after the first failure.
+async fn failure_of(script: &str) -> FailureReport {
+    let mut bench = Bench::new("/bin/sh", script);
+    let first = bench.outcome(grant(), Intent::Run).await;
+    let second = bench.outcome(grant(), Intent::Run).await;
+    assert_eq!(first, second, "{script}");
+    match first {
+        Some(Outcome::Failure(report)) => report,
+        other => panic!("{script}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_exits_has_its_code_and_last_words_reported() {
+    let report = failure_of("echo first >&2; echo last words >&2; exit 3").await;
+    assert_eq!((report.class, report.exit_code), (FailureClass::Exit, Some(3)));
+    assert_eq!(report.log_tail, "first\nlast words\n");
+}
+
+#[tokio::test]
+async fn a_process_that_a_signal_ends_has_the_signal_reported() {
+    let report = failure_of("kill -SEGV $$").await;
+    assert_eq!((report.class, report.signal), (FailureClass::Signal, Some(11)));
+    let report = failure_of("echo memory allocation of 8 bytes failed >&2; kill -ABRT $$").await;
+    assert_eq!((report.class, report.signal), (FailureClass::OutOfMemory, Some(6)));
+}
+
+#[tokio::test]
+async fn a_process_that_talks_nonsense_is_a_bug() {
+    let report = failure_of("echo 'this is not a frame'; exec sleep 1000").await;
+    assert_eq!(report.class, FailureClass::Bug);
+}
+
+#[tokio::test]
+async fn a_stuck_trial_is_killed_at_its_limit() {
+    let mut bench = Bench::new("/bin/sh", "exec sleep 1000");
+    let limited = Grant { timeout: Some(Duration::from_millis(50)), ..grant() };
+    match bench.outcome(limited, Intent::Run).await {
+        Some(Outcome::Failure(report)) => {
+            assert_eq!(report.class, FailureClass::Timeout);
+            assert!(report.message.contains("0.05 s"), "{}", report.message);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_trial_is_handed_back_or_dropped_all_the_same() {
+    let mut bench = Bench::new("/bin/sh", "exec sleep 1000");
+    let by = clock::timer() + Duration::from_millis(50);
+    let released = bench.outcome(grant(), Intent::HandBack { by }).await;
+    assert_eq!(released, Some(Outcome::Released));
+    assert_eq!(bench.outcome(grant(), Intent::Drop).await, None);
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let mut bench = Bench::new("/no/such/program", "");
+    match bench.outcome(grant(), Intent::Run).await {
+        Some(Outcome::Failure(report)) => {
+            assert_eq!(report.class, FailureClass::Exit);
+            assert!(report.message.contains("/no/such/program"), "{}", report.message);
+        }
+        other => panic!("{other:?}"),
+    }
+    for (bad, class) in [
+        (Grant { spec: "{}".into(), ..grant() }, FailureClass::Refused),
+        (
+            Grant {
+                resume: Some(Checkpoint {
+                    digest: domain::Digest([0; 32]),
+                    step: 1,
+                    steps_rows: 1,
+                    confusion_rows: 1,
+                    engine_revision: "1".into(),
+                    instruction_set: "x".into(),
+                }),
+                ..grant()
+            },
+            FailureClass::Input,
+        ),
+    ] {
+        match bench.outcome(bad, Intent::Run).await {
+            Some(Outcome::Failure(report)) => assert_eq!(report.class, class, "{report:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
