@@ -165,7 +165,7 @@ fn an_interrupted_run_goes_on_and_ends_as_if_undisturbed() {
     let code = second.exit_code();
     assert!(code == Some(130) || code == Some(0), "{code:?}: {}", second.log());
     if code == Some(130) {
-        assert!(second.log().contains("gradsweep run"), "how to go on: {}", second.log());
+        assert!(second.log().contains("goes on from here"), "how to go on: {}", second.log());
     }
     let last = place.run(&sweep, 2).output().expect("starts");
     assert!(last.status.success(), "{}", text(&last));

@@ -177,14 +177,8 @@ fn every_public_item_has_a_comment() {
             }
             // Attributes stand between the comment and the item.
             let above = lines[..number - 1].iter().rev().map(|line| line.trim());
-            let mut above = above.skip_while(|line| {
-                line.starts_with("#[")
-                    || line.ends_with(")]")
-                    || line.ends_with(',') && !line.starts_with("///")
-            });
-            let told = above
-                .next()
-                .is_some_and(|line| line.starts_with("///") || line.starts_with("$(#[$"));
+            let mut above = above.take_while(|line| !line.is_empty() && *line != "}");
+            let told = above.any(|line| line.starts_with("///") || line.starts_with("$(#[$"));
             if !told {
                 bare.push(format!("{file}:{number}: {item}"));
             }
