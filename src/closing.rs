@@ -22,9 +22,10 @@ pub fn write(results: &Path, sweep: &SweepName, out: &mut Output<'_>) -> Result<
 
 /// The failure of a sweep that is over but whose jobs do not all have results.
 pub fn verdict(progress: &SweepProgress) -> Result<(), Failure> {
-    match progress.counts.abandoned + progress.counts.cancelled {
+    let (abandoned, cancelled) = (progress.counts.abandoned, progress.counts.cancelled);
+    match abandoned + cancelled {
         0 => Ok(()),
-        count => Err(Failure::Unfinished { sweep: progress.sweep.clone(), count }),
+        _ => Err(Failure::Unfinished { sweep: progress.sweep.clone(), abandoned, cancelled }),
     }
 }
 
@@ -35,7 +36,7 @@ pub fn tally(progress: &SweepProgress) -> String {
     let mut line = format!("{}: {committed} of {total} jobs have results", progress.sweep);
     for (count, word) in [
         (counts.diverged, "diverged"),
-        (counts.abandoned, "given up"),
+        (counts.abandoned, "abandoned"),
         (counts.cancelled, "cancelled"),
     ] {
         if count > 0 {

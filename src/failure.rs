@@ -70,8 +70,8 @@ pub enum Failure {
         "worker processes keep ending ({status}, {count} times in a minute); the last words of one:\n{tail}"
     )]
     WorkersDie { status: ExitStatus, count: usize, log: PathBuf, tail: String },
-    #[error("{count} of sweep {sweep} did not end with a result", count = text::counted(*count, "job"))]
-    Unfinished { sweep: SweepName, count: u64 },
+    #[error("{}", unfinished(sweep, *abandoned, *cancelled))]
+    Unfinished { sweep: SweepName, abandoned: u64, cancelled: u64 },
     #[error("stopped with work left")]
     WorkLeft,
     #[error("interrupted")]
@@ -198,7 +198,7 @@ impl Failure {
             }
             Self::Unfinished { sweep, .. } => {
                 return Some(format!(
-                    "the table `failures` has each attempt; handing {sweep} in again gives these jobs new attempts"
+                    "the table `failures` has every failed attempt; handing {sweep} in again gives these jobs new ones"
                 ));
             }
             Self::WorkLeft | Self::Interrupted => "the same command goes on from here",
@@ -286,6 +286,13 @@ fn results_code(error: &ResultsError) -> u8 {
     }
 }
 
+fn unfinished(sweep: &SweepName, abandoned: u64, cancelled: u64) -> String {
+    let counts = [(abandoned, "abandoned"), (cancelled, "cancelled")];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, word)| format!("{} {word}", text::counted(count, "job")));
+    format!("sweep {sweep} has no result of {}", counts.collect::<Vec<_>>().join(" and "))
+}
+
 fn list_of(intro: &str, names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(";{intro}{}", names.join(", ")) }
 }
@@ -317,7 +324,10 @@ mod tests {
         let not_found = || io::Error::from(io::ErrorKind::NotFound);
         let url = String::new;
         check(Failure::Output(io::ErrorKind::BrokenPipe.into()), 0);
-        check(Failure::Unfinished { sweep: "a".parse().expect("a name"), count: 3 }, 1);
+        check(
+            Failure::Unfinished { sweep: "a".parse().expect("a name"), abandoned: 3, cancelled: 0 },
+            1,
+        );
         check(Failure::ReadSweep { path: "x".into(), source: not_found() }, 2);
         check(ConnectionError::Read { path: "x".into(), source: not_found() }.into(), 69);
         check(CallError::Unreachable { url: url(), reason: url() }.into(), 69);

@@ -21,7 +21,7 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// Shows the sweep's progress until it is over; Ctrl-C ends the watch, not the sweep.
 ///
 /// # Errors
-/// Also [`Failure::Unfinished`], where jobs were given up.
+/// Also [`Failure::Unfinished`], where jobs were abandoned.
 pub async fn follow(
     connection: PathBuf,
     sweep: SweepName,

@@ -39,7 +39,7 @@ pub fn lines(submitted: &Submitted, engine: &str) -> Vec<String> {
     let mut lines = vec![first];
     if *again > 0 {
         lines.push(format!(
-            "{} that had been given up or cancelled will run again",
+            "{} that had been abandoned or cancelled will run again",
             text::counted(*again, "job")
         ));
     }

@@ -1,6 +1,6 @@
 //! `gradsweep jobs`: the jobs of a sweep.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use domain::SweepName;
 use proto::limits::JOBS_PAGE_MAX;
 use proto::message::JobsQuery;
@@ -19,9 +19,9 @@ pub struct JobsArgs {
     /// The sweep's name.
     #[arg(value_name = "SWEEP")]
     sweep: SweepName,
-    /// Only jobs in this state: queued, running, completed, diverged, abandoned, cancelled.
-    #[arg(long, value_name = "STATE")]
-    state: Option<String>,
+    /// Only jobs in this state.
+    #[arg(long, value_enum, value_name = "STATE")]
+    state: Option<State>,
     /// List at most this many [default: 50 as text, all as JSON].
     #[arg(long, value_name = "COUNT")]
     limit: Option<u64>,
@@ -33,6 +33,30 @@ pub struct JobsArgs {
     /// How to print: `text` for people, `json` for programs (one object a job).
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The states of a job, as a coordinator knows them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    Queued,
+    Running,
+    Completed,
+    Diverged,
+    Abandoned,
+    Cancelled,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Diverged => "diverged",
+            Self::Abandoned => "abandoned",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// Jobs listed for a person who did not say how many.
@@ -59,7 +83,7 @@ pub fn run(args: &JobsArgs, out: &mut Output<'_>) -> Result<(), Failure> {
             let page = client
                 .jobs(JobsQuery {
                     sweep: args.sweep.clone(),
-                    state: args.state.clone(),
+                    state: args.state.map(|state| state.as_str().to_owned()),
                     offset: args.offset + listed,
                     limit: u32::try_from(limit - listed)
                         .unwrap_or(JOBS_PAGE_MAX)
@@ -93,7 +117,7 @@ pub fn run(args: &JobsArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     if listed > 0 {
         table.write(out.writer, out.paint).map_err(Failure::Output)?;
     }
-    let what = args.state.as_ref().map(|state| format!(" {state}")).unwrap_or_default();
+    let what = args.state.map(|state| format!(" {}", state.as_str())).unwrap_or_default();
     let total = text::count(total);
     out.line(&format!("{} of {total}{what} jobs of {} listed", text::count(listed), args.sweep))
 }

@@ -23,7 +23,7 @@ pub struct StatusArgs {
     /// Only the sweep of this name.
     #[arg(value_name = "SWEEP")]
     sweep: Option<SweepName>,
-    /// Wait until they are over; exit code 1 if jobs were given up or cancelled.
+    /// Wait until they are over; exit code 1 if jobs were abandoned or cancelled.
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -71,7 +71,7 @@ fn write_status(
     if sweeps.is_empty() {
         return writeln!(out, "no sweeps; `gradsweep submit SWEEP.toml` hands one in");
     }
-    let counts = ["jobs", "done", "diverged", "running", "queued", "given up", "cancelled"];
+    let counts = ["jobs", "done", "diverged", "running", "queued", "abandoned", "cancelled"];
     let mut columns = vec![("sweep", Side::Left), ("state", Side::Left)];
     columns.extend(counts.map(|name| (name, Side::Right)));
     let mut table = Table::new(&columns);

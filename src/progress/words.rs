@@ -26,10 +26,10 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
         }
     };
     part(counts.diverged, "diverged");
-    part(counts.abandoned, "given up");
+    part(counts.abandoned, "abandoned");
     part(counts.cancelled, "cancelled");
     part(counts.leased, "running");
-    part(counts.failed_attempts, "failed attempts");
+    part(counts.failed_attempts, "attempts without a result");
     if counts.settled() == progress.total {
         parts.push(if progress.sealed { "all written" } else { "writing the results" }.to_owned());
     } else if let Some(left) = left {

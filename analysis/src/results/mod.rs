@@ -149,6 +149,19 @@ impl Results {
         let absent = |(column, segment_count)| Absent { table, column, segment_count, of };
         Ok(lacking.into_iter().map(absent).collect())
     }
+
+    /// Reads all that every segment of a sweep in a table holds, indexes of pages too, and keeps nothing.
+    ///
+    /// # Errors
+    /// For the first segment that cannot be read whole.
+    pub fn verify(&self, table: Table, sweep: &SweepName) -> Result<(), ResultsError> {
+        let columns: Vec<_> = table.columns().collect();
+        for path in self.segments(table, sweep)? {
+            let mut segment = segment::Segment::open_with_index(table, &path, &columns)?;
+            while segment.next_frame()?.is_some() {}
+        }
+        Ok(())
+    }
 }
 
 fn known_columns(table: Table, names: &[&str]) -> Result<Vec<&'static Column>, ResultsError> {

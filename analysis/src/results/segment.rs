@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
 
 use super::error::ResultsError;
 use super::frame::Frame;
@@ -40,7 +41,25 @@ impl<'a> Segment<'a> {
         path: &'a Path,
         columns: &'a [&'static Column],
     ) -> Result<Self, ResultsError> {
-        let (file, metadata) = open_metadata(table, path, columns)?;
+        Self::open_with(table, path, columns, PageIndexPolicy::Skip)
+    }
+
+    /// As [`Self::open`], and reads the indexes of pages, which only searching needs.
+    pub(super) fn open_with_index(
+        table: Table,
+        path: &'a Path,
+        columns: &'a [&'static Column],
+    ) -> Result<Self, ResultsError> {
+        Self::open_with(table, path, columns, PageIndexPolicy::Optional)
+    }
+
+    fn open_with(
+        table: Table,
+        path: &'a Path,
+        columns: &'a [&'static Column],
+        index: PageIndexPolicy,
+    ) -> Result<Self, ResultsError> {
+        let (file, metadata) = open_metadata(table, path, columns, index)?;
         let has = |name: &str| columns.iter().any(|column| column.name == name);
         let fields = metadata.schema().fields().iter().enumerate();
         let wanted = fields.filter(|(_, field)| has(field.name())).map(|(index, _)| index);
@@ -85,14 +104,15 @@ fn open_metadata(
     table: Table,
     path: &Path,
     columns: &[&'static Column],
+    index: PageIndexPolicy,
 ) -> Result<(File, ArrowReaderMetadata), ResultsError> {
     let unreadable = |source| ResultsError::Unreadable { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
     if let Some(bytes) = cut_short(&mut file).map_err(unreadable)? {
         return Err(ResultsError::Truncated { path: path.to_owned(), bytes });
     }
-    let metadata =
-        decode(path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
+    let options = ArrowReaderOptions::default().with_page_index_policy(index);
+    let metadata = decode(path, || ArrowReaderMetadata::load(&file, options))?;
     let schema = metadata.schema();
     if schema.field_with_name("job_id").is_err() {
         return Err(ResultsError::NotASegment { path: path.to_owned(), table });

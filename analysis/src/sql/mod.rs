@@ -6,6 +6,7 @@
 mod error;
 mod output;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,11 +46,13 @@ const SEGMENT_SUFFIX: &str = ".parquet";
 pub fn query(results: &Path, sweep: Option<&str>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
     let results = Results::open(results)?;
     let sweep = sweep.map(|name| results.sweep(name)).transpose()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(SqlError::Runtime)?;
-    let run = || runtime.block_on(Query { results: &results, sweep: sweep.as_ref() }.run(sql));
-    // A thread of its own: a runtime cannot block a thread of another runtime, and if the decoder panics on damaged
-    // bytes, that ends here.
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let query = Query { results: &results, sweep: sweep.as_ref() };
+        runtime.map_err(SqlError::Runtime)?.block_on(query.run(sql))
+    };
+    // A thread of its own: a runtime can neither block nor end on a thread of another one, and if the decoder panics
+    // on damaged bytes, that ends here.
     let ended = std::thread::scope(|scope| scope.spawn(run).join());
     ended.unwrap_or_else(|panic| match damaged_segment(&results, sweep.as_ref(), &Table::ALL) {
         Some(error) => Err(error.into()),
@@ -74,7 +77,11 @@ impl Query<'_> {
             .with_allow_statements(false);
         only_queries.verify_plan(&plan).map_err(|_| SqlError::NotAQuery)?;
 
-        let failed = |cause| self.failure(cause, &tables_of(&context, sql));
+        let named = tables_of(&context, sql);
+        let tables: Vec<_> =
+            named.iter().filter_map(|table| Table::from_name(table.table())).collect();
+        self.refuse_empty_segments(&tables)?;
+        let failed = |cause| self.failure(cause, &tables);
         let rows = context.execute_logical_plan(plan).await.map_err(failed)?;
         let schema = Arc::clone(rows.schema().inner());
         let mut batches = rows.collect().await.map_err(failed)?;
@@ -106,13 +113,25 @@ impl Query<'_> {
     }
 
     /// Why a valid query failed: if a segment that it reads is at fault, which one.
-    fn failure(&self, cause: DataFusionError, tables: &[TableReference]) -> SqlError {
-        let tables: Vec<_> =
-            tables.iter().filter_map(|table| Table::from_name(table.table())).collect();
-        match damaged_segment(self.results, self.sweep, &tables) {
-            Some(error) if error::is_about_files(&cause) => error.into(),
-            _ => SqlError::failed(cause),
+    fn failure(&self, cause: DataFusionError, tables: &[Table]) -> SqlError {
+        let damaged = error::is_about_files(&cause)
+            .then(|| damaged_segment(self.results, self.sweep, tables))
+            .flatten();
+        damaged.map_or_else(|| SqlError::failed(cause), SqlError::from)
+    }
+
+    /// Refuses segments of no length, which the engine would pass over in silence.
+    fn refuse_empty_segments(&self, tables: &[Table]) -> Result<(), ResultsError> {
+        for sweep in sweeps(self.results, self.sweep)? {
+            for table in tables {
+                for path in self.results.segments(*table, &sweep)? {
+                    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
+                        return Err(ResultsError::Truncated { path, bytes: 0 });
+                    }
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -143,13 +162,11 @@ fn damaged_segment(
     sweep: Option<&SweepName>,
     tables: &[Table],
 ) -> Option<ResultsError> {
-    let sweeps = match sweep {
-        Some(sweep) => vec![sweep.clone()],
-        None => results.sweeps().ok()?,
-    };
+    let sweeps = sweeps(results, sweep).ok()?;
     let mut places = tables.iter().flat_map(|table| sweeps.iter().map(move |sweep| (table, sweep)));
-    places.find_map(|(table, sweep)| {
-        let columns: Vec<_> = table.columns().map(|column| column.name).collect();
-        results.scan(*table, sweep, &columns, |_| {}).err()
-    })
+    places.find_map(|(table, sweep)| results.verify(*table, sweep).err())
+}
+
+fn sweeps(results: &Results, sweep: Option<&SweepName>) -> Result<Vec<SweepName>, ResultsError> {
+    sweep.map_or_else(|| results.sweeps(), |sweep| Ok(vec![sweep.clone()]))
 }

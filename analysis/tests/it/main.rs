@@ -1,5 +1,7 @@
 //! What the analysis makes of files on a disk: reading them, and the table that ends a run.
 
+#![expect(clippy::unwrap_used, reason = "test helpers are tests too")]
+
 mod results;
 mod sample;
 mod summary;

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -20,6 +20,8 @@ pub struct Child {
     process: tokio::process::Child,
     pid: Option<Pid>,
     log: PathBuf,
+    /// Where in the log its own words begin.
+    log_start: u64,
     _stdin: Option<ChildStdin>,
 }
 
@@ -28,6 +30,7 @@ impl Child {
     pub fn start(place: &Place, name: &str, arguments: &[OsString]) -> Result<Self, Failure> {
         let failed = |source| Failure::Start { name: name.to_owned(), source };
         let log = place.open_log(name)?;
+        let log_start = log.metadata().map_err(failed)?.len();
         let mut process = Command::new(program().map_err(failed)?)
             .args(arguments)
             .arg("--exit-with-parent")
@@ -40,12 +43,17 @@ impl Child {
             .map_err(failed)?;
         let pid = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let stdin = process.stdin.take();
-        Ok(Self { process, pid, log: place.log(name), _stdin: stdin })
+        Ok(Self { process, pid, log: place.log(name), log_start, _stdin: stdin })
     }
 
     /// Where it writes what it says.
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// The last lines that it wrote there.
+    pub fn last_words(&self) -> String {
+        tail(&self.log, self.log_start)
     }
 
     /// How it ended, once it has. Nothing is lost if the wait is given up.
@@ -88,41 +96,44 @@ fn program() -> io::Result<PathBuf> {
 }
 
 /// Bytes at the end of a log that are looked at for its last lines.
-const TAIL_BYTES: i64 = 16 << 10;
+const TAIL_BYTES: u64 = 16 << 10;
 
-/// The last lines of a log, for an error message.
-pub fn tail(log: &Path, lines: usize) -> String {
-    let text = last_bytes(log).unwrap_or_else(|error| format!("(no log: {error})"));
+/// Lines of a log in an error message.
+const TAIL_LINES: usize = 8;
+
+/// The last lines of a log from `start` on.
+fn tail(log: &Path, start: u64) -> String {
+    let text = last_bytes(log, start).unwrap_or_else(|error| format!("(no log: {error})"));
     let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = &all[all.len().saturating_sub(lines)..];
+    let last = &all[all.len().saturating_sub(TAIL_LINES)..];
     if last.is_empty() { "  (nothing)".to_owned() } else { format!("  {}", last.join("\n  ")) }
 }
 
-fn last_bytes(log: &Path) -> io::Result<String> {
-    let length = fs::metadata(log)?.len();
+fn last_bytes(log: &Path, start: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
-    if length > TAIL_BYTES.unsigned_abs() {
-        file.seek(SeekFrom::End(-TAIL_BYTES))?;
-    }
+    let start = start.max(file.metadata()?.len().saturating_sub(TAIL_BYTES));
+    file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn a_tail_is_the_last_lines() {
+    fn a_tail_is_the_last_lines_of_the_process_itself() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("x.log");
-        assert!(tail(&log, 2).contains("no log"));
-        fs::write(&log, "").expect("writes");
-        assert_eq!(tail(&log, 2), "  (nothing)");
-        fs::write(&log, "a\nb\n\nc\n").expect("writes");
-        assert_eq!(tail(&log, 2), "  b\n  c");
+        assert!(tail(&log, 0).contains("no log"));
+        fs::write(&log, "an earlier process\n").expect("writes");
+        assert_eq!(tail(&log, 19), "  (nothing)");
+        fs::write(&log, "an earlier process\nb\n\nc\n").expect("writes");
+        assert_eq!(tail(&log, 19), "  b\n  c");
         fs::write(&log, "line\n".repeat(10_000)).expect("writes");
-        assert_eq!(tail(&log, 1), "  line");
+        assert_eq!(tail(&log, 0).lines().count(), TAIL_LINES);
     }
 }

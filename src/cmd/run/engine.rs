@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::client::Client;
 
-use super::child::{Child, tail};
+use super::child::Child;
 use super::place::Place;
 use crate::clock;
 use crate::failure::Failure;
@@ -25,9 +25,6 @@ const LEASE: &str = "10s";
 
 /// Between two tries to reach it.
 const POLL: Duration = Duration::from_millis(20);
-
-/// Lines of its log in an error.
-const TAIL_LINES: usize = 12;
 
 /// The exit code of a coordinator whose journal another one has open.
 const IN_USE: i32 = 73;
@@ -57,7 +54,7 @@ impl Engine {
                 },
                 client = reached(place) => return Ok(Self { child, client }),
                 () = tokio::time::sleep(START_LIMIT) => {
-                    let (log, tail) = (child.log().to_owned(), tail(child.log(), TAIL_LINES));
+                    let (log, tail) = (child.log().to_owned(), child.last_words());
                     return Err(Failure::CoordinatorSilent { after: START_LIMIT, log, tail });
                 }
             }
@@ -101,6 +98,6 @@ async fn reached(place: &Place) -> Client {
 }
 
 fn died(child: &Child, status: std::process::ExitStatus) -> Failure {
-    let (log, tail) = (child.log().to_owned(), tail(child.log(), TAIL_LINES));
+    let (log, tail) = (child.log().to_owned(), child.last_words());
     Failure::CoordinatorDied { status, log, tail }
 }

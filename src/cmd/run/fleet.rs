@@ -8,16 +8,13 @@ use std::process::ExitStatus;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::child::{Child, tail};
+use super::child::Child;
 use super::place::Place;
 use crate::failure::Failure;
 
 /// Workers that may die in [`RESTART_WINDOW`] before the run gives up: one bad job can kill a few, a broken machine all.
 const RESTARTS_MAX: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
-
-/// Lines of a dead worker's log in the error.
-const TAIL_LINES: usize = 10;
 
 /// Workers whose seat is filled again when they die, until they leave in good order.
 pub struct Fleet<'a> {
@@ -69,9 +66,8 @@ impl<'a> Fleet<'a> {
             return Ok(Left::InGoodOrder);
         }
         let count = self.deaths.count(now());
-        if count > RESTARTS_MAX {
-            let log = self.place.log(&format!("worker-{}", seat + 1));
-            let tail = tail(&log, TAIL_LINES);
+        if let Some(child) = self.seats[seat].take_if(|_| count > RESTARTS_MAX) {
+            let (log, tail) = (child.log().to_owned(), child.last_words());
             return Err(Failure::WorkersDie { status, count, log, tail });
         }
         self.seats[seat] = Some(self.child(seat)?);

@@ -1,4 +1,4 @@
-//! Why jobs of a sweep were given up, shortly: one line a reason.
+//! Why jobs of a sweep were abandoned, shortly: one line a reason.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const JOBS_LOOKED_AT: u32 = 1_000;
 /// Reasons that are said.
 const REASONS_MAX: usize = 5;
 
-/// The reasons for which jobs were given up, the most frequent first; none where no job was.
+/// The reasons for which jobs were abandoned, the most frequent first; none where no job was.
 pub async fn of(client: &Client, progress: &SweepProgress) -> Vec<String> {
     if progress.counts.abandoned == 0 {
         return Vec::new();
@@ -39,7 +39,7 @@ fn lines(jobs: &[JobLine]) -> Vec<String> {
     for (note, jobs) in reasons.iter().take(REASONS_MAX) {
         let why = if note.is_empty() { "no reason is known" } else { note };
         let count = text::counted(jobs.len() as u64, "job");
-        lines.push(format!("given up, {count}: {why} (as {})", jobs[0].point));
+        lines.push(format!("abandoned, {count}: {why} (as {})", jobs[0].point));
     }
     if reasons.len() > REASONS_MAX {
         lines.push(format!("and {} more reasons", reasons.len() - REASONS_MAX));
@@ -66,7 +66,7 @@ mod tests {
         let jobs = [job("a=1", "timeout"), job("a=2", "out-of-memory\nlog"), job("a=3", "timeout")];
         assert_eq!(
             lines(&jobs),
-            ["given up, 2 jobs: timeout (as a=1)", "given up, 1 job: out-of-memory (as a=2)"]
+            ["abandoned, 2 jobs: timeout (as a=1)", "abandoned, 1 job: out-of-memory (as a=2)"]
         );
     }
 }

@@ -1,6 +1,5 @@
 //! The agent's one loop: it takes grants in, gives them to slots, sends what trials say, and decides when to leave.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,8 @@ use super::ending::chain;
 use super::exchange::Exchange;
 use super::held::Held;
 use super::link::{Link, LinkError, Turn};
-use super::slot::{Assignment, Common, Event, Intent, Slot};
+use super::seats::Seats;
+use super::slot::{Common, Event};
 use super::{clock, host};
 use crate::trial;
 
@@ -72,23 +72,17 @@ struct Desk {
     link: Link,
     clients: watch::Sender<Option<Client>>,
     held: Held,
-    seats: Vec<Seat>,
+    seats: Seats,
     tasks: JoinSet<()>,
     events: mpsc::Receiver<Event>,
-    /// Grants beyond the free slots: a capacity and a grant that cross on the wire can bring them.
-    waiting: VecDeque<Grant>,
     capacity_due: bool,
     heartbeat_due: bool,
     leaving: Option<Leaving>,
     /// Some attempt was handed back.
     released: bool,
     was_welcome: bool,
-}
-
-/// A slot as the desk sees it.
-struct Seat {
-    assignments: mpsc::Sender<Assignment>,
-    running: Option<(Attempt, watch::Sender<Intent>)>,
+    /// Why there is no session, as far as the last try told.
+    trouble: Option<String>,
 }
 
 /// The worker drains.
@@ -119,27 +113,22 @@ impl Desk {
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
         let common = Common { launch, blobs: Arc::new(blobs), exchange, events: sender };
         let mut tasks = JoinSet::new();
-        let seats = (0..config.slots as usize).map(|index| {
-            // A slot without an attempt takes the next one at once, so one place is never full.
-            let (assignments, receiver) = mpsc::channel(1);
-            tasks.spawn(Slot::new(index, common.clone()).serve(receiver));
-            Seat { assignments, running: None }
-        });
+        let seats = Seats::open(config.slots, &common, &mut tasks);
         Ok(Self {
             worker,
             started: clock::timer(),
             link: Link::new(config.connection.clone(), worker),
             clients,
             held: Held::default(),
-            seats: seats.collect(),
+            seats,
             tasks,
             events,
-            waiting: VecDeque::new(),
             capacity_due: false,
             heartbeat_due: false,
             leaving: None,
             released: false,
             was_welcome: false,
+            trouble: None,
             config,
         })
     }
@@ -181,6 +170,7 @@ impl Desk {
             Turn::Opened(client) => {
                 tracing::info!(worker = %self.worker, held = self.held.attempts().len(), "connected");
                 self.was_welcome = true;
+                self.trouble = None;
                 self.clients.send_replace(Some(client));
                 self.held.resend();
                 self.capacity_due = true;
@@ -226,10 +216,26 @@ impl Desk {
             _ => {}
         }
         let reason = chain(&error);
-        tracing::info!(worker = %self.worker, reason, "no coordinator");
-        match self.config.retry_for {
-            Some(limit) if away >= limit => Err(AgentError::Unreachable { after: away, reason }),
-            _ => Ok(()),
+        // Said once each time it is lost, not at each try to get it back.
+        if self.trouble.is_none() {
+            tracing::info!(worker = %self.worker, reason, "no coordinator");
+        } else {
+            tracing::debug!(worker = %self.worker, reason, "still no coordinator");
+        }
+        self.trouble = Some(reason);
+        self.give_up_if_due()
+    }
+
+    /// Ends with an error where nobody answered for as long as the config says.
+    fn give_up_if_due(&self) -> Result<(), AgentError> {
+        let (after, away) = (self.config.retry_for, self.away());
+        match after.filter(|limit| self.link.away_since().is_some() && away >= *limit) {
+            Some(_) => {
+                let reason =
+                    self.trouble.clone().unwrap_or_else(|| "no try has ended yet".to_owned());
+                Err(AgentError::Unreachable { after: away, reason })
+            }
+            None => Ok(()),
         }
     }
 
@@ -252,7 +258,10 @@ impl Desk {
                 self.let_go(&attempt);
             }
             ToWorker::Revoke { attempt, reason } => {
-                tracing::info!(job = %attempt.job, attempt = %attempt.number, reason, "revoked");
+                // Each message about it may have been answered so; the first one counts.
+                if self.held.has(&attempt) {
+                    tracing::info!(job = %attempt.job, attempt = %attempt.number, reason, "revoked");
+                }
                 self.let_go(&attempt);
             }
             ToWorker::Drain { reason } => {
@@ -268,35 +277,16 @@ impl Desk {
         if !self.held.take(grant.attempt.clone()) {
             return;
         }
-        if self.leaving.is_some() || self.waiting.len() >= self.seats.len() {
-            self.release(&grant.attempt);
-            return;
-        }
-        self.waiting.push_back(grant);
-        self.fill_seats();
-    }
-
-    fn fill_seats(&mut self) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.running.is_none()) {
-            let Some(grant) = self.waiting.pop_front() else { return };
-            let attempt = grant.attempt.clone();
-            tracing::debug!(job = %attempt.job, attempt = %attempt.number, "started");
-            let (sender, intent) = watch::channel(Intent::Run);
-            let sent = seat.assignments.try_send(Assignment { grant, intent });
-            sent.expect("a slot without an attempt waits for one");
-            seat.running = Some((attempt, sender));
+        let attempt = grant.attempt.clone();
+        if self.leaving.is_some() || !self.seats.admit(grant) {
+            self.release(&attempt);
         }
     }
 
     /// Forgets an attempt that is no longer this worker's, and stops its trial if it runs.
     fn let_go(&mut self, attempt: &Attempt) {
         self.held.drop(attempt);
-        self.waiting.retain(|grant| grant.attempt != *attempt);
-        for (running, intent) in self.seats.iter().filter_map(|seat| seat.running.as_ref()) {
-            if running == attempt {
-                intent.send_replace(Intent::Drop);
-            }
-        }
+        self.seats.stop(attempt);
     }
 
     /// Hands an attempt back that no slot works on.
@@ -312,7 +302,9 @@ impl Desk {
     fn send(&mut self) {
         while self.link.has_room() {
             let message = if std::mem::take(&mut self.capacity_due) {
-                FromWorker::Capacity { free_slots: self.free_slots() }
+                // A worker that leaves takes nothing on.
+                let free_slots = if self.leaving.is_some() { 0 } else { self.seats.free() };
+                FromWorker::Capacity { free_slots }
             } else if std::mem::take(&mut self.heartbeat_due) {
                 FromWorker::Heartbeat(self.held.progress())
             } else if let Some(message) = self.held.next_unsent() {
@@ -322,15 +314,6 @@ impl Desk {
             };
             self.link.send(message);
         }
-    }
-
-    /// Slots that no grant is meant for.
-    fn free_slots(&self) -> u32 {
-        if self.leaving.is_some() {
-            return 0;
-        }
-        let free = self.seats.iter().filter(|seat| seat.running.is_none()).count();
-        u32::try_from(free.saturating_sub(self.waiting.len())).unwrap_or(u32::MAX)
     }
 
     // ---- the slots ----
@@ -349,8 +332,7 @@ impl Desk {
                     }
                     self.held.finish(&attempt, outcome);
                 }
-                self.seats[slot].running = None;
-                self.fill_seats();
+                self.seats.vacate(slot);
                 // Said after each job: the grant for it lowered what the coordinator counts with.
                 self.capacity_due = true;
             }
@@ -369,28 +351,15 @@ impl Desk {
             leaving.leave_by.get_or_insert(now + LEAVE_LIMIT);
         }
         let by = leaving.hand_back_by;
-        for (_, intent) in self.seats.iter().filter_map(|seat| seat.running.as_ref()) {
-            intent.send_if_modified(|intent| {
-                let changes = *intent != Intent::Drop;
-                if changes {
-                    *intent = Intent::HandBack { by };
-                }
-                changes
-            });
-        }
-        for grant in std::mem::take(&mut self.waiting) {
-            self.release(&grant.attempt);
+        for attempt in self.seats.hand_back(by) {
+            self.release(&attempt);
         }
         self.capacity_due = true;
     }
 
-    fn is_idle(&self) -> bool {
-        self.seats.iter().all(|seat| seat.running.is_none())
-    }
-
     /// Whether it drained, and all is handed over or nobody takes it in time.
     fn is_over(&mut self) -> bool {
-        let is_idle = self.is_idle();
+        let is_idle = self.seats.is_idle();
         let Some(leaving) = &mut self.leaving else { return false };
         let now = clock::timer();
         if is_idle {
@@ -431,12 +400,6 @@ impl Desk {
             tracing::info!(worker = %self.worker, "drained by its own time limit");
             self.leave(true);
         }
-        match self.config.retry_for {
-            Some(limit) if self.link.away_since().is_some() && self.away() >= limit => {
-                let reason = format!("nobody at {}", self.config.connection.display());
-                Err(AgentError::Unreachable { after: limit, reason })
-            }
-            _ => Ok(()),
-        }
+        self.give_up_if_due()
     }
 }

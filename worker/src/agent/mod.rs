@@ -32,6 +32,7 @@ mod message;
 mod oom;
 mod process;
 mod reporter;
+mod seats;
 mod slot;
 mod tail;
 

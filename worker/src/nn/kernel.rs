@@ -17,7 +17,7 @@ pub const LANES: usize = 16;
 /// `a`: `[n, k]`, `b`: `[m, k]`, `out`: `[n, m]`, row-major; `out` is overwritten.
 ///
 /// # Numerics
-/// Each entry is a dot product in the order above.
+/// Each entry is a dot product in the order above, up to the sign of zeros.
 ///
 /// # Cost
 /// 2 n m k flop.
@@ -42,6 +42,15 @@ impl<T: Real> Kernel for Dots<'_, T> {
     fn run(self) {
         let Self { a, b, k, out } = self;
         let m = b.len() / k;
+        if k == 1 {
+            // A dot product of one term: all lanes but the first are 0.
+            for (&a, out) in a.iter().zip(out.chunks_exact_mut(m)) {
+                for (out, &b) in out.iter_mut().zip(b) {
+                    *out = a * b;
+                }
+            }
+            return;
+        }
         let mut a_pairs = a.chunks_exact(2 * k);
         let mut out_pairs = out.chunks_exact_mut(2 * m);
         for (a, out) in a_pairs.by_ref().zip(out_pairs.by_ref()) {
@@ -259,7 +268,7 @@ fn combine_rows<T: Real, const R: usize>(
 /// there is no layer below.
 ///
 /// # Numerics
-/// The bits of [`combine`] followed by a separate update: rows are taken in order.
+/// The bits of [`combine`] followed by a separate update, up to the sign of zeros: rows are taken in order.
 #[inline]
 pub fn descend<T: Real>(
     weights: &mut [T],
@@ -301,51 +310,42 @@ impl<T: Real, const DECAY: bool> Kernel for Descend<'_, T, DECAY> {
         let Self { weights, delta, input, below, rate } = self;
         let k = input.len();
         below.fill(T::ZERO);
-        let mut quads = weights.chunks_exact_mut(4 * k);
-        let mut deltas = delta.chunks_exact(4);
-        for (quad, d) in quads.by_ref().zip(deltas.by_ref()) {
-            let (w0, rest) = quad.split_at_mut(k);
-            let (w1, rest) = rest.split_at_mut(k);
-            let (w2, w3) = rest.split_at_mut(k);
-            if below.is_empty() {
-                for j in 0..k {
-                    w0[j] = updated::<T, DECAY>(w0[j], d[0], input[j], rate);
-                    w1[j] = updated::<T, DECAY>(w1[j], d[1], input[j], rate);
-                    w2[j] = updated::<T, DECAY>(w2[j], d[2], input[j], rate);
-                    w3[j] = updated::<T, DECAY>(w3[j], d[3], input[j], rate);
-                }
-            } else {
-                let below = &mut below[..k];
-                for j in 0..k {
-                    let mut sum = below[j] + d[0] * w0[j];
-                    sum += d[1] * w1[j];
-                    sum += d[2] * w2[j];
-                    sum += d[3] * w3[j];
-                    below[j] = sum;
-                    w0[j] = updated::<T, DECAY>(w0[j], d[0], input[j], rate);
-                    w1[j] = updated::<T, DECAY>(w1[j], d[1], input[j], rate);
-                    w2[j] = updated::<T, DECAY>(w2[j], d[2], input[j], rate);
-                    w3[j] = updated::<T, DECAY>(w3[j], d[3], input[j], rate);
-                }
+        // Four rows at a time stay in the first-level cache between being read and being updated. The two loops are
+        // apart because each then has few slices that the compiler must check for overlap.
+        for (quad, d) in weights.chunks_mut(4 * k).zip(delta.chunks(4)) {
+            if !below.is_empty() {
+                add_rows(quad, d, below);
             }
-        }
-        let rest = quads.into_remainder().chunks_exact_mut(k);
-        for (w, &d) in rest.zip(deltas.remainder()) {
-            for (below, w) in below.iter_mut().zip(&*w) {
-                *below += d * *w;
-            }
-            for (w, &a) in w.iter_mut().zip(input) {
-                *w = updated::<T, DECAY>(*w, d, a, rate);
+            for (row, &d) in quad.chunks_exact_mut(k).zip(d) {
+                for (w, &a) in row.iter_mut().zip(input) {
+                    let gradient = d * a;
+                    let gradient = if DECAY { gradient + rate.weight_decay * *w } else { gradient };
+                    *w -= rate.step_size * gradient;
+                }
             }
         }
     }
 }
 
-/// w − α (δ a + λ w).
+/// `sums += Σᵣ d[r] · rows[r]` for up to four rows, in order.
 #[inline(always)]
-fn updated<T: Real, const DECAY: bool>(w: T, delta: T, a: T, rate: Rate<T>) -> T {
-    // 0 + x as `combine` has it, which differs from x for −0 alone.
-    let gradient = T::ZERO + delta * a;
-    let gradient = if DECAY { gradient + rate.weight_decay * w } else { gradient };
-    w - rate.step_size * gradient
+fn add_rows<T: Real>(rows: &[T], d: &[T], sums: &mut [T]) {
+    let k = sums.len();
+    if let &[d0, d1, d2, d3] = d {
+        let (w0, w1, w2, w3) =
+            (&rows[..k], &rows[k..2 * k], &rows[2 * k..3 * k], &rows[3 * k..4 * k]);
+        for j in 0..k {
+            let mut sum = sums[j] + d0 * w0[j];
+            sum += d1 * w1[j];
+            sum += d2 * w2[j];
+            sum += d3 * w3[j];
+            sums[j] = sum;
+        }
+        return;
+    }
+    for (row, &d) in rows.chunks_exact(k).zip(d) {
+        for (sum, &w) in sums.iter_mut().zip(row) {
+            *sum += d * w;
+        }
+    }
 }

@@ -36,9 +36,8 @@ pub fn step_one<T: Real>(
         };
         descend(weights, delta, read, below, rate);
         for (bias, &d) in biases.iter_mut().zip(&*delta) {
-            let gradient = T::ZERO + d;
             let decay = rate.weight_decay != T::ZERO;
-            let gradient = if decay { gradient + rate.weight_decay * *bias } else { gradient };
+            let gradient = if decay { d + rate.weight_decay * *bias } else { d };
             *bias -= rate.step_size * gradient;
         }
     }

@@ -39,7 +39,7 @@ fn check_gradient(network: &Network<f64>, loss: Loss, h: f64, tolerance: f64) {
     let gradient = gradient_of(network, &examples, loss, 0);
     let mut moved = network.clone();
     let mut pass = Pass::new(network, 1);
-    for k in 0..gradient.len() {
+    for (k, g) in gradient.iter().enumerate() {
         let mut loss_at = |shift: f64| {
             moved.parameters_mut()[k] = network.parameters()[k] + shift;
             pass.forward(&moved, &examples.inputs);
@@ -47,7 +47,7 @@ fn check_gradient(network: &Network<f64>, loss: Loss, h: f64, tolerance: f64) {
         };
         let difference = (loss_at(h) - loss_at(-h)) / (2.0 * h);
         loss_at(0.0);
-        let error = (gradient[k] - difference).abs();
+        let error = (g - difference).abs();
         let layers: Vec<Activation> = network.layers().iter().map(|l| l.activation).collect();
         assert!(error < tolerance, "∂/∂w[{k}] of {layers:?}, {loss:?}: {error:e}");
     }
@@ -79,7 +79,8 @@ fn naive_dot<T: Real>(a: &[T], b: &[T]) -> T {
     }
     for half in [8, 4, 2, 1] {
         for l in 0..half {
-            lanes[l] = lanes[l] + lanes[l + half];
+            let above = lanes[l + half];
+            lanes[l] += above;
         }
     }
     lanes[0]

@@ -126,10 +126,11 @@ impl<'a, T: Real> Trial<'a, T> {
         loop {
             let step = self.place.step;
             let is_measured = self.measured.binary_search(&step).is_ok();
-            if is_measured && !is_told {
-                if let Verdict::End(figures) = self.measure(observer) {
-                    return Ok(Ending::Finished(figures));
-                }
+            if is_measured
+                && !is_told
+                && let Verdict::End(figures) = self.measure(observer)
+            {
+                return Ok(Ending::Finished(figures));
             }
             if !is_told && (is_measured || step.is_multiple_of(stride)) {
                 match observer.at_checkpoint_step(step) {
