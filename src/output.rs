@@ -14,13 +14,7 @@ pub struct Output<'a> {
     pub paint: Paint,
 }
 
-impl<'a> Output<'a> {
-    /// An output without colours.
-    #[cfg(test)]
-    pub fn plain(writer: &'a mut dyn Write) -> Self {
-        Self { writer, paint: Paint::Plain }
-    }
-
+impl Output<'_> {
     /// Writes one line, and shows it at once: what follows may take hours.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         writeln!(self.writer, "{text}").and_then(|()| self.writer.flush()).map_err(Failure::Output)
