@@ -178,6 +178,25 @@ fn what_does_not_fit_the_data_files_is_refused_by_its_line() {
     );
 }
 
+#[test]
+fn the_ready_sweeps_are_valid_and_small() {
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sweeps");
+    let large = FileFacts { samples: 60_000, test_samples: 10_000, ..facts("any") };
+    let mut count = 0;
+    for entry in std::fs::read_dir(FOLDER).expect("the folder is part of the repository") {
+        let path = entry.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        let draft = sweep_file::parse(&text, &name).unwrap_or_else(|error| panic!("{error}"));
+        let files = draft.paths().into_iter().map(|data| (data.path, large.clone())).collect();
+        let sweep = draft.resolve(&files).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(sweep.name().as_str(), name);
+        assert!((10..=1_000).contains(&sweep.len()), "{name}: {} points", sweep.len());
+        count += 1;
+    }
+    assert!(count >= 2, "{count} files");
+}
+
 proptest! {
     /// Law: a grid has every combination that is not excluded, once, the last dimension fastest.
     #[test]

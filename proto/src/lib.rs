@@ -14,7 +14,7 @@ pub mod server;
 
 /// What prost and tonic make of the .proto files.
 mod wire {
-    #![expect(clippy::allow_attributes, clippy::unwrap_used, reason = "generated code")]
+    #![expect(clippy::allow_attributes, reason = "generated code")]
     tonic::include_proto!("gradsweep.v1");
 
     /// The compiled .proto files, for the reflection service.
