@@ -82,7 +82,7 @@ pub enum Failure {
     Results(#[from] ResultsError),
     #[cfg(feature = "sql")]
     #[error(transparent)]
-    Sql(#[from] analysis::sql::SqlError),
+    Sql(analysis::sql::SqlError),
     #[cfg(not(feature = "sql"))]
     #[error(
         "this gradsweep was built without SQL; `cargo install --path . --features sql` builds it with, and any engine that \
@@ -129,7 +129,7 @@ impl Failure {
             Self::Interrupted | Self::WatchEnded => 130,
             Self::Results(error) => results_code(error),
             #[cfg(feature = "sql")]
-            Self::Sql(_) => 2,
+            Self::Sql(error) => sql_code(error),
             #[cfg(not(feature = "sql"))]
             Self::NoSql => 2,
         }
@@ -283,6 +283,28 @@ fn results_code(error: &ResultsError) -> u8 {
         | ResultsError::NoSuchSweep { .. }
         | ResultsError::NoSuchColumn { .. } => 2,
         _ => 74,
+    }
+}
+
+#[cfg(feature = "sql")]
+impl From<analysis::sql::SqlError> for Failure {
+    fn from(error: analysis::sql::SqlError) -> Self {
+        use analysis::sql::SqlError;
+        match error {
+            SqlError::Results(error) => Self::Results(error),
+            SqlError::Output(error) => Self::Output(error),
+            error => Self::Sql(error),
+        }
+    }
+}
+
+#[cfg(feature = "sql")]
+fn sql_code(error: &analysis::sql::SqlError) -> u8 {
+    use analysis::sql::SqlError;
+    match error {
+        SqlError::Runtime(_) | SqlError::Output(_) | SqlError::File { .. } => 74,
+        SqlError::Parquet { .. } | SqlError::Failed { .. } => 74,
+        _ => 2,
     }
 }
 

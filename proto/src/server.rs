@@ -149,7 +149,6 @@ pub async fn serve<A: CoordinatorApi>(
         .map_err(ServeError::Serve)
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's interceptor fixes the type")]
 fn authorised(token: &Token, request: Request<()>) -> Result<Request<()>, Status> {
     let given = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {

@@ -15,26 +15,27 @@ pub fn done(progress: &SweepProgress) -> f64 {
     progress.counts.settled() as f64 + progress.running.iter().map(fraction).sum::<f64>()
 }
 
-/// How far the sweep is: `12 of 40 jobs, 2 diverged, 4 running, about 3m left`.
+/// How far the sweep is: `12 of 40 jobs, about 3m left, 4 running, 2 diverged`.
 pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
     let counts = progress.counts;
     let (settled, total) = (text::count(counts.settled()), text::count(progress.total));
     let mut parts = vec![format!("{settled} of {total} jobs")];
-    let mut part = |count: u64, word: &str| {
-        if count > 0 {
-            parts.push(format!("{} {word}", text::count(count)));
-        }
-    };
-    part(counts.diverged, "diverged");
-    part(counts.abandoned, "abandoned");
-    part(counts.cancelled, "cancelled");
-    part(counts.leased, "running");
-    part(counts.failed_attempts, "attempts without a result");
+    // Before the rest: a narrow terminal shows only the beginning.
     if counts.settled() == progress.total {
         parts.push(if progress.sealed { "all written" } else { "writing the results" }.to_owned());
     } else if let Some(left) = left {
         parts.push(format!("about {} left", text::duration(left)));
     }
+    let mut part = |count: u64, word: &str| {
+        if count > 0 {
+            parts.push(format!("{} {word}", text::count(count)));
+        }
+    };
+    part(counts.leased, "running");
+    part(counts.diverged, "diverged");
+    part(counts.abandoned, "abandoned");
+    part(counts.cancelled, "cancelled");
+    part(counts.failed_attempts, "attempts without a result");
     if !progress.trouble.is_empty() {
         parts.push(progress.trouble.clone());
     }
@@ -122,7 +123,7 @@ pub mod tests {
             JobCounts { committed: 12, diverged: 2, leased: 4, queued: 24, ..JobCounts::default() };
         let progress = snapshot(40, counts);
         let left = Some(Duration::from_secs(180));
-        let expected = "12 of 40 jobs, 2 diverged, 4 running, about 3m left";
+        let expected = "12 of 40 jobs, about 3m left, 4 running, 2 diverged";
         assert_eq!(summary(&progress, left), expected);
         let over = SweepProgress {
             sealed: true,

@@ -159,10 +159,9 @@ fn append(database: &Database, ours: Epoch, batch: &Batch) -> Result<Option<Epoc
             return Ok(Some(Epoch(current)));
         }
         let mut events = transaction.open_table(EVENTS)?;
-        let mut number = events.last()?.map_or(0, |(number, _)| number.value() + 1);
-        for event in &batch.events {
+        let next = events.last()?.map_or(0, |(number, _)| number.value() + 1);
+        for (number, event) in (next..).zip(&batch.events) {
             events.insert(number, stored::encode(event).as_slice())?;
-            number += 1;
         }
         let mut spool = transaction.open_table(SPOOL)?;
         for change in &batch.spool {

@@ -30,6 +30,13 @@ pub struct Owed {
     pub dead_blobs: Vec<Digest>,
 }
 
+/// A flush that goes on: how many segments it made so far, and who waits for it.
+#[derive(Default)]
+pub struct Flush {
+    segments: u64,
+    pub waiting: Vec<oneshot::Sender<Result<u64, ApiError>>>,
+}
+
 /// What the loop works on.
 pub struct Core {
     pub machine: Machine,
@@ -40,8 +47,7 @@ pub struct Core {
     pub progress: HashMap<JobKey, Progress>,
     pub batch: Batch,
     pub owed: Owed,
-    /// Who waits for a flush of a sweep, and how many segments it made so far.
-    pub flushes: BTreeMap<SweepName, (u64, Vec<oneshot::Sender<Result<u64, ApiError>>>)>,
+    pub flushes: BTreeMap<SweepName, Flush>,
     /// When to try segments again that could not be written.
     pub retry_segments_at: Option<Timestamp>,
     /// Why segments cannot be written; empty when they can.
@@ -266,11 +272,11 @@ impl Core {
             let flush = self.flushes.contains_key(&sweep);
             if let Some(event) = self.machine.decide_seal(&sweep, name, flush) {
                 self.record(event, now);
-                if let Some((segments, _)) = self.flushes.get_mut(&sweep) {
-                    *segments += 1;
+                if let Some(flush) = self.flushes.get_mut(&sweep) {
+                    flush.segments += 1;
                 }
             } else if flush && self.lineage(&sweep).is_ok_and(Lineage::is_sealed) {
-                let (segments, waiting) = self.flushes.remove(&sweep).unwrap_or_default();
+                let Flush { segments, waiting } = self.flushes.remove(&sweep).unwrap_or_default();
                 for reply in waiting {
                     self.answer(reply, Ok(segments));
                 }

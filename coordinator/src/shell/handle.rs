@@ -42,7 +42,7 @@ impl Core {
             }
             Request::FromWorker { worker, session, message } => {
                 if self.roster.is_current(worker, session) {
-                    self.from_worker(worker, message, now);
+                    self.hear(worker, message, now);
                 }
             }
             Request::Detach { worker, session } => self.roster.detach(worker, session),
@@ -146,7 +146,7 @@ impl Core {
     fn flush(&mut self, sweep: SweepName, reply: Reply<u64>) {
         match self.lineage(&sweep) {
             // Answered by `plan_segments`, at once where nothing waits to be sealed.
-            Ok(_) => self.flushes.entry(sweep).or_default().1.push(reply),
+            Ok(_) => self.flushes.entry(sweep).or_default().waiting.push(reply),
             Err(unknown) => self.answer(reply, Err(unknown)),
         }
     }

@@ -47,7 +47,7 @@ mod tests {
         leases.set(job.clone(), Timestamp::from_millis(10));
         leases.set(job.clone(), Timestamp::from_millis(20));
         assert_eq!(leases.expired(Timestamp::from_millis(19)), []);
-        assert_eq!(leases.expired(Timestamp::from_millis(20)), [job.clone()]);
+        assert_eq!(leases.expired(Timestamp::from_millis(20)), std::slice::from_ref(&job));
         leases.end(&job);
         assert_eq!(leases.expired(Timestamp::from_millis(99)), []);
     }

@@ -67,7 +67,7 @@ impl Core {
     }
 
     /// One message of a worker's current session.
-    pub fn from_worker(&mut self, worker: WorkerId, message: FromWorker, now: Timestamp) {
+    pub fn hear(&mut self, worker: WorkerId, message: FromWorker, now: Timestamp) {
         match message {
             // The session takes hello as its first message and refuses another.
             FromWorker::Hello(_) => {}
