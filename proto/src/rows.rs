@@ -151,6 +151,7 @@ pub fn decode(table: Table, bytes: &[u8], row_count: u32) -> Result<RecordBatch,
         let (found, limit) = (u64::from(row_count), u64::from(ROW_BATCH_ROWS_MAX));
         return Err(WireError::TooLarge { field: "rows.row_count", found, limit });
     }
+    check_framing(bytes).map_err(|cause| problem(cause.to_owned()))?;
     // The Arrow reader validates what it reads, but a flatbuffer made to harm could still trip one of its assertions;
     // a peer must not be able to take the coordinator down with one.
     let read = std::panic::catch_unwind(|| -> Result<Vec<RecordBatch>, ArrowError> {
@@ -171,6 +172,29 @@ pub fn decode(table: Table, bytes: &[u8], row_count: u32) -> Result<RecordBatch,
         return Err(problem(format!("announced {row_count} rows, found {found}")));
     }
     Ok(batch)
+}
+
+/// Whether every message of the stream lies within it. The Arrow reader allocates what a message announces before it
+/// looks for the bytes, and an allocation that fails takes the process down.
+fn check_framing(bytes: &[u8]) -> Result<(), &'static str> {
+    const CONTINUATION: [u8; 4] = [0xff; 4];
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (marker, after) = rest.split_first_chunk::<4>().ok_or("a message is cut short")?;
+        if *marker != CONTINUATION {
+            return Err("a message does not begin like one");
+        }
+        let (size, after) = after.split_first_chunk::<4>().ok_or("a message is cut short")?;
+        let size = usize::try_from(i32::from_le_bytes(*size)).map_err(|_| "a size is negative")?;
+        if size == 0 {
+            return Ok(());
+        }
+        let (head, after) = after.split_at_checked(size).ok_or("a message is cut short")?;
+        let message = arrow::ipc::root_as_message(head).map_err(|_| "a message is damaged")?;
+        let body = usize::try_from(message.bodyLength()).map_err(|_| "a size is negative")?;
+        rest = after.get(body..).ok_or("a message is cut short")?;
+    }
+    Ok(())
 }
 
 /// `batch` with the named own columns replaced by one value each, and encoded again.
@@ -248,10 +272,12 @@ mod tests {
             assert!(decode(Table::Steps, &bytes[..length], 2).is_err(), "cut at {length}");
         }
         for index in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[index] ^= 0x55;
-            if let Ok(batch) = decode(Table::Steps, &damaged, 2) {
-                assert_eq!(batch.num_rows(), 2);
+            for flip in [0x01, 0x55, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[index] ^= flip;
+                if let Ok(batch) = decode(Table::Steps, &damaged, 2) {
+                    assert_eq!(batch.num_rows(), 2);
+                }
             }
         }
     }
