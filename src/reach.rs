@@ -14,8 +14,9 @@ use crate::clock;
 use crate::config::ConnectionArgs;
 use crate::failure::Failure;
 
-/// How long a watch waits for a coordinator that went away: a restart with a long journal, or a node that reboots.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a watch waits for a coordinator that went away: a restart with a long journal, a node that reboots, or a
+/// Slurm job that was requeued, which starts again no sooner than two minutes later.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Between two tries to reach it.
 const RETRY_EVERY: Duration = Duration::from_millis(500);

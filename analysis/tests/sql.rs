@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use analysis::sql::{Format, SqlError, query, write};
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use domain::{Cell, Table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sample::{batch, confusion, job, job_without_layers, with, write as write_rows, write_batch};

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, FixedSizeListBuilder, Float64Builder, Int32Builder,
-    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+use arrow_array::builder::{
+    BooleanBuilder, FixedSizeListBuilder, Float64Builder, Int32Builder, Int64Builder,
+    StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use arrow::error::ArrowError;
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::ArrowError;
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use domain::table::HISTOGRAM_BINS;
 use domain::{Cell, Column, ColumnType, Row, Table};
 
@@ -190,7 +191,7 @@ fn check_framing(bytes: &[u8]) -> Result<(), &'static str> {
             return Ok(());
         }
         let (head, after) = after.split_at_checked(size).ok_or("a message is cut short")?;
-        let message = arrow::ipc::root_as_message(head).map_err(|_| "a message is damaged")?;
+        let message = arrow_ipc::root_as_message(head).map_err(|_| "a message is damaged")?;
         let body = usize::try_from(message.bodyLength()).map_err(|_| "a size is negative")?;
         rest = after.get(body..).ok_or("a message is cut short")?;
     }
@@ -220,15 +221,15 @@ pub fn with_columns(
 
 /// The number in a column of the first row, as an f64; `None` where it is null or not a number.
 pub fn first_number(table: Table, batch: &RecordBatch, name: &str) -> Option<f64> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::Float64Type;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Float64Type;
     let array = batch.column(table.own_index(name)?).as_primitive_opt::<Float64Type>()?;
     (!array.is_empty() && array.is_valid(0)).then(|| array.value(0))
 }
 
 /// The word in a column of the first row.
 pub fn first_word(table: Table, batch: &RecordBatch, name: &str) -> Option<String> {
-    use arrow::array::AsArray;
+    use arrow_array::cast::AsArray;
     let array = batch.column(table.own_index(name)?).as_string_opt::<i32>()?;
     (!array.is_empty() && array.is_valid(0)).then(|| array.value(0).to_owned())
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use arrow::datatypes::DataType;
+use arrow_schema::DataType;
 use domain::{ColumnType, SweepName, Table};
 use parquet::errors::ParquetError;
 

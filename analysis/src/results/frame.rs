@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use domain::{Column, ColumnType, Table};
 
 /// The columns that were asked for, all of one length. Rows keep the order of the segments and of the rows in them.

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow_array::{RecordBatch, new_null_array};
 use domain::{Column, Table};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -75,7 +75,7 @@ impl<'a> Segment<'a> {
 
     /// The columns that the file does not have.
     pub(super) fn absent(&self) -> impl Iterator<Item = &'static str> + '_ {
-        use arrow::array::RecordBatchReader;
+        use arrow_array::RecordBatchReader;
         let schema = self.reader.schema();
         let names = self.columns.iter().map(|column| column.name);
         names.filter(move |name| schema.field_with_name(name).is_err())

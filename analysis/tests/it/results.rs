@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use analysis::{Results, ResultsError};
-use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
+use arrow_schema::{Field, Schema};
 use domain::{Cell, SweepName, Table};
 
 use crate::sample::{batch, confusion, job, with, write, write_batch};

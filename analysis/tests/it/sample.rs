@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analysis::results::table_schema;
-use arrow::array::{
-    ArrayRef, BooleanArray, FixedSizeListBuilder, Float64Array, Int32Array, Int64Array,
-    Int64Builder, RecordBatch, StringArray, TimestampMicrosecondArray,
+use arrow_array::builder::{FixedSizeListBuilder, Int64Builder};
+use arrow_array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Field};
+use arrow_schema::{DataType, Field};
 use domain::table::HISTOGRAM_BINS;
 use domain::{Cell, ColumnType, Table};
 use parquet::arrow::ArrowWriter;

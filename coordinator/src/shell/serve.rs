@@ -1,9 +1,10 @@
 //! Starting and stopping a coordinator.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,9 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
             .map_err(|source| ServeError::Folder { path: path.to_owned(), source })
     };
     folder(&config.journal)?;
+    // Token and key are in it; its files are private, and so is their list.
+    fs::set_permissions(&config.journal, Permissions::from_mode(0o700))
+        .map_err(|source| ServeError::Folder { path: config.journal.clone(), source })?;
     folder(&config.results)?;
     let clock = Clock::start();
     let path = config.journal.join("journal.redb");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow_schema::{Field, Schema};
 use domain::{Column, Table};
 use proto::rows::data_type;
 

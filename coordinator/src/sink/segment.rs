@@ -5,9 +5,9 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::Schema;
-use arrow::error::ArrowError;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::ArrowError;
+use arrow_schema::Schema;
 use domain::table::{IDENTITY, identity_cells};
 use domain::{Cell, JobId, JobSpec, Row, SweepId, SweepName, Table};
 use parquet::arrow::ArrowWriter;

@@ -35,8 +35,8 @@ const HAND_BACK_LIMIT: Duration = Duration::from_secs(20);
 const UNHURRIED_HAND_BACK_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long the coordinator has to acknowledge what is handed back. Counted from the stop request, or, where nothing
-/// presses, from the end of the last trial.
-const LEAVE_LIMIT: Duration = Duration::from_secs(30);
+/// presses, from the end of the last trial. Under the 30 s after which batch systems kill.
+const LEAVE_LIMIT: Duration = Duration::from_secs(25);
 
 /// How long a token may be refused before it is final: a coordinator that just started has yet to write its file.
 const DENIED_LIMIT: Duration = Duration::from_secs(10);
