@@ -8,12 +8,12 @@ use crate::harness::{Place, Process, succeed, text, wait_for};
 
 /// Twelve jobs of some tenths of a second each.
 fn slow() -> String {
-    with_seeds(SMALL, 6).replace("steps = 200", "steps = 60000")
+    with_seeds(SMALL, 6).replace("steps = 200", "steps = 200000")
 }
 
 /// Two jobs of some seconds each, that store a checkpoint every second.
 fn long() -> String {
-    let text = with_seeds(SMALL, 1).replace("steps = 200", "steps = 1200000");
+    let text = with_seeds(SMALL, 1).replace("steps = 200", "steps = 5000000");
     format!("{text}\n[run]\ncheckpoint = \"1s\"\n")
 }
 
@@ -114,7 +114,7 @@ fn a_frozen_worker_that_wakes_after_its_lease_cannot_commit() {
     let place = Place::new();
     let _coordinator = place.coordinator();
     let frozen = place.worker(1);
-    let long = SMALL.replace("steps = 200", "steps = 100000").replace("count = 3", "count = 1");
+    let long = SMALL.replace("steps = 200", "steps = 2000000").replace("count = 3", "count = 1");
     succeed(place.client(&["submit"]).arg(place.sweep(&long)));
     place.wait_status("small", |status| status["leased"] == 1);
     frozen.signal("STOP");
@@ -133,7 +133,7 @@ fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint(
     let place = Place::new();
     let _coordinator = place.coordinator();
     let mut first = place.worker(1);
-    let long = SMALL.replace("steps = 200", "steps = 400000").replace("count = 3", "count = 1");
+    let long = SMALL.replace("steps = 200", "steps = 3000000").replace("count = 3", "count = 1");
     succeed(place.client(&["submit"]).arg(place.sweep(&long)));
     place.wait_status("small", |status| status["leased"] == 1);
     std::thread::sleep(std::time::Duration::from_millis(300));

@@ -3,7 +3,7 @@
 use domain::spec::{Data, Labels, Loss};
 
 use super::DataError;
-use crate::nn::elementary::tanh;
+use crate::nn::elementary::double::tanh;
 use crate::nn::kernel::dot;
 use crate::random::Stream;
 

@@ -1,10 +1,14 @@
 //! Runs a kernel compiled for the widest vectors that the processor has. The one file with `unsafe` in it.
 //!
 //! A [`Kernel`] is generic safe code marked `#[inline(always)]`; it is compiled once for each [`Level`] by being inlined
-//! into a function with that level's target features. The source is the same and holds no fused multiply-add, so every
-//! level gives the same bits.
+//! into a function with that level's target features. The source is the same, its fused multiply-adds are written out and
+//! rounded once everywhere (in software where the processor has none), so every level gives the same bits.
 
+use std::marker::PhantomData;
 use std::sync::OnceLock;
+
+use super::Real;
+use super::lanes::{Lanes, Portable};
 
 /// A computation that is worth compiling for several instruction sets.
 pub trait Kernel {
@@ -14,6 +18,24 @@ pub trait Kernel {
     /// Does the work. Implementations, and everything they call, are `#[inline(always)]`: what is not inlined is
     /// compiled for the baseline.
     fn run(self) -> Self::Output;
+}
+
+/// A computation on [`Lanes`], compiled for the vectors of each level.
+pub trait LaneKernel<T: Real> {
+    /// Does the work on vectors `L`; `#[inline(always)]`, like all that it calls.
+    fn run<L: Lanes<T>>(self);
+}
+
+/// A lane kernel for the vectors `L`.
+struct On<K, T, L>(K, PhantomData<(T, L)>);
+
+impl<T: Real, L: Lanes<T>, K: LaneKernel<T>> Kernel for On<K, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.run::<L>();
+    }
 }
 
 /// An instruction set that this processor has.
@@ -37,10 +59,12 @@ impl Level {
         let mut levels = vec![Self(Set::Baseline)];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") {
+            let has_fused = is_x86_feature_detected!("fma");
+            if is_x86_feature_detected!("avx2") && has_fused {
                 levels.push(Self(Set::Avx2));
             }
-            if is_x86_feature_detected!("avx512f")
+            if has_fused
+                && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl")
@@ -82,16 +106,30 @@ impl Level {
                 unsafe_code,
                 reason = "a function with target features, called where it may be"
             )]
-            // SAFETY: `Level(Set::Avx2)` is made in `available` only, after the processor was asked for avx2.
+            // SAFETY: `Level(Set::Avx2)` is made in `available` only, after the processor was asked for avx2 and fma.
             Set::Avx2 => unsafe { run_avx2(kernel) },
             #[cfg(target_arch = "x86_64")]
             #[expect(
                 unsafe_code,
                 reason = "a function with target features, called where it may be"
             )]
-            // SAFETY: `Level(Set::Avx512)` is made in `available` only, after the processor was asked for the four
+            // SAFETY: `Level(Set::Avx512)` is made in `available` only, after the processor was asked for the five
             // features that the function enables.
             Set::Avx512 => unsafe { run_avx512(kernel) },
+        }
+    }
+}
+
+impl Level {
+    /// Runs `kernel` on the vectors of this level.
+    #[inline(always)]
+    pub fn run_lanes<T: Real, K: LaneKernel<T>>(self, kernel: K) {
+        match self.0 {
+            Set::Baseline => self.run(On::<K, T, Portable<T>>(kernel, PhantomData)),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => self.run(On::<K, T, T::Avx2>(kernel, PhantomData)),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => self.run(On::<K, T, T::Avx512>(kernel, PhantomData)),
         }
     }
 }
@@ -103,13 +141,13 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "fma,avx512f,avx512bw,avx512dq,avx512vl")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }

@@ -1,118 +1,141 @@
 //! exp, tanh, sigmoid and ln(1 + exp): our own, so that their bits do not depend on the platform's libm.
 //!
-//! The functions are free of branches and of fused multiply-add; LLVM turns a loop over a slice into vector code, with
-//! the same bits at every width. Errors are below 2 units in the last place where the result is a normal number.
+//! The functions are free of branches; LLVM turns a loop over a slice into vector code, with the same bits at every width.
+//! Errors are below 2 units in the last place where the result is a normal number.
 
-/// log₂ e.
-const LOG2_E: f64 = std::f64::consts::LOG2_E;
-/// The first 33 bits of ln 2, so that its product with an integer below 2²⁰ is exact.
-const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
-/// ln 2 − `LN2_HIGH`.
-const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
-/// 1.5 · 2⁵²: adding it rounds to an integer and leaves that integer in the low bits.
-const ROUNDER: f64 = 6_755_399_441_055_744.0;
-/// eˣ is infinite above, and 0 below.
-const EXP_MAX: f64 = 710.0;
-const EXP_MIN: f64 = -746.0;
+/// The functions of one format. `$series` is 1/n! … 1/3!: Taylor's series of (eʳ − 1 − r − r²/2) / r³ on |r| <= ln 2 / 2, cut
+/// where the first term left out is below a tenth of a rounding error.
+macro_rules! functions {
+    (
+        $(#[$doc:meta])* $module:ident, $float:ident, $bits:ident,
+        rounder: $rounder:literal, bias: $bias:literal, mantissa: $mantissa:literal,
+        ln2: $ln2_high:expr, $ln2_low:expr,
+        exp: $exp_min:literal, $exp_max:literal, tanh: $tanh_min:literal, series: $series:expr,
+    ) => {
+        $(#[$doc])*
+        pub mod $module {
+            const LOG2_E: $float = std::$float::consts::LOG2_E;
+            /// Adding it rounds to an integer and leaves that integer in the low bits.
+            const ROUNDER: $float = $rounder;
+            /// ln 2, and what is missing from it.
+            const LN2_HIGH: $float = $float::from_bits($ln2_high);
+            const LN2_LOW: $float = $float::from_bits($ln2_low);
 
-/// 1/3! … 1/13!, the highest first: Taylor's series of (eʳ − 1 − r − r²/2) / r³ on |r| <= ln 2 / 2, where the first term
-/// left out is 4e-18 of the sum.
-const SERIES: [f64; 11] = [
-    1.0 / 6_227_020_800.0,
-    1.0 / 479_001_600.0,
-    1.0 / 39_916_800.0,
-    1.0 / 3_628_800.0,
-    1.0 / 362_880.0,
-    1.0 / 40_320.0,
-    1.0 / 5_040.0,
-    1.0 / 720.0,
-    1.0 / 120.0,
-    1.0 / 24.0,
-    1.0 / 6.0,
-];
+            /// (k, its bits, eʳ − 1) with x = k ln 2 + r and |r| <= ln 2 / 2. `x` is where k is a small integer, or NaN.
+            #[inline(always)]
+            fn reduce(x: $float) -> ($float, $bits, $float) {
+                let shifted = x.mul_add(LOG2_E, ROUNDER);
+                let k = shifted - ROUNDER;
+                let r = (-k).mul_add(LN2_LOW, (-k).mul_add(LN2_HIGH, x));
+                let series: &[$float] = &$series;
+                let mut tail = series[0];
+                for &coefficient in &series[1..] {
+                    tail = tail.mul_add(r, coefficient);
+                }
+                (k, shifted.to_bits(), (r * r).mul_add(r.mul_add(tail, 0.5), r))
+            }
 
-/// (k, eʳ − 1) with x = k ln 2 + r and |r| <= ln 2 / 2; the integer k as a float and as bits. `x` is in
-/// `EXP_MIN..=EXP_MAX`, or NaN.
-#[inline(always)]
-fn reduce(x: f64) -> (f64, u64, f64) {
-    let shifted = x * LOG2_E + ROUNDER;
-    let k = shifted - ROUNDER;
-    let r = (x - k * LN2_HIGH) - k * LN2_LOW;
-    let mut tail = SERIES[0];
-    for &coefficient in &SERIES[1..] {
-        tail = tail * r + coefficient;
-    }
-    let square = r * r;
-    (k, shifted.to_bits(), r + (square * 0.5 + square * r * tail))
+            /// 2ᵏ for the k whose bits `reduce` gave, where that is a normal number.
+            #[inline(always)]
+            fn power_of_two(bits: $bits) -> $float {
+                $float::from_bits(bits.wrapping_add($bias) << $mantissa)
+            }
+
+            /// eˣ.
+            ///
+            /// # Numerics
+            /// Within 1 unit in the last place; results below the smallest normal number are rounded twice. NaN stays NaN.
+            #[inline(always)]
+            pub fn exp(x: $float) -> $float {
+                let x = if x > $exp_max { $exp_max } else { x };
+                let x = if x < $exp_min { $exp_min } else { x };
+                let (k, _, p) = reduce(x);
+                // Two factors, because 2ᵏ itself may be out of range.
+                let half = (k * 0.5 + ROUNDER) - ROUNDER;
+                let first = power_of_two((half + ROUNDER).to_bits());
+                let second = power_of_two(((k - half) + ROUNDER).to_bits());
+                (1.0 + p) * first * second
+            }
+
+            /// tanh x, as −m / (m + 2) with m = exp(−2|x|) − 1.
+            ///
+            /// # Numerics
+            /// Within 2 units in the last place; odd; exact at ±0 and ±∞. NaN stays NaN.
+            #[inline(always)]
+            pub fn tanh(x: $float) -> $float {
+                let y = -2.0 * x.abs();
+                // Beyond this tanh is 1 to rounding; 2ᵏ stays normal.
+                let y = if y < $tanh_min { $tanh_min } else { y };
+                let (_, bits, p) = reduce(y);
+                let scale = power_of_two(bits);
+                // 2ᵏ − 1 is exact or rounds to −1, and for k = 0 the sum is p itself: nothing cancels.
+                let m = scale.mul_add(p, scale - 1.0);
+                (-m / (m + 2.0)).copysign(x)
+            }
+
+            /// 1 / (1 + e⁻ˣ), without cancellation or overflow on either side.
+            ///
+            /// # Numerics
+            /// Within 2 units in the last place.
+            #[inline(always)]
+            pub fn sigmoid(x: $float) -> $float {
+                let e = exp(-x.abs());
+                let numerator = if x < 0.0 { e } else { 1.0 };
+                numerator / (1.0 + e)
+            }
+
+            /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|).
+            ///
+            /// # Numerics
+            /// Within 2 units in the last place. The logarithm is `libm`'s portable one in f64, so this one does not
+            /// vectorise; it is called once an output, not once a weight.
+            #[inline(always)]
+            pub fn softplus(x: $float) -> $float {
+                let positive = if x > 0.0 { x } else { 0.0 };
+                let small = libm::log1p(f64::from(exp(-x.abs()))) as $float;
+                // A NaN is lost by the comparison above but not by this sum.
+                positive + small
+            }
+        }
+    };
 }
 
-/// 2ᵏ for the k whose bits `reduce` gave, −1022 <= k <= 1023.
-#[inline(always)]
-fn power_of_two(bits: u64) -> f64 {
-    f64::from_bits(bits.wrapping_add(1023) << 52)
+functions! {
+    /// In f64.
+    double, f64, u64,
+    rounder: 6_755_399_441_055_744.0, bias: 1023, mantissa: 52,
+    ln2: 0x3fe6_2e42_fefa_39ef, 0x3c7a_bc9e_3b39_803f,
+    exp: -746.0, 710.0, tanh: -80.0,
+    series: [
+        1.0 / 6_227_020_800.0,
+        1.0 / 479_001_600.0,
+        1.0 / 39_916_800.0,
+        1.0 / 3_628_800.0,
+        1.0 / 362_880.0,
+        1.0 / 40_320.0,
+        1.0 / 5_040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+    ],
 }
 
-/// eˣ.
-///
-/// # Numerics
-/// Within 1 unit in the last place; results below the smallest normal number are rounded twice. NaN stays NaN.
-#[inline(always)]
-pub fn exp(x: f64) -> f64 {
-    let x = if x > EXP_MAX { EXP_MAX } else { x };
-    let x = if x < EXP_MIN { EXP_MIN } else { x };
-    let (k, _, p) = reduce(x);
-    // Two factors, because 2ᵏ itself may be out of range.
-    let half = (k * 0.5 + ROUNDER) - ROUNDER;
-    let first = power_of_two((half + ROUNDER).to_bits());
-    let second = power_of_two(((k - half) + ROUNDER).to_bits());
-    (1.0 + p) * first * second
-}
-
-/// tanh x, as −m / (m + 2) with m = exp(−2|x|) − 1.
-///
-/// # Numerics
-/// Within 2 units in the last place; odd; exact at ±0 and ±∞. NaN stays NaN.
-#[inline(always)]
-pub fn tanh(x: f64) -> f64 {
-    let y = -2.0 * x.abs();
-    // Beyond this tanh is 1 to rounding; 2ᵏ stays normal.
-    let y = if y < -80.0 { -80.0 } else { y };
-    let (_, bits, p) = reduce(y);
-    let scale = power_of_two(bits);
-    // 2ᵏ − 1 is exact or rounds to −1, and for k = 0 the sum is p itself: nothing cancels.
-    let m = scale * p + (scale - 1.0);
-    (-m / (m + 2.0)).copysign(x)
-}
-
-/// 1 / (1 + e⁻ˣ), without cancellation or overflow on either side.
-///
-/// # Numerics
-/// Within 2 units in the last place.
-#[inline(always)]
-pub fn sigmoid(x: f64) -> f64 {
-    let e = exp(-x.abs());
-    let numerator = if x < 0.0 { e } else { 1.0 };
-    numerator / (1.0 + e)
-}
-
-/// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|).
-///
-/// # Numerics
-/// Within 2 units in the last place. The logarithm is `libm`'s portable one, so this one does not vectorise; it is called
-/// once an output, not once a weight.
-#[inline(always)]
-pub fn softplus(x: f64) -> f64 {
-    let positive = if x > 0.0 { x } else { 0.0 };
-    let small = libm::log1p(exp(-x.abs()));
-    // A NaN is lost by the comparison above but not by this sum.
-    positive + small
+functions! {
+    /// In f32.
+    single, f32, u32,
+    rounder: 12_582_912.0, bias: 127, mantissa: 23,
+    ln2: 0x3f31_7218, 0xb102_e308,
+    exp: -105.0, 89.0, tanh: -40.0,
+    series: [1.0 / 40_320.0, 1.0 / 5_040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0],
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::double::{exp, sigmoid, softplus, tanh};
+    use super::single;
 
     /// Distance in units in the last place.
     fn ulps(found: f64, expected: f64) -> u64 {
@@ -148,6 +171,43 @@ mod tests {
                 prop_assert!(ulps(exp(y), libm::exp(y)) <= 2, "exp {y}");
                 prop_assert!(ulps(sigmoid(y), 1.0 / (1.0 + libm::exp(-y))) <= 4, "sigmoid {y}");
             }
+        }
+    }
+
+    /// Distance in units in the last place from the rounded f64 result.
+    fn single_ulps(found: f32, expected: f64) -> u32 {
+        found.to_bits().abs_diff((expected as f32).to_bits())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn the_functions_of_f32_agree_with_those_of_f64(x in -87.0..88.7f32, y in -11.0..11.0f32, z in -1.0..1.0f32) {
+            prop_assert!(single_ulps(single::exp(x), exp(f64::from(x))) <= 1, "exp {x}");
+            for y in [y, z, z * z * z * z * z * z] {
+                prop_assert!(single_ulps(single::tanh(y), tanh(f64::from(y))) <= 2, "tanh {y}");
+                prop_assert!(single_ulps(single::sigmoid(y), sigmoid(f64::from(y))) <= 2, "sigmoid {y}");
+                prop_assert!(single_ulps(single::softplus(y), softplus(f64::from(y))) <= 2, "softplus {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_input_of_f32_gives_the_limits() {
+        for (x, e, t, s) in [
+            (f32::INFINITY, f32::INFINITY, 1.0, 1.0),
+            (89.0, f32::INFINITY, 1.0, 1.0),
+            (0.0, 1.0, 0.0, 0.5),
+            (-120.0, 0.0, -1.0, 0.0),
+            (f32::NEG_INFINITY, 0.0, -1.0, 0.0),
+        ] {
+            assert_eq!((single::exp(x), single::tanh(x), single::sigmoid(x)), (e, t, s), "at {x}");
+        }
+        assert!(single::tanh(-0.0).is_sign_negative());
+        assert_eq!(single::tanh(1e-45), 1e-45);
+        for function in [single::exp, single::tanh, single::sigmoid, single::softplus] {
+            assert!(function(f32::NAN).is_nan());
         }
     }
 

@@ -4,12 +4,13 @@
 //! them up as a balanced tree. A **combination** of rows adds them one after the other. Blocking over rows and columns
 //! only decides what is in registers, so a row's bits do not depend on the rows beside it: an example alone and in a
 //! minibatch gives the same numbers.
+//!
+//! Vectors are made and used in loops, never in closures: a closure is not always inlined, and what is not inlined is not
+//! compiled for the level.
 
 use super::Real;
-use super::dispatch::{Kernel, dispatch};
-
-/// Partial sums of a dot product: a constant of the engine, part of every result's bits.
-pub const LANES: usize = 16;
+use super::dispatch::{LaneKernel, Level};
+use super::lanes::{LANES, Lanes, Portable};
 
 /// `out[i, j] = ⟨aᵢ, bⱼ⟩` for all rows of `a` and `b`.
 ///
@@ -24,7 +25,7 @@ pub const LANES: usize = 16;
 #[inline]
 pub fn dots<T: Real>(a: &[T], b: &[T], k: usize, out: &mut [T]) {
     debug_assert_eq!((a.len() / k) * (b.len() / k), out.len());
-    dispatch(Dots { a, b, k, out });
+    Level::best().run_lanes(Dots { a, b, k, out });
 }
 
 /// The arguments of [`dots`].
@@ -35,13 +36,29 @@ pub(crate) struct Dots<'a, T> {
     pub out: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Dots<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Dots<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<L: Lanes<T>>(self) {
+        // A single row cannot share what it reads; more sums of the other side make up for it.
+        let is_single = self.a.len() == self.k;
+        match L::SUMS {
+            16.. if is_single => self.blocks::<L, 1, 16>(),
+            16.. => self.blocks::<L, 4, 4>(),
+            8.. if is_single => self.blocks::<L, 1, 8>(),
+            8.. => self.blocks::<L, 2, 4>(),
+            6.. if is_single => self.blocks::<L, 1, 6>(),
+            6.. => self.blocks::<L, 2, 3>(),
+            _ => self.blocks::<L, 1, 2>(),
+        }
+    }
+}
+
+impl<T: Real> Dots<'_, T> {
+    /// Blocks of `R` by `C` products. The shape decides what is in registers, never a bit.
+    #[inline(always)]
+    fn blocks<L: Lanes<T>, const R: usize, const C: usize>(self) {
         let Self { a, b, k, out } = self;
-        let m = b.len() / k;
+        let (n, m) = (a.len() / k, b.len() / k);
         if k == 1 {
             // A dot product of one term: all lanes but the first are 0.
             for (&a, out) in a.iter().zip(out.chunks_exact_mut(m)) {
@@ -51,118 +68,103 @@ impl<T: Real> Kernel for Dots<'_, T> {
             }
             return;
         }
-        let mut a_pairs = a.chunks_exact(2 * k);
-        let mut out_pairs = out.chunks_exact_mut(2 * m);
-        for (a, out) in a_pairs.by_ref().zip(out_pairs.by_ref()) {
-            let (a0, a1) = a.split_at(k);
-            let (out0, out1) = out.split_at_mut(m);
-            dot_rows([a0, a1], b, k, [out0, out1]);
+        let row = |i: usize| &a[i * k..][..k];
+        let column = |j: usize| &b[j * k..][..k];
+        // The rows of b are outside: there are more of them, and each is then read from memory once.
+        let mut j = 0;
+        while j + C <= m {
+            let columns: [&[T]; C] = std::array::from_fn(|c| column(j + c));
+            let mut i = 0;
+            while i + R <= n {
+                let block = dot_block::<T, L, R, C>(std::array::from_fn(|r| row(i + r)), columns);
+                for r in 0..R {
+                    out[(i + r) * m + j..][..C].copy_from_slice(&block[r]);
+                }
+                i += R;
+            }
+            while i < n {
+                let [sums] = dot_block::<T, L, 1, C>([row(i)], columns);
+                out[i * m + j..][..C].copy_from_slice(&sums);
+                i += 1;
+            }
+            j += C;
         }
-        if !a_pairs.remainder().is_empty() {
-            dot_rows([a_pairs.remainder()], b, k, [out_pairs.into_remainder()]);
+        while j < m {
+            for i in 0..n {
+                let [[sum]] = dot_block::<T, L, 1, 1>([row(i)], [column(j)]);
+                out[i * m + j] = sum;
+            }
+            j += 1;
         }
-    }
-}
-
-/// Dot products of `R` rows with every row of `b`.
-#[inline(always)]
-fn dot_rows<T: Real, const R: usize>(a: [&[T]; R], b: &[T], k: usize, mut out: [&mut [T]; R]) {
-    const C: usize = 4;
-    let mut quads = b.chunks_exact(C * k);
-    let mut j = 0;
-    for quad in quads.by_ref() {
-        let (b0, rest) = quad.split_at(k);
-        let (b1, rest) = rest.split_at(k);
-        let (b2, b3) = rest.split_at(k);
-        let block = dot_block(a, [b0, b1, b2, b3]);
-        for (out, sums) in out.iter_mut().zip(block) {
-            out[j..j + C].copy_from_slice(&sums);
-        }
-        j += C;
-    }
-    for row in quads.remainder().chunks_exact(k) {
-        let block = dot_block(a, [row]);
-        for (out, [sum]) in out.iter_mut().zip(block) {
-            out[j] = sum;
-        }
-        j += 1;
     }
 }
 
 /// Dot products of `R` rows with `C` rows, their partial sums in registers.
-///
-/// Plain loops over fixed bounds: `array::map` is not inlined here and would take the sums through memory.
 #[inline(always)]
-fn dot_block<T: Real, const R: usize, const C: usize>(a: [&[T]; R], b: [&[T]; C]) -> [[T; C]; R] {
-    let (chunk_count, rest) = (a[0].len() / LANES, a[0].len() % LANES);
-    let mut x: [&[[T; LANES]]; R] = [&[]; R];
-    let mut y: [&[[T; LANES]]; C] = [&[]; C];
-    for r in 0..R {
-        x[r] = &a[r].as_chunks().0[..chunk_count];
-    }
-    for c in 0..C {
-        y[c] = &b[c].as_chunks().0[..chunk_count];
-    }
-    let mut sums = [[[T::ZERO; LANES]; C]; R];
-    for chunk in 0..chunk_count {
-        for r in 0..R {
-            for c in 0..C {
-                add_products(&mut sums[r][c], &x[r][chunk], &y[c][chunk]);
+fn dot_block<T: Real, L: Lanes<T>, const R: usize, const C: usize>(
+    a: [&[T]; R],
+    b: [&[T]; C],
+) -> [[T; C]; R] {
+    let k = a[0].len();
+    let (chunk_count, rest) = (k / LANES, k % LANES);
+    let x: [&[[T; LANES]]; R] = std::array::from_fn(|r| &a[r].as_chunks().0[..chunk_count]);
+    let y: [&[[T; LANES]]; C] = std::array::from_fn(|c| &b[c].as_chunks().0[..chunk_count]);
+    let mut sums = [[L::splat(T::ZERO); C]; R];
+    // Four columns at a time: more would not have their addresses in registers.
+    let group = if C.is_multiple_of(4) { 4 } else { C };
+    for g in 0..C / group {
+        for chunk in 0..chunk_count {
+            for r in 0..R {
+                let x = L::load(&x[r][chunk]);
+                for c in g * group..(g + 1) * group {
+                    sums[r][c] = x.mul_add(L::load(&y[c][chunk]), sums[r][c]);
+                }
             }
         }
     }
     if rest > 0 {
-        // Lanes are added whole, so that the sums stay in registers; what is missing counts as 0.
+        // Lanes are added whole; what is missing counts as 0.
         for r in 0..R {
-            let x = padded(&a[r][chunk_count * LANES..]);
+            let x = padded::<T, L>(&a[r][k - rest..]);
             for c in 0..C {
-                add_products(&mut sums[r][c], &x, &padded(&b[c][chunk_count * LANES..]));
+                sums[r][c] = x.mul_add(padded::<T, L>(&b[c][k - rest..]), sums[r][c]);
             }
         }
     }
     let mut out = [[T::ZERO; C]; R];
-    for r in 0..R {
-        for c in 0..C {
-            out[r][c] = add_lanes(&sums[r][c]);
+    if R * C == LANES {
+        let mut rows = [L::splat(T::ZERO); LANES];
+        for r in 0..R {
+            for c in 0..C {
+                rows[r * C + c] = sums[r][c];
+            }
+        }
+        let added = L::add_lanes_of_all(rows);
+        for r in 0..R {
+            out[r].copy_from_slice(&added[r * C..(r + 1) * C]);
+        }
+    } else {
+        for r in 0..R {
+            for c in 0..C {
+                out[r][c] = sums[r][c].add_lanes();
+            }
         }
     }
     out
 }
 
-/// `sums[l] += x[l] y[l]`.
-#[inline(always)]
-fn add_products<T: Real>(sums: &mut [T; LANES], x: &[T; LANES], y: &[T; LANES]) {
-    for l in 0..LANES {
-        sums[l] += x[l] * y[l];
-    }
-}
-
 /// The rest of a row, filled up with zeros.
 #[inline(always)]
-fn padded<T: Real>(rest: &[T]) -> [T; LANES] {
+fn padded<T: Real, L: Lanes<T>>(rest: &[T]) -> L {
     let mut lanes = [T::ZERO; LANES];
     lanes[..rest.len()].copy_from_slice(rest);
-    lanes
-}
-
-/// The sum of the lanes: l and l + 8, then l and l + 4, l and l + 2, l and l + 1.
-#[inline(always)]
-fn add_lanes<T: Real>(lanes: &[T; LANES]) -> T {
-    let mut eight = [T::ZERO; 8];
-    for l in 0..8 {
-        eight[l] = lanes[l] + lanes[l + 8];
-    }
-    let mut four = [T::ZERO; 4];
-    for l in 0..4 {
-        four[l] = eight[l] + eight[l + 4];
-    }
-    (four[0] + four[2]) + (four[1] + four[3])
+    L::load(&lanes)
 }
 
 /// ⟨a, b⟩ in the order of [`dots`], inlined into the caller's loop.
 #[inline(always)]
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let [[sum]] = dot_block([a], [b]);
+    let [[sum]] = dot_block::<T, Portable<T>, 1, 1>([a], [b]);
     sum
 }
 
@@ -187,7 +189,7 @@ pub struct Strides {
 /// 2 r s k flop.
 #[inline]
 pub fn combine<T: Real>(coefficients: &[T], strides: Strides, rows: &[T], k: usize, out: &mut [T]) {
-    dispatch(Combine { coefficients, strides, rows, k, out });
+    Level::best().run_lanes(Combine { coefficients, strides, rows, k, out });
 }
 
 /// The arguments of [`combine`].
@@ -199,59 +201,115 @@ pub(crate) struct Combine<'a, T> {
     pub out: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Combine<'_, T> {
-    type Output = ();
+/// Terms of a combination whose rows are taken together, so that they stay in the cache for all output rows.
+const TERMS: usize = 128;
 
+impl<T: Real> LaneKernel<T> for Combine<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { coefficients, strides, rows, k, out } = self;
-        let mut quads = out.chunks_exact_mut(4 * k);
-        let mut r = 0;
-        for quad in quads.by_ref() {
-            combine_rows::<T, 4>(&coefficients[r * strides.row..], strides, rows, k, quad);
-            r += 4;
-        }
-        for row in quads.into_remainder().chunks_exact_mut(k) {
-            combine_rows::<T, 1>(&coefficients[r * strides.row..], strides, rows, k, row);
-            r += 1;
+    fn run<L: Lanes<T>>(self) {
+        match L::SUMS {
+            16.. => self.blocks::<L, 4, 4>(),
+            8.. => self.blocks::<L, 4, 2>(),
+            6.. => self.blocks::<L, 3, 2>(),
+            _ => self.blocks::<L, 2, 1>(),
         }
     }
 }
 
-/// `R` rows of a combination, `LANES` columns at a time.
-#[inline(always)]
-fn combine_rows<T: Real, const R: usize>(
-    coefficients: &[T],
-    strides: Strides,
-    rows: &[T],
-    k: usize,
-    out: &mut [T],
-) {
-    let mut column = 0;
-    while column + LANES <= k {
-        let mut sums = [[T::ZERO; LANES]; R];
-        for (s, row) in rows.chunks_exact(k).enumerate() {
-            let (x, _) = row[column..column + LANES].as_chunks::<LANES>();
-            let x = x[0];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let c = coefficients[r * strides.row + s * strides.term];
-                for l in 0..LANES {
-                    sums[l] += c * x[l];
+impl<T: Real> Combine<'_, T> {
+    /// Blocks of `R` rows by `C` times [`LANES`] columns.
+    #[inline(always)]
+    fn blocks<L: Lanes<T>, const R: usize, const C: usize>(self) {
+        let Self { coefficients, strides, rows, k, out } = self;
+        for (block, rows) in rows.chunks(TERMS * k).enumerate() {
+            let coefficients = &coefficients[block * TERMS * strides.term..];
+            let terms = Terms { coefficients, strides, rows, k, is_first: block == 0 };
+            let mut column = 0;
+            while column + C * LANES <= k {
+                terms.columns::<L, R, C>(column, out);
+                column += C * LANES;
+            }
+            while column + LANES <= k {
+                terms.columns::<L, R, 1>(column, out);
+                column += LANES;
+            }
+            for (r, out) in out.chunks_exact_mut(k).enumerate() {
+                for column in column..k {
+                    let mut sum = if terms.is_first { T::ZERO } else { out[column] };
+                    for (s, row) in rows.chunks_exact(k).enumerate() {
+                        let coefficient = coefficients[r * strides.row + s * strides.term];
+                        sum = coefficient.mul_add(row[column], sum);
+                    }
+                    out[column] = sum;
                 }
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
-            out[r * k + column..r * k + column + LANES].copy_from_slice(sums);
-        }
-        column += LANES;
     }
-    for column in column..k {
-        for r in 0..R {
-            let mut sum = T::ZERO;
-            for (s, row) in rows.chunks_exact(k).enumerate() {
-                sum += coefficients[r * strides.row + s * strides.term] * row[column];
+}
+
+/// Some terms of a combination; all but the first add to what is there.
+#[derive(Clone, Copy)]
+struct Terms<'a, T> {
+    coefficients: &'a [T],
+    strides: Strides,
+    rows: &'a [T],
+    k: usize,
+    is_first: bool,
+}
+
+impl<T: Real> Terms<'_, T> {
+    /// `C · LANES` columns of all rows, from column `column` on.
+    #[inline(always)]
+    fn columns<L: Lanes<T>, const R: usize, const C: usize>(self, column: usize, out: &mut [T]) {
+        let mut blocks = out.chunks_exact_mut(R * self.k);
+        let mut r = 0;
+        for block in blocks.by_ref() {
+            self.block::<L, R, C>(r, column, block);
+            r += R;
+        }
+        for row in blocks.into_remainder().chunks_exact_mut(self.k) {
+            self.block::<L, 1, C>(r, column, row);
+            r += 1;
+        }
+    }
+
+    /// `R` rows from row `first` on of `C · LANES` columns, their sums in registers.
+    #[inline(always)]
+    fn block<L: Lanes<T>, const R: usize, const C: usize>(
+        self,
+        first: usize,
+        column: usize,
+        out: &mut [T],
+    ) {
+        let Self { coefficients, strides, rows, k, is_first } = self;
+        let mut sums = [[L::splat(T::ZERO); C]; R];
+        if !is_first {
+            for r in 0..R {
+                let (chunks, _) = out[r * k + column..][..C * LANES].as_chunks();
+                for c in 0..C {
+                    sums[r][c] = L::load(&chunks[c]);
+                }
             }
-            out[r * k + column] = sum;
+        }
+        for (s, row) in rows.chunks_exact(k).enumerate() {
+            let (chunks, _) = row[column..][..C * LANES].as_chunks();
+            let mut x = [L::splat(T::ZERO); C];
+            for c in 0..C {
+                x[c] = L::load(&chunks[c]);
+            }
+            for r in 0..R {
+                let coefficient =
+                    L::splat(coefficients[(first + r) * strides.row + s * strides.term]);
+                for c in 0..C {
+                    sums[r][c] = coefficient.mul_add(x[c], sums[r][c]);
+                }
+            }
+        }
+        for r in 0..R {
+            let (chunks, _) = out[r * k + column..][..C * LANES].as_chunks_mut();
+            for c in 0..C {
+                sums[r][c].store(&mut chunks[c]);
+            }
         }
     }
 }
@@ -260,7 +318,7 @@ fn combine_rows<T: Real, const R: usize>(
 ///
 /// ```text
 /// below = Wᵀ δ
-/// W    ← W − α (δ aᵀ + λ W)
+/// W    ← (1 − α λ) W − (α δ) aᵀ
 /// ```
 ///
 /// # Shapes
@@ -268,7 +326,8 @@ fn combine_rows<T: Real, const R: usize>(
 /// there is no layer below.
 ///
 /// # Numerics
-/// The bits of [`combine`] followed by a separate update, up to the sign of zeros: rows are taken in order.
+/// `below` has the bits of [`combine`]: rows are taken in order. The update rounds α δ, then (1 − α λ) W where λ is not 0,
+/// then the fused sum.
 #[inline]
 pub fn descend<T: Real>(
     weights: &mut [T],
@@ -277,11 +336,7 @@ pub fn descend<T: Real>(
     below: &mut [T],
     rate: Rate<T>,
 ) {
-    if rate.weight_decay == T::ZERO {
-        dispatch(Descend::<T, false> { weights, delta, input, below, rate });
-    } else {
-        dispatch(Descend::<T, true> { weights, delta, input, below, rate });
-    }
+    Level::best().run_lanes(Descend { weights, delta, input, below, rate });
 }
 
 /// How far an update goes.
@@ -293,8 +348,29 @@ pub struct Rate<T> {
     pub weight_decay: T,
 }
 
+impl<T: Real> Rate<T> {
+    /// 1 − α λ, or `None` without decay.
+    #[inline(always)]
+    fn keep(self) -> Option<T> {
+        (self.weight_decay != T::ZERO).then(|| T::ONE - self.step_size * self.weight_decay)
+    }
+
+    /// `w` after a step along the gradient `d · a`, whose α d is `scaled`.
+    #[inline(always)]
+    fn step(self, w: T, scaled: T, a: T) -> T {
+        let kept = self.keep().map_or(w, |keep| keep * w);
+        (-scaled).mul_add(a, kept)
+    }
+
+    /// `bias` after a step along its gradient `d`.
+    #[inline(always)]
+    pub fn step_bias(self, bias: T, d: T) -> T {
+        self.step(bias, self.step_size * d, T::ONE)
+    }
+}
+
 /// The arguments of [`descend`].
-pub(crate) struct Descend<'a, T, const DECAY: bool> {
+pub(crate) struct Descend<'a, T> {
     pub weights: &'a mut [T],
     pub delta: &'a [T],
     pub input: &'a [T],
@@ -302,50 +378,159 @@ pub(crate) struct Descend<'a, T, const DECAY: bool> {
     pub rate: Rate<T>,
 }
 
-impl<T: Real, const DECAY: bool> Kernel for Descend<'_, T, DECAY> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Descend<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { weights, delta, input, below, rate } = self;
-        let k = input.len();
-        below.fill(T::ZERO);
-        // Four rows at a time stay in the first-level cache between being read and being updated. The two loops are
-        // apart because each then has few slices that the compiler must check for overlap.
-        for (quad, d) in weights.chunks_mut(4 * k).zip(delta.chunks(4)) {
-            if !below.is_empty() {
-                add_rows(quad, d, below);
-            }
-            for (row, &d) in quad.chunks_exact_mut(k).zip(d) {
-                for (w, &a) in row.iter_mut().zip(input) {
-                    let gradient = d * a;
-                    let gradient = if DECAY { gradient + rate.weight_decay * *w } else { gradient };
-                    *w -= rate.step_size * gradient;
-                }
-            }
+    fn run<L: Lanes<T>>(self) {
+        // Registers hold the inputs and the sums of the columns.
+        match L::SUMS {
+            16.. => self.columns::<L, 8>(),
+            8.. => self.columns::<L, 4>(),
+            6.. => self.columns::<L, 2>(),
+            _ => self.columns::<L, 1>(),
         }
     }
 }
 
-/// `sums += Σᵣ d[r] · rows[r]` for up to four rows, in order.
-#[inline(always)]
-fn add_rows<T: Real>(rows: &[T], d: &[T], sums: &mut [T]) {
-    let k = sums.len();
-    if let &[d0, d1, d2, d3] = d {
-        let (w0, w1, w2, w3) =
-            (&rows[..k], &rows[k..2 * k], &rows[2 * k..3 * k], &rows[3 * k..4 * k]);
-        for j in 0..k {
-            let mut sum = sums[j] + d0 * w0[j];
-            sum += d1 * w1[j];
-            sum += d2 * w2[j];
-            sum += d3 * w3[j];
-            sums[j] = sum;
+impl<T: Real> Descend<'_, T> {
+    #[inline(always)]
+    fn columns<L: Lanes<T>, const C: usize>(self) {
+        match (self.rate.keep().is_some(), self.below.is_empty()) {
+            (false, false) => self.blocks::<L, C, false, true>(),
+            (false, true) => self.blocks::<L, C, false, false>(),
+            (true, false) => self.blocks::<L, C, true, true>(),
+            (true, true) => self.blocks::<L, C, true, false>(),
         }
-        return;
     }
-    for (row, &d) in rows.chunks_exact(k).zip(d) {
-        for (sum, &w) in sums.iter_mut().zip(row) {
-            *sum += d * w;
+
+    #[inline(always)]
+    fn blocks<L: Lanes<T>, const C: usize, const DECAY: bool, const BELOW: bool>(mut self) {
+        let k = self.input.len();
+        let mut column = 0;
+        if k > C * LANES {
+            column = k / LANES * LANES;
+            self.rows::<L, DECAY, BELOW>(column);
+        } else if k == C * LANES {
+            self.block::<L, C, DECAY, BELOW>(column);
+            column = k;
+        }
+        while column + 4 * LANES <= k {
+            self.block::<L, 4, DECAY, BELOW>(column);
+            column += 4 * LANES;
+        }
+        while column + 2 * LANES <= k {
+            self.block::<L, 2, DECAY, BELOW>(column);
+            column += 2 * LANES;
+        }
+        while column + LANES <= k {
+            self.block::<L, 1, DECAY, BELOW>(column);
+            column += LANES;
+        }
+        if column == k {
+            return;
+        }
+        let Self { weights, delta, input, below, rate } = self;
+        if BELOW {
+            below[column..].fill(T::ZERO);
+        }
+        for (row, &d) in weights.chunks_exact_mut(k).zip(delta) {
+            for j in column..k {
+                if BELOW {
+                    below[j] = d.mul_add(row[j], below[j]);
+                }
+                row[j] = rate.step(row[j], rate.step_size * d, input[j]);
+            }
+        }
+    }
+
+    /// The columns before `columns`, four rows at a time: long rows are read as they lie in memory.
+    #[inline(always)]
+    fn rows<L: Lanes<T>, const DECAY: bool, const BELOW: bool>(&mut self, columns: usize) {
+        let k = self.input.len();
+        let rate = self.rate;
+        let keep = L::splat(T::ONE - rate.step_size * rate.weight_decay);
+        let (input, _) = self.input[..columns].as_chunks::<LANES>();
+        if BELOW {
+            self.below[..columns].fill(T::ZERO);
+        }
+        let mut quads = self.weights.chunks_exact_mut(4 * k);
+        let mut deltas = self.delta.chunks_exact(4);
+        for (quad, d) in quads.by_ref().zip(deltas.by_ref()) {
+            let (w0, rest) = quad.split_at_mut(k);
+            let (w1, rest) = rest.split_at_mut(k);
+            let (w2, w3) = rest.split_at_mut(k);
+            let w0 = &mut w0.as_chunks_mut::<LANES>().0[..input.len()];
+            let w1 = &mut w1.as_chunks_mut::<LANES>().0[..input.len()];
+            let w2 = &mut w2.as_chunks_mut::<LANES>().0[..input.len()];
+            let w3 = &mut w3.as_chunks_mut::<LANES>().0[..input.len()];
+            let scaled = |r: usize| -(rate.step_size * d[r]);
+            let (s0, s1) = (L::splat(scaled(0)), L::splat(scaled(1)));
+            let (s2, s3) = (L::splat(scaled(2)), L::splat(scaled(3)));
+            let (d0, d1, d2, d3) = (L::splat(d[0]), L::splat(d[1]), L::splat(d[2]), L::splat(d[3]));
+            for chunk in 0..input.len() {
+                let a = L::load(&input[chunk]);
+                let (v0, v1) = (L::load(&w0[chunk]), L::load(&w1[chunk]));
+                let (v2, v3) = (L::load(&w2[chunk]), L::load(&w3[chunk]));
+                if BELOW {
+                    let below = &mut self.below.as_chunks_mut::<LANES>().0[chunk];
+                    let sum = d0.mul_add(v0, L::load(below));
+                    let sum = d2.mul_add(v2, d1.mul_add(v1, sum));
+                    d3.mul_add(v3, sum).store(below);
+                }
+                s0.mul_add(a, if DECAY { keep.mul(v0) } else { v0 }).store(&mut w0[chunk]);
+                s1.mul_add(a, if DECAY { keep.mul(v1) } else { v1 }).store(&mut w1[chunk]);
+                s2.mul_add(a, if DECAY { keep.mul(v2) } else { v2 }).store(&mut w2[chunk]);
+                s3.mul_add(a, if DECAY { keep.mul(v3) } else { v3 }).store(&mut w3[chunk]);
+            }
+        }
+        for (row, &d) in quads.into_remainder().chunks_exact_mut(k).zip(deltas.remainder()) {
+            let (scaled, d) = (L::splat(-(rate.step_size * d)), L::splat(d));
+            let (chunks, _) = row.as_chunks_mut::<LANES>();
+            for chunk in 0..input.len() {
+                let v = L::load(&chunks[chunk]);
+                if BELOW {
+                    let below = &mut self.below.as_chunks_mut::<LANES>().0[chunk];
+                    d.mul_add(v, L::load(below)).store(below);
+                }
+                let kept = if DECAY { keep.mul(v) } else { v };
+                scaled.mul_add(L::load(&input[chunk]), kept).store(&mut chunks[chunk]);
+            }
+        }
+    }
+
+    /// `C · LANES` columns from column `column` on, whose inputs and sums stay in registers.
+    #[inline(always)]
+    fn block<L: Lanes<T>, const C: usize, const DECAY: bool, const BELOW: bool>(
+        &mut self,
+        column: usize,
+    ) {
+        let k = self.input.len();
+        let rate = self.rate;
+        let span = column..column + C * LANES;
+        let keep = L::splat(T::ONE - rate.step_size * rate.weight_decay);
+        let (input, _) = self.input[span.clone()].as_chunks();
+        let mut a = [L::splat(T::ZERO); C];
+        for c in 0..C {
+            a[c] = L::load(&input[c]);
+        }
+        let mut sums = [L::splat(T::ZERO); C];
+        for (row, &d) in self.weights.chunks_exact_mut(k).zip(self.delta) {
+            let scaled = L::splat(-(rate.step_size * d));
+            let d = L::splat(d);
+            let (chunks, _) = row[span.clone()].as_chunks_mut();
+            for c in 0..C {
+                let w = L::load(&chunks[c]);
+                if BELOW {
+                    sums[c] = d.mul_add(w, sums[c]);
+                }
+                let kept = if DECAY { keep.mul(w) } else { w };
+                scaled.mul_add(a[c], kept).store(&mut chunks[c]);
+            }
+        }
+        if BELOW {
+            let (below, _) = self.below[span].as_chunks_mut();
+            for c in 0..C {
+                sums[c].store(&mut below[c]);
+            }
         }
     }
 }

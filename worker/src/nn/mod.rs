@@ -1,13 +1,15 @@
 //! Networks and their kernels: forward, backward to pre-activation gradients, and weight gradients.
 //!
-//! Every sum runs in an order fixed by constants, nothing is contracted to fused multiply-add, and the transcendental
+//! Every sum runs in an order fixed by constants, multiply-adds are fused where the source says so, and the transcendental
 //! functions are our own: equal inputs give equal bits on every instruction set.
 
 mod activation;
+mod aligned;
 pub mod dispatch;
 pub mod elementary;
 mod init;
 pub mod kernel;
+pub mod lanes;
 mod loss;
 mod network;
 pub mod orthogonal;
@@ -15,6 +17,7 @@ mod pass;
 mod real;
 mod step;
 
+pub use aligned::Aligned;
 pub use init::initialise;
 pub use loss::loss_and_gradient;
 pub use network::{Layer, Network};

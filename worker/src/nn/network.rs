@@ -2,7 +2,7 @@
 
 use domain::spec::{Activation, Model};
 
-use super::Real;
+use super::{Aligned, Real};
 
 /// One weight matrix, its biases and the activation after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Layer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network<T> {
     layers: Vec<Layer>,
-    parameters: Vec<T>,
+    parameters: Aligned<T>,
 }
 
 impl<T: Real> Network<T> {
@@ -55,7 +55,7 @@ impl<T: Real> Network<T> {
             offset += layer.parameters();
             layers.push(layer);
         }
-        Self { layers, parameters: vec![T::ZERO; offset] }
+        Self { layers, parameters: Aligned::zeros(offset) }
     }
 
     /// The layers, from the input on.

@@ -5,15 +5,15 @@ use domain::spec::Loss;
 use super::activation::{activate, pull_back};
 use super::kernel::{Strides, combine, dots};
 use super::loss::loss_and_gradient;
-use super::{Network, Real};
+use super::{Aligned, Network, Real};
 
 /// Buffers for up to `capacity` examples: the outputs and the pre-activation gradients of every layer.
 #[derive(Clone, Debug)]
 pub struct Pass<T> {
     /// Outputs of layer p: `[rows, fan_out]`.
-    pub(super) outputs: Vec<Vec<T>>,
+    pub(super) outputs: Vec<Aligned<T>>,
     /// δ of layer p, ∂fᵢ/∂z: `[rows, fan_out]`.
-    pub(super) deltas: Vec<Vec<T>>,
+    pub(super) deltas: Vec<Aligned<T>>,
     losses: Vec<T>,
     widths: Vec<usize>,
 }
@@ -22,7 +22,7 @@ impl<T: Real> Pass<T> {
     /// Buffers for `network` and up to `capacity` examples at a time.
     pub fn new(network: &Network<T>, capacity: usize) -> Self {
         let widths: Vec<usize> = network.layers().iter().map(|layer| layer.fan_out).collect();
-        let buffers = || widths.iter().map(|width| vec![T::ZERO; capacity * width]).collect();
+        let buffers = || widths.iter().map(|width| Aligned::zeros(capacity * width)).collect();
         Self { outputs: buffers(), deltas: buffers(), losses: vec![T::ZERO; capacity], widths }
     }
 

@@ -14,7 +14,7 @@ use super::{Network, Pass, Real};
 /// `input`: `[dim]`; `target`: `[outputs]`; `pass` has room for at least one example.
 ///
 /// # Numerics
-/// The bits of a forward pass, a backward pass and a separate update.
+/// The bits of a forward and a backward pass; the update as in [`descend`].
 pub fn step_one<T: Real>(
     network: &mut Network<T>,
     pass: &mut Pass<T>,
@@ -36,9 +36,7 @@ pub fn step_one<T: Real>(
         };
         descend(weights, delta, read, below, rate);
         for (bias, &d) in biases.iter_mut().zip(&*delta) {
-            let decay = rate.weight_decay != T::ZERO;
-            let gradient = if decay { d + rate.weight_decay * *bias } else { d };
-            *bias -= rate.step_size * gradient;
+            *bias = rate.step_bias(*bias, d);
         }
     }
     value

@@ -4,7 +4,8 @@ use domain::spec::{Activation, Loss, Shape};
 use proptest::prelude::*;
 
 use super::dispatch::Level;
-use super::kernel::{Combine, Descend, Dots, LANES, Rate, Strides};
+use super::kernel::{Combine, Descend, Dots, Rate, Strides};
+use super::lanes::LANES;
 use super::testing::{activations, examples, gradient_of, losses, mlp, network};
 use super::*;
 use crate::random::Stream;
@@ -75,7 +76,7 @@ fn rounded(numbers: &[f64]) -> Vec<f32> {
 fn naive_dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut lanes = [T::ZERO; LANES];
     for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
-        lanes[i % LANES] += a * b;
+        lanes[i % LANES] = a.mul_add(b, lanes[i % LANES]);
     }
     for half in [8, 4, 2, 1] {
         for l in 0..half {
@@ -89,7 +90,7 @@ fn naive_dot<T: Real>(a: &[T], b: &[T]) -> T {
 fn kernels_agree<T: Real>(a: &[T], b: &[T], d: &[T], (n, m, k): (usize, usize, usize)) {
     for level in Level::available() {
         let mut out = vec![T::ZERO; n * m];
-        level.run(Dots { a, b, k, out: &mut out });
+        level.run_lanes(Dots { a, b, k, out: &mut out });
         for i in 0..n {
             for j in 0..m {
                 let expected = naive_dot(&a[i * k..(i + 1) * k], &b[j * k..(j + 1) * k]);
@@ -101,12 +102,12 @@ fn kernels_agree<T: Real>(a: &[T], b: &[T], d: &[T], (n, m, k): (usize, usize, u
             [(b, Strides { row: m, term: 1 }, n), (a, Strides { row: 1, term: m }, m)]
         {
             let mut out = vec![T::ONE; count * k];
-            level.run(Combine { coefficients: d, strides, rows, k, out: &mut out });
+            level.run_lanes(Combine { coefficients: d, strides, rows, k, out: &mut out });
             for r in 0..count {
                 for column in 0..k {
                     let mut sum = T::ZERO;
                     for (s, row) in rows.chunks(k).enumerate() {
-                        sum += d[r * strides.row + s * strides.term] * row[column];
+                        sum = d[r * strides.row + s * strides.term].mul_add(row[column], sum);
                     }
                     assert_eq!(out[r * k + column], sum, "combine {level:?} {n} {m} {k}");
                 }
@@ -115,16 +116,14 @@ fn kernels_agree<T: Real>(a: &[T], b: &[T], d: &[T], (n, m, k): (usize, usize, u
         let (delta, input) = (&d[..m], &a[..k]);
         let rate = Rate { step_size: T::from_f64(0.1), weight_decay: T::from_f64(0.01) };
         let (mut weights, mut below) = (b.to_vec(), vec![T::ONE; k]);
-        let fused =
-            Descend::<T, true> { weights: &mut weights, delta, input, below: &mut below, rate };
-        level.run(fused);
+        level.run_lanes(Descend { weights: &mut weights, delta, input, below: &mut below, rate });
         for j in 0..k {
             let mut sum = T::ZERO;
             for o in 0..m {
                 let w = b[o * k + j];
-                sum += delta[o] * w;
-                let updated =
-                    w - rate.step_size * (T::ZERO + delta[o] * input[j] + rate.weight_decay * w);
+                sum = delta[o].mul_add(w, sum);
+                let kept = (T::ONE - rate.step_size * rate.weight_decay) * w;
+                let updated = (-(rate.step_size * delta[o])).mul_add(input[j], kept);
                 assert_eq!(weights[o * k + j], updated, "descend {level:?} {m} {k}");
             }
             assert_eq!(below[j], sum, "descend {level:?} {m} {k}");
@@ -137,7 +136,7 @@ proptest! {
 
     /// Every instruction set gives, bit for bit, what the plainest loops give, in both formats and at odd sizes.
     #[test]
-    fn kernels_have_the_bits_of_their_naive_twins(n in 1..7usize, m in 1..11usize, k in 1..70usize) {
+    fn kernels_have_the_bits_of_their_naive_twins(n in 1..10usize, m in 1..40usize, k in 1..150usize) {
         let (a, b, d) = (numbers(n * k, 1), numbers(m * k, 2), numbers(n * m, 3));
         kernels_agree(&a, &b, &d, (n, m, k));
         kernels_agree(&rounded(&a), &rounded(&b), &rounded(&d), (n, m, k));
@@ -164,7 +163,10 @@ proptest! {
             let one = gradient_of(&network, &examples, Loss::Squared, i);
             sum.iter_mut().zip(&one).for_each(|(sum, g)| *sum += g);
         }
-        prop_assert_eq!(sum, batch);
+        // A batch's products are added without being rounded first: up to nine roundings of terms of order 1 differ.
+        for (sum, batch) in sum.iter().zip(&batch) {
+            prop_assert!((sum - batch).abs() < 1e-13, "{sum} {batch}");
+        }
     }
 }
 

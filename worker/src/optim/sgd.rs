@@ -6,7 +6,7 @@ use super::Order;
 use crate::data::Examples;
 use crate::nn::dispatch::{Kernel, dispatch};
 use crate::nn::kernel::Rate;
-use crate::nn::{Network, Pass, Real, step_one};
+use crate::nn::{Aligned, Network, Pass, Real, step_one};
 
 /// Plain SGD with a constant or scheduled step size ("SGD", the poster's box), with optional minibatches, heavy-ball
 /// momentum μ and weight decay λ.
@@ -20,16 +20,16 @@ use crate::nn::{Network, Pass, Real, step_one};
 /// λ acts on every trained number, biases included.
 ///
 /// # Numerics
-/// A step allocates nothing. A minibatch of one without momentum takes a fused path with the same bits.
+/// A step allocates nothing. A minibatch of one without momentum takes a fused path, whose update rounds less often.
 #[derive(Clone, Debug)]
 pub struct Sgd<T> {
     train: Train,
     order: Order,
     pass: Pass<T>,
     indices: Vec<u32>,
-    inputs: Vec<T>,
+    inputs: Aligned<T>,
     targets: Vec<T>,
-    gradient: Vec<T>,
+    gradient: Aligned<T>,
     velocity: Vec<T>,
 }
 
@@ -44,9 +44,9 @@ impl<T: Real> Sgd<T> {
             order,
             pass: Pass::new(network, batch),
             indices: vec![0; batch],
-            inputs: vec![T::ZERO; batch * network.dim()],
+            inputs: Aligned::zeros(batch * network.dim()),
             targets: vec![T::ZERO; batch * network.outputs()],
-            gradient: vec![T::ZERO; if fused { 0 } else { parameters }],
+            gradient: Aligned::zeros(if fused { 0 } else { parameters }),
             velocity: vec![T::ZERO; if train.momentum == 0.0 { 0 } else { parameters }],
         }
     }
@@ -69,12 +69,9 @@ impl<T: Real> Sgd<T> {
             weight_decay: T::from_f64(self.train.weight_decay),
         };
         if self.gradient.is_empty() {
-            let i = self.indices[0] as usize;
-            let (dim, outputs) = (network.dim(), network.outputs());
-            let example = (
-                &examples.inputs[i * dim..(i + 1) * dim],
-                &examples.targets[i * outputs..(i + 1) * outputs],
-            );
+            let (inputs, targets) = (&mut self.inputs, &mut self.targets);
+            examples.gather(&self.indices, inputs, targets);
+            let example = (&**inputs, &**targets);
             return step_one(network, &mut self.pass, self.train.loss, example, rate).to_f64();
         }
         examples.gather(&self.indices, &mut self.inputs, &mut self.targets);
@@ -112,16 +109,16 @@ impl<T: Real> Kernel for Update<'_, T> {
         let Self { parameters, gradient, velocity, scale, momentum, rate } = self;
         let slope = |w: T, g: T| {
             let g = g * scale;
-            if rate.weight_decay == T::ZERO { g } else { g + rate.weight_decay * w }
+            if rate.weight_decay == T::ZERO { g } else { rate.weight_decay.mul_add(w, g) }
         };
         if velocity.is_empty() {
             for (w, &g) in parameters.iter_mut().zip(gradient) {
-                *w -= rate.step_size * slope(*w, g);
+                *w = (-rate.step_size).mul_add(slope(*w, g), *w);
             }
         } else {
             for ((w, &g), v) in parameters.iter_mut().zip(gradient).zip(velocity) {
-                *v = momentum * *v + slope(*w, g);
-                *w -= rate.step_size * *v;
+                *v = momentum.mul_add(*v, slope(*w, g));
+                *w = (-rate.step_size).mul_add(*v, *w);
             }
         }
     }

@@ -1,0 +1,211 @@
+//! What one core does: SGD steps a second and seconds a confusion measurement, of whole trials as a worker runs them.
+//!
+//! ```text
+//! cargo bench --bench engine                     the table
+//! cargo bench --bench engine -- --json           one JSON object a line, for benches/engine/peers.py
+//! cargo bench --bench engine -- 64:64:2          only the rows whose name holds the words
+//! ```
+//!
+//! A network is written d:w:L: inputs, width, hidden-to-hidden matrices; one tanh output, squared loss.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::time::Instant;
+
+use domain::{ConfusionRow, JobSpec, StepRow, sweep_file};
+use worker::trial::{self, Checkpoint, Observer, Wish};
+
+/// Repeats of which the median is told.
+const REPEATS: usize = 5;
+/// What one timed run should take, in seconds.
+const RUN_SECONDS: f64 = 0.4;
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let is_json = env::args().any(|word| word == "--json");
+    if !is_json {
+        println!("one core, {}; medians of {REPEATS}", trial::instruction_set());
+        println!("{:34} {:>14} {:>9}", "", "", "GFLOP/s");
+    }
+    for case in cases() {
+        let name = case.name();
+        if words.iter().all(|word| name.contains(word.as_str())) {
+            let (figure, gflops) = case.measure();
+            match is_json {
+                true => println!(
+                    "{}",
+                    serde_json::json!({"case": name, "unit": case.unit(), "figure": figure})
+                ),
+                false => println!("{name:34} {figure:>10.1} {} {gflops:>9.1}", case.unit()),
+            }
+        }
+    }
+}
+
+/// The network d:w:L.
+#[derive(Clone, Copy)]
+struct Net(u32, u32, u32);
+
+impl Net {
+    /// Entries of all weight matrices.
+    fn weights(self) -> f64 {
+        let Self(dim, width, depth) = self;
+        let (dim, width, depth) = (f64::from(dim), f64::from(width), f64::from(depth));
+        dim * width + depth * width * width + width
+    }
+
+    /// Σ (fan_in + fan_out) over the matrices.
+    fn units(self) -> f64 {
+        let Self(dim, width, depth) = self;
+        let (dim, width, depth) = (f64::from(dim), f64::from(width), f64::from(depth));
+        dim + width + depth * 2.0 * width + width + 1.0
+    }
+}
+
+/// One row of the table.
+enum Case {
+    /// Steps a second at this batch size.
+    Training { net: Net, batch: u32, precision: &'static str },
+    /// Milliseconds for the confusion of this many examples.
+    Confusion { net: Net, count: u32, precision: &'static str },
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for precision in ["f32", "f64"] {
+        let small = [Net(64, 64, 2), Net(784, 64, 2), Net(64, 256, 2), Net(784, 256, 2)];
+        cases.extend(small.map(|net| Case::Training { net, batch: 1, precision }));
+        cases.push(Case::Training { net: Net(784, 1024, 2), batch: 1, precision });
+        let large = [Net(64, 64, 2), Net(64, 256, 2), Net(784, 256, 2), Net(784, 1024, 2)];
+        cases.extend(large.map(|net| Case::Training { net, batch: 128, precision }));
+    }
+    for precision in ["f32", "f64"] {
+        for count in [512, 2048] {
+            let nets = [Net(64, 64, 2), Net(784, 256, 2), Net(784, 1024, 2)];
+            cases.extend(nets.map(|net| Case::Confusion { net, count, precision }));
+        }
+    }
+    cases
+}
+
+impl Case {
+    fn name(&self) -> String {
+        match *self {
+            Self::Training { net: Net(d, w, l), batch, precision } => {
+                format!("sgd {d}:{w}:{l} batch {batch} {precision}")
+            }
+            Self::Confusion { net: Net(d, w, l), count, precision } => {
+                format!("confusion {d}:{w}:{l} N {count} {precision}")
+            }
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self {
+            Self::Training { .. } => "/s",
+            Self::Confusion { .. } => "ms",
+        }
+    }
+
+    /// The figure in [`Self::unit`], and the rate of arithmetic that it stands for.
+    fn measure(&self) -> (f64, f64) {
+        match *self {
+            Self::Training { net, batch, precision } => {
+                let examples = f64::from(batch);
+                let first = f64::from(net.0) * f64::from(net.1);
+                let flop = examples * (6.0 * net.weights() - 2.0 * first);
+                let guess = ((RUN_SECONDS * 3e10 / flop) as u64).max(10);
+                let rate = median(|| {
+                    let spec = job(net, batch, precision, guess, 2);
+                    guess as f64 / Watch::over(&spec).training
+                });
+                (rate, rate * flop / 1e9)
+            }
+            Self::Confusion { net, count, precision } => {
+                let spec = job(net, 1, precision, 1, count);
+                let seconds = median(|| Watch::over(&spec).confusion);
+                let n = f64::from(count);
+                let flop = n * n * net.units() + n * 4.0 * net.weights();
+                (seconds * 1e3, flop / seconds / 1e9)
+            }
+        }
+    }
+}
+
+/// The job that trains `net` for `steps` steps and compares `count` gradients before and after.
+fn job(
+    Net(dim, width, depth): Net,
+    batch: u32,
+    precision: &str,
+    steps: u64,
+    count: u32,
+) -> JobSpec {
+    let samples = count.max(256);
+    let text = format!(
+        r#"name = "bench"
+           seed = 0
+           [model]
+           kind = "mlp"
+           width = {width}
+           depth = {depth}
+           activation = "tanh"
+           init = "lecun"
+           precision = "{precision}"
+           [data]
+           kind = "sphere"
+           samples = {samples}
+           dim = {dim}
+           [train]
+           loss = "squared"
+           batch = {batch}
+           steps = {steps}
+           step_size = 0.01
+           [measure]
+           at = [0, {steps}]
+           confusion = [{{ scope = "samples", count = {count} }}]"#
+    );
+    let draft = sweep_file::parse(&text, "bench.toml").unwrap_or_else(|error| panic!("{error}"));
+    let sweep = draft.resolve(&BTreeMap::new()).unwrap_or_else(|error| panic!("{error}"));
+    sweep.job(0)
+}
+
+/// Seconds that the parts of a trial took.
+struct Watch {
+    last: Instant,
+    training: f64,
+    confusion: f64,
+}
+
+impl Watch {
+    fn over(spec: &JobSpec) -> Self {
+        let mut watch = Self { last: Instant::now(), training: 0.0, confusion: 0.0 };
+        trial::run(spec, None, None, &mut watch).unwrap_or_else(|error| panic!("{error}"));
+        watch
+    }
+}
+
+impl Observer for Watch {
+    fn step_row(&mut self, row: StepRow) {
+        if row.step > 0 {
+            self.training = self.last.elapsed().as_secs_f64();
+        }
+        self.last = Instant::now();
+    }
+
+    fn confusion_row(&mut self, _: ConfusionRow) {
+        self.confusion = self.last.elapsed().as_secs_f64();
+        self.last = Instant::now();
+    }
+
+    fn at_checkpoint_step(&mut self, _: u64) -> Wish {
+        Wish::Continue
+    }
+
+    fn checkpoint(&mut self, _: Checkpoint) {}
+}
+
+fn median(mut figure: impl FnMut() -> f64) -> f64 {
+    let mut figures: Vec<f64> = (0..REPEATS).map(|_| figure()).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[REPEATS / 2]
+}

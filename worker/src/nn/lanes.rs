@@ -1,0 +1,284 @@
+//! Sixteen numbers that are worked on together, in the vector registers of each instruction set.
+//!
+//! Arrays and loops leave it to the compiler what is a vector, and it keeps no sums in registers; these types do. Every
+//! implementation computes the same bits as [`Portable`]. Beside `dispatch`, the one file with `unsafe` in it.
+
+use super::Real;
+
+/// Numbers of a vector: a constant of the engine, part of every result's bits.
+pub const LANES: usize = 16;
+
+/// A vector of [`LANES`] numbers.
+pub trait Lanes<T: Real>: Copy {
+    /// Vectors of sums that fit into the registers, beside what is added to them.
+    const SUMS: usize;
+
+    /// `x` in every lane.
+    fn splat(x: T) -> Self;
+    /// The numbers of `from`, in order.
+    fn load(from: &[T; LANES]) -> Self;
+    /// Puts the lanes into `to`, in order.
+    fn store(self, to: &mut [T; LANES]);
+    /// self · factor + term in each lane, rounded once.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
+    /// self · factor in each lane.
+    fn mul(self, factor: Self) -> Self;
+
+    /// The sum of the lanes: l and l + 8, then l and l + 4, l and l + 2, l and l + 1.
+    #[inline(always)]
+    fn add_lanes(self) -> T {
+        let mut lanes = [T::ZERO; LANES];
+        self.store(&mut lanes);
+        add_lanes(&lanes)
+    }
+
+    /// [`Self::add_lanes`] of each row.
+    #[inline(always)]
+    fn add_lanes_of_all(rows: [Self; LANES]) -> [T; LANES] {
+        let mut sums = [T::ZERO; LANES];
+        for r in 0..LANES {
+            sums[r] = rows[r].add_lanes();
+        }
+        sums
+    }
+}
+
+#[inline(always)]
+fn add_lanes<T: Real>(lanes: &[T; LANES]) -> T {
+    let mut eight = [T::ZERO; 8];
+    for l in 0..8 {
+        eight[l] = lanes[l] + lanes[l + 8];
+    }
+    let mut four = [T::ZERO; 4];
+    for l in 0..4 {
+        four[l] = eight[l] + eight[l + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// Lanes in an array, on any processor.
+#[derive(Clone, Copy)]
+pub struct Portable<T>([T; LANES]);
+
+impl<T: Real> Lanes<T> for Portable<T> {
+    const SUMS: usize = 2;
+
+    #[inline(always)]
+    fn splat(x: T) -> Self {
+        Self([x; LANES])
+    }
+    #[inline(always)]
+    fn load(from: &[T; LANES]) -> Self {
+        Self(*from)
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [T; LANES]) {
+        *to = self.0;
+    }
+    #[inline(always)]
+    fn mul_add(mut self, factor: Self, term: Self) -> Self {
+        for l in 0..LANES {
+            self.0[l] = self.0[l].mul_add(factor.0[l], term.0[l]);
+        }
+        self
+    }
+    #[inline(always)]
+    fn mul(mut self, factor: Self) -> Self {
+        for l in 0..LANES {
+            self.0[l] = self.0[l] * factor.0[l];
+        }
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2F32, Avx2F64, Avx512F32, Avx512F64};
+
+/// Registers of x86-64.
+///
+/// Each function is inlined into a kernel that `Level` compiles with the instruction set; none is called elsewhere, which
+/// is what makes the intrinsics sound. Loads and stores go through references to whole arrays.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics of the level that the kernel was dispatched to")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{LANES, Lanes};
+
+    /// Lanes in `$parts` registers of `$width` numbers.
+    macro_rules! lanes {
+        (
+            $(#[$doc:meta])* $name:ident, $float:ident, $register:ident, $parts:literal x $width:literal, sums: $sums:literal,
+            $set1:ident, $load:ident, $store:ident, $fmadd:ident, $mul:ident, { $($rest:tt)* }
+        ) => {
+            $(#[$doc])*
+            #[derive(Clone, Copy)]
+            pub struct $name([$register; $parts]);
+
+            impl Lanes<$float> for $name {
+                const SUMS: usize = $sums;
+
+                #[inline(always)]
+                fn splat(x: $float) -> Self {
+                    // SAFETY: only code compiled for this instruction set gets here, as the module says.
+                    Self([unsafe { $set1(x) }; $parts])
+                }
+                #[inline(always)]
+                fn load(from: &[$float; LANES]) -> Self {
+                    let from = from.as_ptr();
+                    // SAFETY: as above; part p reads the numbers p · width to (p + 1) · width of sixteen.
+                    let mut parts = [unsafe { $load(from) }; $parts];
+                    for p in 1..$parts {
+                        // SAFETY: as above.
+                        parts[p] = unsafe { $load(from.add(p * $width)) };
+                    }
+                    Self(parts)
+                }
+                #[inline(always)]
+                fn store(self, to: &mut [$float; LANES]) {
+                    let to = to.as_mut_ptr();
+                    for p in 0..$parts {
+                        // SAFETY: as above; part p writes the numbers p · width to (p + 1) · width of sixteen.
+                        unsafe { $store(to.add(p * $width), self.0[p]) };
+                    }
+                }
+                #[inline(always)]
+                fn mul_add(mut self, factor: Self, term: Self) -> Self {
+                    for p in 0..$parts {
+                        // SAFETY: as above.
+                        self.0[p] = unsafe { $fmadd(self.0[p], factor.0[p], term.0[p]) };
+                    }
+                    self
+                }
+                #[inline(always)]
+                fn mul(mut self, factor: Self) -> Self {
+                    for p in 0..$parts {
+                        // SAFETY: as above.
+                        self.0[p] = unsafe { $mul(self.0[p], factor.0[p]) };
+                    }
+                    self
+                }
+                $($rest)*
+            }
+        };
+    }
+
+    lanes! {
+        /// Sixteen f32 in one register of AVX-512.
+        Avx512F32, f32, __m512, 1 x 16, sums: 16,
+        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_mul_ps, {
+            #[inline(always)]
+            fn add_lanes(self) -> f32 {
+                let [x] = self.0;
+                // SAFETY: as above.
+                unsafe {
+                    let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+                    add_eight(eight)
+                }
+            }
+
+            /// Each step halves the lanes of a row and puts two rows into one register, so that every addition uses a
+            /// whole one.
+            #[inline(always)]
+            fn add_lanes_of_all(rows: [Self; LANES]) -> [f32; LANES] {
+                let mut sums = [0.0; LANES];
+                // SAFETY: as above; the store fills the sixteen numbers of `sums`.
+                unsafe {
+                    let mut eights = [_mm512_setzero_ps(); 8];
+                    for r in 0..8 {
+                        let (x, y) = (rows[r].0[0], rows[r + 8].0[0]);
+                        eights[r] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(x, y), _mm512_shuffle_f32x4::<0xee>(x, y));
+                    }
+                    let low = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+                    let high = _mm512_setr_epi32(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+                    let mut fours = [_mm512_setzero_ps(); 4];
+                    for r in 0..4 {
+                        let (x, y) = (eights[r], eights[r + 4]);
+                        fours[r] = _mm512_add_ps(_mm512_permutex2var_ps(x, low, y), _mm512_permutex2var_ps(x, high, y));
+                    }
+                    let mut twos = [_mm512_setzero_ps(); 2];
+                    for r in 0..2 {
+                        let (x, y) = (fours[r], fours[r + 2]);
+                        twos[r] = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(x, y), _mm512_shuffle_ps::<0xee>(x, y));
+                    }
+                    let low = _mm512_setr_epi32(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+                    let high = _mm512_setr_epi32(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+                    let [x, y] = twos;
+                    let one = _mm512_add_ps(_mm512_permutex2var_ps(x, low, y), _mm512_permutex2var_ps(x, high, y));
+                    _mm512_storeu_ps(sums.as_mut_ptr(), one);
+                }
+                sums
+            }
+        }
+    }
+
+    lanes! {
+        /// Sixteen f64 in two registers of AVX-512.
+        Avx512F64, f64, __m512d, 2 x 8, sums: 8,
+        _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_mul_pd, {
+            #[inline(always)]
+            fn add_lanes(self) -> f64 {
+                let [x, y] = self.0;
+                // SAFETY: as above.
+                unsafe {
+                    let eight = _mm512_add_pd(x, y);
+                    let four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight));
+                    add_four(four)
+                }
+            }
+        }
+    }
+
+    lanes! {
+        /// Sixteen f32 in two registers of AVX.
+        Avx2F32, f32, __m256, 2 x 8, sums: 6,
+        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_mul_ps, {
+            #[inline(always)]
+            fn add_lanes(self) -> f32 {
+                let [x, y] = self.0;
+                // SAFETY: as above.
+                unsafe { add_eight(_mm256_add_ps(x, y)) }
+            }
+        }
+    }
+
+    lanes! {
+        /// Sixteen f64 in four registers of AVX.
+        Avx2F64, f64, __m256d, 4 x 4, sums: 3,
+        _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_mul_pd, {
+            #[inline(always)]
+            fn add_lanes(self) -> f64 {
+                let [a, b, c, d] = self.0;
+                // SAFETY: as above.
+                unsafe { add_four(_mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d))) }
+            }
+        }
+    }
+
+    /// The sum of eight lanes, halving.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn add_eight(x: __m256) -> f32 {
+        // SAFETY: the caller's.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    /// The sum of four lanes, halving.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn add_four(x: __m256d) -> f64 {
+        // SAFETY: the caller's.
+        unsafe {
+            let two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+}
