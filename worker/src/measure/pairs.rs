@@ -146,7 +146,7 @@ impl Scan {
         self.cosine_squares += squares;
     }
 
-    fn finish(mut self, pairs: u64) -> PairStatistics {
+    fn finish(self, pairs: u64) -> PairStatistics {
         let mut histogram = vec![0; BINS];
         for cosine in &self.cosines {
             let bin = ((cosine + 1.0) * (BINS as f64 / 2.0)) as usize;
@@ -154,7 +154,7 @@ impl Scan {
         }
         let count = self.cosines.len() as f64;
         let (mean, rms) = (self.cosine_sum / count, (self.cosine_squares / count).sqrt());
-        let quantiles = quantile(&mut self.cosines, [0.001, 0.01, 0.05, 0.5]);
+        let quantiles = quantile(&self.cosines, [0.001, 0.01, 0.05, 0.5]);
         let min = self.cosines.iter().copied().fold(f64::INFINITY, f64::min);
         PairStatistics {
             pairs,

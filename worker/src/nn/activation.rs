@@ -23,7 +23,7 @@ pub fn activate<T: Real>(activation: Activation, rows: &mut [T], units: usize) {
         Activation::Tanh => dispatch(Map { function: Tanh, rows }),
         Activation::Sigmoid => dispatch(Map { function: Sigmoid, rows }),
         Activation::Relu => dispatch(Map { function: Relu, rows }),
-        Activation::Softmax => rows.chunks_exact_mut(units).for_each(softmax),
+        Activation::Softmax => dispatch(Softmax { rows, units }),
     }
 }
 
@@ -55,6 +55,23 @@ pub fn pull_back<T: Real>(activation: Activation, outputs: &[T], gradient: &mut 
     }
 }
 
+struct Softmax<'a, T> {
+    rows: &'a mut [T],
+    units: usize,
+}
+
+impl<T: Real> Kernel for Softmax<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for row in self.rows.chunks_exact_mut(self.units) {
+            softmax(row);
+        }
+    }
+}
+
+#[inline(always)]
 fn softmax<T: Real>(row: &mut [T]) {
     let largest = row.iter().copied().fold(row[0], |m, z| if z > m { z } else { m });
     let mut sum = T::ZERO;

@@ -10,7 +10,7 @@
 
 use super::Real;
 use super::dispatch::{LaneKernel, Level};
-use super::lanes::{LANES, Lanes, Portable};
+use super::lanes::{LANES, Lanes};
 
 /// `out[i, j] = ⟨aᵢ, bⱼ⟩` for all rows of `a` and `b`.
 ///
@@ -143,6 +143,17 @@ fn dot_block<T: Real, L: Lanes<T>, const R: usize, const C: usize>(
         for r in 0..R {
             out[r].copy_from_slice(&added[r * C..(r + 1) * C]);
         }
+    } else if R * C == 8 {
+        let mut rows = [L::splat(T::ZERO); 8];
+        for r in 0..R {
+            for c in 0..C {
+                rows[r * C + c] = sums[r][c];
+            }
+        }
+        let added = L::add_lanes_of_eight(rows);
+        for r in 0..R {
+            out[r].copy_from_slice(&added[r * C..(r + 1) * C]);
+        }
     } else {
         for r in 0..R {
             for c in 0..C {
@@ -161,11 +172,14 @@ fn padded<T: Real, L: Lanes<T>>(rest: &[T]) -> L {
     L::load(&lanes)
 }
 
-/// ⟨a, b⟩ in the order of [`dots`], inlined into the caller's loop.
-#[inline(always)]
+/// ⟨a, b⟩ in the order of [`dots`]; 0 of nothing.
+#[inline]
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let [[sum]] = dot_block::<T, Portable<T>, 1, 1>([a], [b]);
-    sum
+    let mut sum = [T::ZERO];
+    if !a.is_empty() {
+        dots(a, b, a.len(), &mut sum);
+    }
+    sum[0]
 }
 
 /// Where the coefficients of a combination lie: `(row stride, term stride)`.

@@ -32,7 +32,17 @@ pub trait Lanes<T: Real>: Copy {
         add_lanes(&lanes)
     }
 
-    /// [`Self::add_lanes`] of each row.
+    /// [`Self::add_lanes`] of each of eight rows.
+    #[inline(always)]
+    fn add_lanes_of_eight(rows: [Self; 8]) -> [T; 8] {
+        let mut sums = [T::ZERO; 8];
+        for r in 0..8 {
+            sums[r] = rows[r].add_lanes();
+        }
+        sums
+    }
+
+    /// [`Self::add_lanes`] of each of sixteen rows.
     #[inline(always)]
     fn add_lanes_of_all(rows: [Self; LANES]) -> [T; LANES] {
         let mut sums = [T::ZERO; LANES];
@@ -225,6 +235,34 @@ mod x86 {
                     let four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight));
                     add_four(four)
                 }
+            }
+
+            /// Each step halves the lanes of a row and puts two rows into one register.
+            #[inline(always)]
+            fn add_lanes_of_eight(rows: [Self; 8]) -> [f64; 8] {
+                let mut sums = [0.0; 8];
+                // SAFETY: as above; the store fills the eight numbers of `sums`.
+                unsafe {
+                    let mut fours = [_mm512_setzero_pd(); 4];
+                    for r in 0..4 {
+                        let x = _mm512_add_pd(rows[r].0[0], rows[r].0[1]);
+                        let y = _mm512_add_pd(rows[r + 4].0[0], rows[r + 4].0[1]);
+                        let low = _mm512_shuffle_f64x2::<0x44>(x, y);
+                        fours[r] = _mm512_add_pd(low, _mm512_shuffle_f64x2::<0xee>(x, y));
+                    }
+                    let low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+                    let high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+                    let mut twos = [_mm512_setzero_pd(); 2];
+                    for r in 0..2 {
+                        let (x, y) = (fours[r], fours[r + 2]);
+                        let low = _mm512_permutex2var_pd(x, low, y);
+                        twos[r] = _mm512_add_pd(low, _mm512_permutex2var_pd(x, high, y));
+                    }
+                    let [x, y] = twos;
+                    let one = _mm512_add_pd(_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y));
+                    _mm512_storeu_pd(sums.as_mut_ptr(), one);
+                }
+                sums
             }
         }
     }

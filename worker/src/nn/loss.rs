@@ -3,6 +3,35 @@
 use domain::spec::Loss;
 
 use super::Real;
+use super::dispatch::Kernel;
+
+/// [`loss_and_gradient`] of several examples.
+///
+/// # Shapes
+/// `outputs`, `targets` and `gradients`: `[n, units]`; `losses`: `[n]`.
+pub(super) struct Losses<'a, T> {
+    pub loss: Loss,
+    pub units: usize,
+    pub outputs: &'a [T],
+    pub targets: &'a [T],
+    pub gradients: &'a mut [T],
+    pub losses: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Losses<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { loss, units, outputs, targets, gradients, losses } = self;
+        let outputs = outputs.chunks_exact(units);
+        let examples =
+            outputs.zip(targets.chunks_exact(units)).zip(gradients.chunks_exact_mut(units));
+        for (((g, target), d), value) in examples.zip(losses) {
+            *value = loss_and_gradient(loss, g, target, d);
+        }
+    }
+}
 
 /// f for one example, with ∂f/∂g left in `gradient`.
 ///
@@ -22,7 +51,7 @@ use super::Real;
 /// # Numerics
 /// Cross-entropy subtracts the largest output and takes ln(1 + x) of the others' sum, so that loss and gradient of a well
 /// classified example keep their digits. Finite outputs give finite losses, squares apart.
-#[inline]
+#[inline(always)]
 pub fn loss_and_gradient<T: Real>(
     loss: Loss,
     outputs: &[T],
@@ -51,6 +80,7 @@ pub fn loss_and_gradient<T: Real>(
     }
 }
 
+#[inline(always)]
 fn cross_entropy<T: Real>(outputs: &[T], target: &[T], gradient: &mut [T]) -> T {
     let top = (1..outputs.len()).fold(0, |top, k| if outputs[k] > outputs[top] { k } else { top });
     let largest = outputs[top];

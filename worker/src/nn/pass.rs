@@ -3,8 +3,9 @@
 use domain::spec::Loss;
 
 use super::activation::{activate, pull_back};
+use super::dispatch::dispatch;
 use super::kernel::{Strides, combine, dots};
-use super::loss::loss_and_gradient;
+use super::loss::Losses;
 use super::{Aligned, Network, Real};
 
 /// Buffers for up to `capacity` examples: the outputs and the pre-activation gradients of every layer.
@@ -81,15 +82,11 @@ impl<T: Real> Pass<T> {
     ///
     /// The last layer's δ are left holding ∂fᵢ/∂g.
     pub fn losses(&mut self, network: &Network<T>, loss: Loss, targets: &[T], rows: usize) -> &[T] {
-        let outputs = network.outputs();
+        let units = network.outputs();
         let last = self.outputs.len() - 1;
-        let examples = self.outputs[last]
-            .chunks_exact(outputs)
-            .zip(self.deltas[last].chunks_exact_mut(outputs))
-            .zip(targets.chunks_exact(outputs));
-        for (sum, ((g, d), target)) in self.losses[..rows].iter_mut().zip(examples) {
-            *sum = loss_and_gradient(loss, g, target, d);
-        }
+        let losses = &mut self.losses[..rows];
+        let (outputs, gradients) = (&self.outputs[last], &mut self.deltas[last]);
+        dispatch(Losses { loss, units, outputs, targets, gradients, losses });
         &self.losses[..rows]
     }
 
