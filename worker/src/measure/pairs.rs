@@ -2,7 +2,9 @@
 
 use super::capture::LayerCapture;
 use super::quantile;
-use crate::nn::kernel::dots;
+use crate::nn::Aligned;
+use crate::nn::dispatch::{Kernel, dispatch};
+use crate::nn::kernel::{Strides, combine};
 
 /// Edge of the square tiles in which pairs are visited: a constant of the engine, part of every result's bits.
 const TILE: usize = 64;
@@ -44,7 +46,7 @@ pub struct Cosines {
 /// ```
 ///
 /// # Numerics
-/// Tiles are visited in row-major order, pairs within a tile too; sums are per tile, then over tiles. Norms divide one
+/// Tiles are visited in row-major order, pairs within a tile too; sums are per tile in sixteen lanes, then over tiles. Norms divide one
 /// after the other, so that gradients of length 1e-160 still have cosines.
 ///
 /// # Cost
@@ -55,52 +57,81 @@ pub fn pair_statistics(layers: &[&LayerCapture], sq_norms: &[f64]) -> PairStatis
     let pairs = count * (count - 1) / 2;
     let mut scan = Scan { cosines: Vec::with_capacity(pairs), ..Scan::default() };
     scan.min_inner = f64::INFINITY;
-    let mut tile = Tile::default();
-    for first in (0..count).step_by(TILE) {
-        let rows = first..count.min(first + TILE);
-        for second in (first..count).step_by(TILE) {
-            let columns = second..count.min(second + TILE);
-            let inner = tile.inner(layers, &rows, &columns);
-            scan.tile(inner, (first, second), columns.len(), &norms);
+    let mut tiles = Tiles::of(layers);
+    for first in 0..count.div_ceil(TILE) {
+        for second in first..count.div_ceil(TILE) {
+            let inner = tiles.inner(first, second);
+            scan.tile(inner, (first * TILE, second * TILE), &norms);
         }
     }
     scan.finish(pairs as u64)
 }
 
-/// Buffers of one tile.
-#[derive(Default)]
-struct Tile {
-    inputs: Vec<f64>,
-    deltas: Vec<f64>,
-    inner: Vec<f64>,
+/// Factors of one layer in blocks of [`TILE`] examples, each block `[k, TILE]`: products of two blocks then need no sum
+/// across the lanes of a vector.
+struct Blocks {
+    k: usize,
+    numbers: Aligned<f64>,
 }
 
-type Rows = std::ops::Range<usize>;
+impl Blocks {
+    /// The blocks of `vectors`, `[N, k]`; the last is filled up with zeros.
+    fn of(vectors: &[f64], k: usize) -> Self {
+        let count = (vectors.len() / k).div_ceil(TILE);
+        let mut numbers = Aligned::zeros(count * k * TILE);
+        for (block, rows) in numbers.chunks_exact_mut(k * TILE).zip(vectors.chunks(k * TILE)) {
+            for (i, row) in rows.chunks_exact(k).enumerate() {
+                for (column, &x) in block.chunks_exact_mut(TILE).zip(row) {
+                    column[i] = x;
+                }
+            }
+        }
+        Self { k, numbers }
+    }
 
-impl Tile {
-    /// ⟨gᵢ, gⱼ⟩ for i in `rows` and j in `columns`.
-    fn inner(&mut self, layers: &[&LayerCapture], rows: &Rows, columns: &Rows) -> &[f64] {
-        let size = rows.len() * columns.len();
-        self.inputs.resize(size, 0.0);
-        self.deltas.resize(size, 0.0);
-        self.inner.clear();
-        self.inner.resize(size, 0.0);
-        for layer in layers {
-            products(&layer.inputs, layer.fan_in, (rows, columns), &mut self.inputs);
-            products(&layer.deltas, layer.fan_out, (rows, columns), &mut self.deltas);
-            let bias = f64::from(layer.has_bias);
-            let factors = self.inputs.iter().zip(&self.deltas);
+    /// ⟨xᵢ, xⱼ⟩ for i in block `first` and j in block `second`: `[TILE, TILE]`.
+    ///
+    /// # Numerics
+    /// Terms are added in order.
+    fn products(&self, first: usize, second: usize, out: &mut [f64]) {
+        let block = |b: usize| &self.numbers[b * self.k * TILE..][..self.k * TILE];
+        combine(block(first), Strides { row: 1, term: TILE }, block(second), TILE, out);
+    }
+}
+
+/// The blocks of some layers, and the buffers of one tile.
+struct Tiles {
+    /// Blocks of inputs and of deltas, and 1[bias].
+    layers: Vec<(Blocks, Blocks, f64)>,
+    inputs: Aligned<f64>,
+    deltas: Aligned<f64>,
+    inner: Aligned<f64>,
+}
+
+impl Tiles {
+    fn of(layers: &[&LayerCapture]) -> Self {
+        let blocks = |layer: &&LayerCapture| {
+            let inputs = Blocks::of(&layer.inputs, layer.fan_in);
+            (inputs, Blocks::of(&layer.deltas, layer.fan_out), f64::from(layer.has_bias))
+        };
+        let buffer = || Aligned::zeros(TILE * TILE);
+        let layers = layers.iter().map(blocks).collect();
+        Self { layers, inputs: buffer(), deltas: buffer(), inner: buffer() }
+    }
+
+    /// ⟨gᵢ, gⱼ⟩ for i in block `first` and j in block `second`: `[TILE, TILE]`, 0 where there is no such example.
+    fn inner(&mut self, first: usize, second: usize) -> &[f64] {
+        self.inner.fill(0.0);
+        for (inputs, deltas, bias) in &self.layers {
+            inputs.products(first, second, &mut self.inputs);
+            deltas.products(first, second, &mut self.deltas);
+            let factors = self.inputs.iter().zip(&*self.deltas);
             for (sum, (a, d)) in self.inner.iter_mut().zip(factors) {
                 *sum += (a + bias) * d;
             }
         }
         &self.inner
     }
-}
-
-fn products(vectors: &[f64], k: usize, (rows, columns): (&Rows, &Rows), out: &mut [f64]) {
-    let part = |range: &Rows| &vectors[range.start * k..range.end * k];
-    dots(part(rows), part(columns), k, out);
 }
 
 /// What has been seen of the pairs so far.
@@ -115,35 +146,106 @@ struct Scan {
     cosine_squares: f64,
 }
 
-impl Scan {
-    /// Takes in the pairs i < j of the tile at (`first`, `second`), whose rows have `width` entries.
-    fn tile(
-        &mut self,
-        inner: &[f64],
-        (first, second): (usize, usize),
-        width: usize,
-        norms: &[f64],
-    ) {
-        let (mut sum, mut cosine_sum, mut squares) = (0.0, 0.0, 0.0);
-        for (i, row) in inner.chunks_exact(width).enumerate().map(|(i, row)| (first + i, row)) {
-            let from = (i + 1).saturating_sub(second);
-            for (j, &product) in row.iter().enumerate().skip(from).map(|(j, p)| (second + j, p)) {
-                sum += product;
-                self.negative += u64::from(product < 0.0);
-                if product < self.min_inner {
-                    (self.min_inner, self.argmin) = (product, (i, j));
+/// The arguments of [`Scan::tile`].
+struct ScanTile<'a> {
+    scan: &'a mut Scan,
+    inner: &'a [f64],
+    first: usize,
+    second: usize,
+    norms: &'a [f64],
+}
+
+/// Sums of a row are kept in this many lanes, entry j of the tile in lane j mod `LANES`: part of every result's bits.
+const LANES: usize = 16;
+
+impl Kernel for ScanTile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { scan, inner, first, second, norms } = self;
+        let width = TILE.min(norms.len() - second);
+        let mut column_norms = [0.0; TILE];
+        column_norms[..width].copy_from_slice(&norms[second..second + width]);
+        let is_whole = width == TILE && second > first && column_norms.iter().all(|&n| n > 0.0);
+        let mut sums = [[0.0; LANES]; 3];
+        for (i, row) in inner.chunks_exact(TILE).enumerate() {
+            let i = first + i;
+            if i >= norms.len() {
+                break;
+            }
+            if is_whole && norms[i] > 0.0 {
+                scan.whole_row(row, (i, second), norms[i], &column_norms, &mut sums);
+                continue;
+            }
+            for j in (i + 1).saturating_sub(second)..width {
+                let (product, lane) = (row[j], j % LANES);
+                sums[0][lane] += product;
+                scan.negative += u64::from(product < 0.0);
+                if product < scan.min_inner {
+                    (scan.min_inner, scan.argmin) = (product, (i, second + j));
                 }
-                if norms[i] > 0.0 && norms[j] > 0.0 {
-                    let cosine = (product / norms[i] / norms[j]).clamp(-1.0, 1.0);
-                    cosine_sum += cosine;
-                    squares += cosine * cosine;
-                    self.cosines.push(cosine);
+                if norms[i] > 0.0 && column_norms[j] > 0.0 {
+                    let cosine = cosine(product, norms[i], column_norms[j]);
+                    sums[1][lane] += cosine;
+                    sums[2][lane] += cosine * cosine;
+                    scan.cosines.push(cosine);
                 }
             }
         }
-        self.inner_sum += sum;
-        self.cosine_sum += cosine_sum;
-        self.cosine_squares += squares;
+        let [inner, cosine, squares] = sums.map(|lanes| lanes.iter().sum::<f64>());
+        scan.inner_sum += inner;
+        scan.cosine_sum += cosine;
+        scan.cosine_squares += squares;
+    }
+}
+
+/// ⟨gᵢ, gⱼ⟩ / |gᵢ| / |gⱼ|, clamped.
+#[inline(always)]
+fn cosine(product: f64, a: f64, b: f64) -> f64 {
+    let cosine = product / a / b;
+    let cosine = if cosine > 1.0 { 1.0 } else { cosine };
+    if cosine < -1.0 { -1.0 } else { cosine }
+}
+
+impl Scan {
+    /// Row `i` of a tile that has every pair: what the loop of single pairs does, in vectors.
+    #[inline(always)]
+    fn whole_row(
+        &mut self,
+        row: &[f64],
+        (i, second): (usize, usize),
+        norm: f64,
+        norms: &[f64; TILE],
+        sums: &mut [[f64; LANES]; 3],
+    ) {
+        let mut cosines = [0.0; TILE];
+        for ((cosine_out, &product), &other) in cosines.iter_mut().zip(row).zip(norms) {
+            *cosine_out = cosine(product, norm, other);
+        }
+        let (mut least, mut negative) = ([f64::INFINITY; LANES], [0u64; LANES]);
+        let chunks = row.as_chunks::<LANES>().0.iter().zip(cosines.as_chunks::<LANES>().0);
+        for (products, cosines) in chunks {
+            for l in 0..LANES {
+                sums[0][l] += products[l];
+                sums[1][l] += cosines[l];
+                sums[2][l] += cosines[l] * cosines[l];
+                negative[l] += u64::from(products[l] < 0.0);
+                least[l] = if products[l] < least[l] { products[l] } else { least[l] };
+            }
+        }
+        self.negative += negative.iter().sum::<u64>();
+        let least = least.iter().copied().fold(f64::INFINITY, f64::min);
+        if least < self.min_inner
+            && let Some(j) = row.iter().position(|&product| product == least)
+        {
+            (self.min_inner, self.argmin) = (least, (i, second + j));
+        }
+        self.cosines.extend_from_slice(&cosines);
+    }
+    /// Takes in the pairs i < j of the tile at (`first`, `second`), `[TILE, TILE]`.
+    fn tile(&mut self, inner: &[f64], (first, second): (usize, usize), norms: &[f64]) {
+        dispatch(ScanTile { scan: self, inner, first, second, norms });
     }
 
     fn finish(self, pairs: u64) -> PairStatistics {
