@@ -4,6 +4,7 @@
 //! functions are our own: equal inputs give equal bits on every instruction set.
 
 mod activation;
+pub mod conv;
 pub mod dispatch;
 pub mod elementary;
 mod init;

@@ -1,6 +1,6 @@
 //! The loop of a trial.
 
-use domain::spec::{Confusion, DataKind, Precision};
+use domain::spec::{Confusion, Precision};
 use domain::{JobFigures, JobSpec, StepRow};
 
 use super::checkpoint::{Place, decode, encode};
@@ -15,7 +15,7 @@ use crate::optim::{Order, Sgd};
 /// Runs the job that `spec` describes, from its start or from the checkpoint `resume`, and tells `observer` what it
 /// measures.
 ///
-/// `data` is the data set of files; it is needed if and only if `spec.data.kind` is `idx`. The rows told after a resume
+/// `data` is the data set of files; it is needed if and only if `spec.data.kind` is one of files. The rows told after a resume
 /// are, bit for bit, those that the undisturbed run tells after that checkpoint.
 ///
 /// # Errors
@@ -35,7 +35,7 @@ pub fn run(
 
 /// Refuses specs that no trial can run. The domain refuses them first, with better words.
 fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
-    if spec.data.kind == DataKind::Idx && data.is_none() {
+    if spec.data.kind.is_file() && data.is_none() {
         return Err(TrialError::DataMissing);
     }
     let sizes = [

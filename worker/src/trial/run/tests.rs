@@ -66,6 +66,7 @@ fn spec() -> JobSpec {
             sampling: Sampling::Uniform,
             momentum: 0.0,
             weight_decay: 0.0,
+            augment: false,
             stop_below: None,
         },
         measure: Measure {
