@@ -50,17 +50,39 @@ pub struct Cosines {
 /// # Cost
 /// N² (fan_in + fan_out) flop a layer; 8 bytes a pair, for the exact quantiles.
 pub fn pair_statistics(layers: &[&LayerCapture], sq_norms: &[f64]) -> PairStatistics {
+    statistics_of(&mut LayerTiles { layers, tile: Tile::default() }, sq_norms)
+}
+
+/// Where the inner products of pairs come from, tile by tile.
+pub trait PairSource {
+    /// ⟨gᵢ, gⱼ⟩ for i in `rows` and j in `columns`, row-major; where i >= j any number will do.
+    fn inner(&mut self, rows: &Rows, columns: &Rows) -> &[f64];
+}
+
+/// Layers, and a buffer for a tile of them.
+struct LayerTiles<'a> {
+    layers: &'a [&'a LayerCapture],
+    tile: Tile,
+}
+
+impl PairSource for LayerTiles<'_> {
+    fn inner(&mut self, rows: &Rows, columns: &Rows) -> &[f64] {
+        self.tile.inner(self.layers, rows, columns)
+    }
+}
+
+/// The statistics of all pairs from `source`, `sq_norms` being |gᵢ|²; numerics as in [`pair_statistics`].
+pub fn statistics_of(source: &mut impl PairSource, sq_norms: &[f64]) -> PairStatistics {
     let count = sq_norms.len();
     let norms: Vec<f64> = sq_norms.iter().map(|square| square.sqrt()).collect();
     let pairs = count * (count - 1) / 2;
     let mut scan = Scan { cosines: Vec::with_capacity(pairs), ..Scan::default() };
     scan.min_inner = f64::INFINITY;
-    let mut tile = Tile::default();
     for first in (0..count).step_by(TILE) {
         let rows = first..count.min(first + TILE);
         for second in (first..count).step_by(TILE) {
             let columns = second..count.min(second + TILE);
-            let inner = tile.inner(layers, &rows, &columns);
+            let inner = source.inner(&rows, &columns);
             scan.tile(inner, (first, second), columns.len(), &norms);
         }
     }
@@ -75,7 +97,8 @@ struct Tile {
     inner: Vec<f64>,
 }
 
-type Rows = std::ops::Range<usize>;
+/// Which gradients, by their numbers.
+pub type Rows = std::ops::Range<usize>;
 
 impl Tile {
     /// ⟨gᵢ, gⱼ⟩ for i in `rows` and j in `columns`.

@@ -90,9 +90,9 @@ impl<T: Real> ConvNetwork<T> {
         &self.statistics
     }
 
-    /// The running statistics, to be changed.
-    pub fn statistics_mut(&mut self) -> &mut [T] {
-        &mut self.statistics
+    /// Every trained number, and the running statistics, to be changed.
+    pub fn numbers_mut(&mut self) -> (&mut [T], &mut [T]) {
+        (&mut self.parameters, &mut self.statistics)
     }
 
     /// The running statistics, to be taken and put back.

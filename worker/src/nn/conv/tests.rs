@@ -52,7 +52,7 @@ fn network<T: Real>(conv: &Conv, side: usize) -> ConvNetwork<T> {
     let noise = normals::<T>(network.parameters().len(), 1);
     let small = T::from_f64(0.05);
     network.parameters_mut().iter_mut().zip(&noise).for_each(|(w, &x)| *w += small * x);
-    for (x, noise) in network.statistics_mut().iter_mut().zip(noise) {
+    for (x, noise) in network.numbers_mut().1.iter_mut().zip(noise) {
         *x += T::from_f64(0.2) * noise * noise;
     }
     network

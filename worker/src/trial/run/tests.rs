@@ -6,6 +6,8 @@ use domain::spec::*;
 use super::super::{Checkpoint, cost};
 use super::*;
 
+mod conv;
+
 /// Keeps what it is told; wishes for checkpoints as it was made to.
 #[derive(Default)]
 struct Listener {
