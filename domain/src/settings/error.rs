@@ -132,7 +132,9 @@ pub enum Accepted {
     FalseFor { kind: &'static str },
     #[error("false unless model.kind is cnn or wrn and data.kind is cifar10 or cifar100")]
     Augmentable,
-    #[error("false for model.kind = \"{kind}\": layers are not measured apart there in this version")]
+    #[error(
+        "false for model.kind = \"{kind}\": layers are not measured apart there in this version"
+    )]
     WholeOnly { kind: &'static str },
     #[error("images of {dim} entries in {classes} classes in data.path")]
     Images { dim: u32, classes: u32 },

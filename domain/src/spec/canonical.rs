@@ -119,7 +119,9 @@ impl JobSpec {
 /// Whether the canonical text of `value` is silence. For ever: ids depend on it.
 fn is_rest(field: Field, value: &Value) -> bool {
     match field {
-        Field::ModelBias | Field::MeasureLayers | Field::TrainAugment => *value == Value::Bool(false),
+        Field::ModelBias | Field::MeasureLayers | Field::TrainAugment => {
+            *value == Value::Bool(false)
+        }
         Field::DataNoise | Field::TrainMomentum | Field::TrainWeightDecay => {
             *value == Value::Float(0.0)
         }

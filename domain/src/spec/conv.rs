@@ -105,7 +105,8 @@ impl Conv {
         if !self.batch_norm {
             return 0;
         }
-        let channels = self.blocks().map(|block| u64::from(block.inputs) + u64::from(block.outputs));
+        let channels =
+            self.blocks().map(|block| u64::from(block.inputs) + u64::from(block.outputs));
         2 * (channels.sum::<u64>() + u64::from(self.head_inputs()))
     }
 

@@ -99,8 +99,8 @@ impl Archive {
     }
 
     fn append(&self, path: &Path, records: &mut Records) -> Result<(), DataError> {
-        let bytes = fs::read(path)
-            .map_err(|source| DataError::Read { path: path.into(), source })?;
+        let bytes =
+            fs::read(path).map_err(|source| DataError::Read { path: path.into(), source })?;
         let record = self.label_bytes + IMAGE;
         let rest = bytes.len() % record;
         if rest != 0 || bytes.is_empty() {

@@ -55,7 +55,9 @@ pub enum DataError {
     ClassTooLarge { path: PathBuf, index: usize, offset: usize, label: u8, classes: u32 },
     #[error("its files hold {found}, not {asked}")]
     OtherKind { asked: &'static str, found: &'static str },
-    #[error("a bundle of images whose {images} bytes of pixels do not fit {labels} labels below {classes}")]
+    #[error(
+        "a bundle of images whose {images} bytes of pixels do not fit {labels} labels below {classes}"
+    )]
     BadImages { images: usize, labels: usize, classes: u32 },
     #[error("training images have {train} pixels but test images {test}")]
     PixelsDisagree { train: u32, test: u32 },

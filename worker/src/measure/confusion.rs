@@ -125,7 +125,8 @@ pub fn formed_row(
     if !formed.is_finite() {
         return row;
     }
-    let is_lost = |(i, &square): (usize, &f64)| square < formed.min_positive() && formed.is_touched(i);
+    let is_lost =
+        |(i, &square): (usize, &f64)| square < formed.min_positive() && formed.is_touched(i);
     row.subnormal = sq_norms.iter().enumerate().any(is_lost);
     if !row.subnormal {
         let pairs = statistics_of(&mut formed.tiles(), sq_norms);

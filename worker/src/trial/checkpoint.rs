@@ -20,8 +20,8 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoint, CheckpointError, ENGINE_REVISION, instruction_set};
 use super::learner::Learner;
+use super::{Checkpoint, CheckpointError, ENGINE_REVISION, instruction_set};
 use crate::nn::Real;
 
 /// Raised with every change of names, shapes or header.

@@ -4,8 +4,8 @@ use domain::spec::{Confusion, Conv, Precision};
 use domain::{JobFigures, JobSpec, StepRow};
 
 use super::checkpoint::{Place, decode, encode};
-use super::cost::checkpoint_stride;
 use super::conv::Convolutional;
+use super::cost::checkpoint_stride;
 use super::dense::Dense;
 use super::learner::Learner;
 use super::theory::{Theory, theory};

@@ -29,9 +29,7 @@ pub(super) fn build(
     loss: Loss,
 ) -> Result<(Data, Outputs), SettingError> {
     let mut data = match kind {
-        DataKind::Idx | DataKind::Cifar10 | DataKind::Cifar100 => {
-            from_file(settings, facts, kind)?
-        }
+        DataKind::Idx | DataKind::Cifar10 | DataKind::Cifar100 => from_file(settings, facts, kind)?,
         DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => generated(settings, kind)?,
     };
     data.labels = labels_for(settings, kind, loss)?;

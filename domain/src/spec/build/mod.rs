@@ -13,7 +13,9 @@ mod train;
 
 pub use facts::{Facts, FileFacts, Files};
 
-use super::{Activation, ConvKind, Init, JobSpec, Labels, Loss, Precision, RunPolicy, Sampling, Seeds};
+use super::{
+    Activation, ConvKind, Init, JobSpec, Labels, Loss, Precision, RunPolicy, Sampling, Seeds,
+};
 use crate::settings::{Field, SettingError, Settings};
 
 /// The kind of model, before its shape is known.

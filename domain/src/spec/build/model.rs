@@ -77,7 +77,10 @@ fn outputs(settings: &Settings, asked: Outputs) -> Result<u32, SettingError> {
     }
 }
 
-pub(super) fn linear_output(settings: &Settings, kind: ModelKind) -> Result<Activation, SettingError> {
+pub(super) fn linear_output(
+    settings: &Settings,
+    kind: ModelKind,
+) -> Result<Activation, SettingError> {
     match activation(settings, Field::ModelOutput) {
         None | Some(Activation::Identity) => Ok(Activation::Identity),
         Some(other) => {

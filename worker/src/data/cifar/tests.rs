@@ -34,9 +34,8 @@ fn read(files: &[File]) -> Result<Bundle, String> {
     for (name, bytes) in files {
         fs::write(folder.path().join(name), bytes).expect("writes");
     }
-    read_folder(folder.path()).map_err(|error| {
-        error.to_string().replace(&folder.path().display().to_string(), "HERE")
-    })
+    read_folder(folder.path())
+        .map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "HERE"))
 }
 
 #[test]

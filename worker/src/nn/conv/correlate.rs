@@ -108,17 +108,17 @@ fn pixels<T: Real, const P: usize>(
     let inputs = walks.inputs;
     let mut sums = [[T::ZERO; LANES]; P];
     if accumulate {
-        for p in 0..P {
+        for (p, sums) in sums.iter_mut().enumerate() {
             let at = to + p * walks.out.step;
-            sums[p].copy_from_slice(&out[at..at + LANES]);
+            sums.copy_from_slice(&out[at..at + LANES]);
         }
     }
     for &(offset, tap) in &walks.taps {
         let weights = &weights[tap * inputs..(tap + 1) * inputs];
         let mut x: [&[T]; P] = [&[]; P];
-        for p in 0..P {
+        for (p, x) in x.iter_mut().enumerate() {
             let at = from + offset + p * walks.input.step;
-            x[p] = &input[at..at + inputs];
+            *x = &input[at..at + inputs];
         }
         for c in 0..inputs {
             let w = weights[c];
@@ -130,8 +130,8 @@ fn pixels<T: Real, const P: usize>(
             }
         }
     }
-    for p in 0..P {
+    for (p, sums) in sums.iter().enumerate() {
         let at = to + p * walks.out.step;
-        out[at..at + LANES].copy_from_slice(&sums[p]);
+        out[at..at + LANES].copy_from_slice(sums);
     }
 }

@@ -45,7 +45,8 @@ pub fn products(
                         for c in 0..input.channels {
                             let from = input.place(i, iy - border, ix - border, c);
                             for k in 0..out.channels {
-                                let w = ((ky * kernel + kx) * input.channels + c) * out.channels + k;
+                                let w =
+                                    ((ky * kernel + kx) * input.channels + c) * out.channels + k;
                                 each(from, w, out.place(i, y, x, k));
                             }
                         }

@@ -105,10 +105,12 @@ impl<T: Real> Moments<T> {
     ///
     /// # Numerics
     /// A row of pixels is added up in the network's precision, rows in f64.
+    ///
+    /// # Shapes
+    /// `count` images on `grid`; γ and its gradient, and that of β: `[channels]`.
     pub fn pull_back(
         &mut self,
-        grid: Grid,
-        count: usize,
+        (grid, count): (Grid, usize),
         is_train: bool,
         scales: &[T],
         (images, activations): (&[T], &[T]),
@@ -142,7 +144,17 @@ impl<T: Real> Moments<T> {
             scale_sums.fill(0.0);
         }
         let sums = [&**shift_sums, &**scale_sums];
-        dispatch(Pull { grid, count, means, inverses, scales, images, activations, gradient, sums });
+        dispatch(Pull {
+            grid,
+            count,
+            means,
+            inverses,
+            scales,
+            images,
+            activations,
+            gradient,
+            sums,
+        });
     }
 }
 
@@ -368,7 +380,8 @@ impl<T: Real> Kernel for Pull<'_, T> {
                         for l in 0..LANES {
                             let dz = if a[l] > T::ZERO { g[l] } else { T::ZERO };
                             let hat = (x[l] - mean[l]) * inverse[l];
-                            dx[l] = scale[l] * inverse[l] * (dz - shift_mean[l] - hat * scale_mean[l]);
+                            dx[l] =
+                                scale[l] * inverse[l] * (dz - shift_mean[l] - hat * scale_mean[l]);
                         }
                         g_row[at..at + LANES].copy_from_slice(&dx);
                     }

@@ -200,9 +200,7 @@ impl<T: Real> ConvPass<T> {
         let moments = &mut self.last_moments;
         let read = (&**last, &*self.last);
         stage.pull_back(layout.norm, moments, layout.grids[end], read, &mut above, gradient);
-        for ((block, shape), read) in
-            blocks.iter_mut().zip(&layout.blocks).zip(&*inputs).rev()
-        {
+        for ((block, shape), read) in blocks.iter_mut().zip(&layout.blocks).zip(&*inputs).rev() {
             let (from, to) = (layout.grids[shape.from], layout.grids[shape.to]);
             let Block { plans, projection, moments, first, middle, second } = block;
             let [moments_1, moments_2] = moments;
@@ -338,7 +336,7 @@ impl<T: Real> Stage<'_, T> {
         let is_train = self.mode == Mode::Train;
         let read = (images, activations);
         let gradients = norm.of_mut(gradient);
-        moments.pull_back(grid, self.rows, is_train, scales, read, delta, gradients);
+        moments.pull_back((grid, self.rows), is_train, scales, read, delta, gradients);
     }
 }
 

@@ -83,9 +83,9 @@ fn channels<T: Real, const C: usize>(
                 to += walks.out.step;
             }
         }
-        for c in 0..C {
+        for (c, sums) in sums.iter().enumerate() {
             let at = (tap * walks.inputs + channel + c) * walks.outputs + block * LANES;
-            for (g, sum) in gradient[at..at + LANES].iter_mut().zip(sums[c]) {
+            for (g, &sum) in gradient[at..at + LANES].iter_mut().zip(sums) {
                 *g += sum;
             }
         }

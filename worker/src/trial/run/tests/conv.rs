@@ -99,7 +99,11 @@ fn a_network_learns_and_its_rows_say_so() {
     (spec.train.augment, spec.train.steps, spec.measure.at) = (false, 30, At::Steps(vec![]));
     let (told, figures) = finish_with(&spec, &bundle, None);
     let (first, last) = (&told.steps[0], &told.steps[1]);
-    assert!(last.risk < first.risk && last.running_loss < first.risk, "{told:?}", told = told.steps);
+    assert!(
+        last.risk < first.risk && last.running_loss < first.risk,
+        "{told:?}",
+        told = told.steps
+    );
     assert_eq!(figures.final_train_accuracy, Some(1.0));
     assert!(figures.final_test_accuracy.is_some() && first.gradient_norm > Some(0.0));
     assert_eq!((told.confusion.len(), told.confusion[1].count), (2, 6));
