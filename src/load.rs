@@ -46,6 +46,9 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
         let found = bundle::read_folder(&folder).map_err(|error| {
             Failure::BadSweep(draft.unreadable(&data.path, &text::chain(&error)))
         })?;
+        found.check_kind(data.kind).map_err(|error| {
+            Failure::BadSweep(draft.unreadable(&data.path, &text::chain(&error)))
+        })?;
         folders.insert(found.digest(), fs::canonicalize(&folder).unwrap_or(folder));
         facts.insert(data.path, facts_of(&found));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Digest, FileFacts, Sweep, SweepFileError, Value, sweep_file};
+use domain::{Digest, FileFacts, JobSpec, Sweep, SweepFileError, Value, sweep_file};
 use proptest::prelude::*;
 
 const REST: &str = "[model]\nkind = \"mlp\"\nwidth = 8\ndepth = 1\n[data]\nkind = \"sphere\"\nsamples = 16\n\
@@ -139,6 +139,51 @@ fn data_files_give_what_the_sweep_file_leaves_out() {
     assert_eq!(job.train.steps, 100);
 }
 
+/// A sweep of convolutional networks with `model` and `train` added to its sections.
+fn images(model: &str, train: &str) -> Sweep {
+    let text = format!(
+        "name = \"x\"\n[model]\nwidth = 2\ndepth = 16\n{model}\n[data]\nkind = \"cifar10\"\npath = \"here\"\n\
+         [train]\nsteps = 1\nstep_size = 0.1\n{train}\n"
+    );
+    let facts = FileFacts { dim: 3_072, ..facts("a") };
+    resolve(&text, &[("here", facts)]).expect("it fits")
+}
+
+#[test]
+fn a_convolutional_network_has_what_its_kind_leaves_unsaid() {
+    let job = |model: &str| images(model, "").job(0);
+    let whole = job("kind = \"wrn\"");
+    assert_eq!(
+        (whole.model.kind(), whole.model.init.as_str(), whole.model.precision.as_str()),
+        ("wrn", "he", "f32")
+    );
+    assert_eq!((whole.train.loss.as_str(), whole.model.outputs), ("cross-entropy", 10));
+    assert_eq!((whole.data.dim, whole.model.parameters(whole.data.dim)), (3_072, 691_674));
+    let bare = job("kind = \"cnn\"");
+    assert_eq!(bare.model.parameters(bare.data.dim), 679_098);
+    let half = job("kind = \"cnn\"\nskip = true");
+    assert_eq!(half.model.parameters(half.data.dim), 689_850);
+    let same = job("kind = \"wrn\"\nbatch_norm = true\nactivation = \"relu\"\nbias = false");
+    assert_eq!(same.id(), whole.id());
+    for spec in [whole, bare, half] {
+        assert_eq!(JobSpec::from_canonical(&spec.canonical()), Ok(spec.clone()));
+        assert!(!spec.canonical().contains("augment"));
+    }
+}
+
+#[test]
+fn the_seed_of_augmentation_counts_where_images_are_augmented() {
+    let ids = |train: &str| {
+        let sweep = images("kind = \"wrn\"\n[axes]\naugment_seed = [0, 7]", train);
+        sweep.jobs().map(|(_, id)| id).collect::<Vec<_>>()
+    };
+    let (plain, augmented) = (ids(""), ids("augment = true"));
+    assert_eq!((plain.len(), augmented.len()), (1, 2));
+    assert!(!augmented.contains(&plain[0]));
+    let job = images("kind = \"wrn\"", "augment = true").job(0);
+    assert_eq!(JobSpec::from_canonical(&job.canonical()), Ok(job));
+}
+
 #[test]
 fn what_does_not_fit_the_data_files_is_refused_by_its_line() {
     let check = |extra: &str, message: &str| {
@@ -152,6 +197,12 @@ fn what_does_not_fit_the_data_files_is_refused_by_its_line() {
     check(
         "test_samples = 11",
         "x.toml:12: data.test_samples: found 11; expected at most the 10 test examples of the file",
+    );
+    let images = from_files("").replace("idx", "cifar10");
+    let error = resolve(&images, &[("here", facts("a"))]).expect_err("digits are no CIFAR");
+    assert_eq!(
+        error.to_string(),
+        "x.toml:10: data.kind: found \"cifar10\"; expected images of 3072 entries in 10 classes in data.path"
     );
     check(
         "dim = 3",
@@ -188,13 +239,17 @@ fn the_ready_sweeps_are_valid_and_small() {
         let text = std::fs::read_to_string(&path).expect("readable");
         let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         let draft = sweep_file::parse(&text, &name).unwrap_or_else(|error| panic!("{error}"));
-        let files = draft.paths().into_iter().map(|data| (data.path, large.clone())).collect();
+        let facts_of = |data: sweep_file::DataPath| {
+            let dim = if data.kind.cifar_classes().is_some() { 3_072 } else { 784 };
+            (data.path, FileFacts { dim, ..large.clone() })
+        };
+        let files = draft.paths().into_iter().map(facts_of).collect();
         let sweep = draft.resolve(&files).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(sweep.name().as_str(), name);
         assert!((10..=1_000).contains(&sweep.len()), "{name}: {} points", sweep.len());
         count += 1;
     }
-    assert!(count >= 2, "{count} files");
+    assert!(count >= 3, "{count} files");
 }
 
 proptest! {

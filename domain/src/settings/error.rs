@@ -28,8 +28,6 @@ pub enum Fault {
     Missing { accepted: Accepted },
     #[error("{found} is not built yet in this version; built so far: {}", all_of(built))]
     NotBuilt { found: Value, built: Accepted },
-    #[error("not built yet in this version; leave it out")]
-    NotBuiltKey,
     #[error("unknown key \"{name}\"; expected {accepted}")]
     UnknownPart { name: String, accepted: Accepted },
 }
@@ -49,8 +47,6 @@ pub enum Accepted {
     BelowOne,
     #[error("true or false")]
     Flag,
-    #[error("false")]
-    False,
     #[error("1")]
     One,
     #[error("a path, as a string that is not empty")]
@@ -122,6 +118,26 @@ pub enum Accepted {
         "another activation, or model.width of at least 2: a softmax over one unit is constant"
     )]
     SoftmaxWidth,
+    #[error("{} for model.kind = \"{kind}\", which reads images", one_of(words))]
+    DataOfModel { kind: &'static str, words: &'static [&'static str] },
+    #[error("6n + 4 for model.kind = \"{kind}\", such as {below} or {above}")]
+    ConvDepth { kind: &'static str, below: u32, above: u32 },
+    #[error("a width factor of at most {max} for model.kind = \"{kind}\"")]
+    WidthFactor { kind: &'static str, max: u32 },
+    #[error("relu for model.kind = \"{kind}\"")]
+    ReluFor { kind: &'static str },
+    #[error("false for model.kind = \"{kind}\", whose classifier alone has biases, and always has")]
+    HeadBias { kind: &'static str },
+    #[error("false for model.kind = \"{kind}\"; cnn and wrn can have it")]
+    FalseFor { kind: &'static str },
+    #[error("false unless model.kind is cnn or wrn and data.kind is cifar10 or cifar100")]
+    Augmentable,
+    #[error(
+        "false for model.kind = \"{kind}\": layers are not measured apart there in this version"
+    )]
+    WholeOnly { kind: &'static str },
+    #[error("images of {dim} entries in {classes} classes in data.path")]
+    Images { dim: u32, classes: u32 },
     #[error("at least {outputs}, one output for each class")]
     OutputsPerClass { outputs: u32 },
 }
@@ -152,7 +168,7 @@ impl SettingError {
     pub fn found(&self) -> Option<&Value> {
         match &*self.fault {
             Fault::Refused { found, .. } | Fault::NotBuilt { found, .. } => Some(found),
-            Fault::Missing { .. } | Fault::NotBuiltKey | Fault::UnknownPart { .. } => None,
+            Fault::Missing { .. } | Fault::UnknownPart { .. } => None,
         }
     }
 }
@@ -210,6 +226,7 @@ fn meant(found: &Value, accepted: &Accepted) -> String {
         | Accepted::LabelsOfData { words, .. }
         | Accepted::LabelsOfLoss { words, .. }
         | Accepted::LossOfModel { words, .. }
+        | Accepted::DataOfModel { words, .. }
         | Accepted::InitOfModel { words, .. } => *words,
         _ => &[],
     };

@@ -78,12 +78,8 @@ pub enum FieldType {
     /// From 0 to below 1.
     BelowOne,
     Flag,
-    /// `false`; `true` is not built.
-    OnlyFalse,
     /// 1; more is not built.
     OnlyOne,
-    /// Whatever it says, it is not built.
-    Later,
     Path,
     Digest,
     At,
@@ -115,19 +111,18 @@ impl Field {
             | Self::OrderSeed
             | Self::MeasureSeed
             | Self::AugmentSeed => FieldType::Int { min: 0, max: i64::MAX },
-            Self::ModelKind => {
-                FieldType::Word { words: &["linear", "logistic", "mlp"], later: &["cnn", "wrn"] }
-            }
+            Self::ModelKind => word(&["linear", "logistic", "mlp", "cnn", "wrn"]),
             Self::ModelWidth | Self::ModelOutputs => FieldType::Int { min: 1, max: WIDTH_MAX },
             Self::ModelDepth => FieldType::Int { min: 0, max: DEPTH_MAX },
             Self::ModelActivation | Self::ModelOutput => word(Activation::WORDS),
             Self::ModelInit => word(Init::WORDS),
-            Self::ModelBias | Self::MeasureLayers => FieldType::Flag,
-            Self::ModelBatchNorm | Self::ModelSkip => FieldType::Later,
+            Self::ModelBias
+            | Self::ModelBatchNorm
+            | Self::ModelSkip
+            | Self::TrainAugment
+            | Self::MeasureLayers => FieldType::Flag,
             Self::ModelPrecision => word(Precision::WORDS),
-            Self::DataKind => {
-                FieldType::Word { words: DataKind::WORDS, later: &["cifar10", "cifar100"] }
-            }
+            Self::DataKind => word(DataKind::WORDS),
             Self::DataSamples => FieldType::Int { min: 2, max: SAMPLES_MAX },
             Self::DataDim => FieldType::Int { min: 1, max: DIM_MAX },
             Self::DataLabels => word(Labels::WORDS),
@@ -143,7 +138,6 @@ impl Field {
             Self::TrainSchedule => FieldType::Schedule,
             Self::TrainSampling => word(Sampling::WORDS),
             Self::TrainMomentum => FieldType::BelowOne,
-            Self::TrainAugment => FieldType::OnlyFalse,
             Self::MeasureAt => FieldType::At,
             Self::MeasureMode => FieldType::Word { words: &["eval"], later: &["train"] },
             Self::MeasureConfusion => FieldType::Confusion,

@@ -3,7 +3,7 @@
 //! The canonical text is the sweep file's settings as nested canonical JSON: every field that applies, except that a
 //! field at rest ([`is_rest`]) is left out. A field added later gets a rest too, its old behaviour, so that no identity moves.
 
-use super::{At, Confusion, DataKind, JobSpec, Shape};
+use super::{At, Confusion, Conv, JobSpec, Shape};
 use crate::canonical::CanonicalError;
 use crate::id::JobId;
 use crate::json;
@@ -51,9 +51,17 @@ impl JobSpec {
                 set(Field::ModelActivation, activation.as_str().into());
                 set(Field::ModelOutput, model.output.as_str().into());
             }
+            Shape::Conv(Conv { kind: _, width, depth, batch_norm, skip }) => {
+                set(Field::ModelWidth, width.into());
+                set(Field::ModelDepth, depth.into());
+                set(Field::ModelBatchNorm, batch_norm.into());
+                set(Field::ModelSkip, skip.into());
+            }
         }
         set(Field::ModelInit, model.init.as_str().into());
-        set(Field::ModelBias, model.bias.into());
+        if model.conv().is_none() {
+            set(Field::ModelBias, model.bias.into());
+        }
         set(Field::ModelOutputs, model.outputs.into());
         set(Field::ModelPrecision, model.precision.as_str().into());
 
@@ -63,11 +71,8 @@ impl JobSpec {
         set(Field::DataLabels, data.labels.as_str().into());
         set(Field::DataNoise, data.noise.into());
         set(Field::DataTestSamples, data.test_samples.into());
-        match (data.kind, data.digest) {
-            (DataKind::Idx, Some(digest)) => {
-                set(Field::DataDigest, Value::Text(digest.to_string()));
-            }
-            (DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal, _) | (_, None) => {}
+        if let (true, Some(digest)) = (data.kind.is_file(), data.digest) {
+            set(Field::DataDigest, Value::Text(digest.to_string()));
         }
 
         set(Field::TrainLoss, train.loss.as_str().into());
@@ -81,6 +86,7 @@ impl JobSpec {
         set(Field::TrainSampling, train.sampling.as_str().into());
         set(Field::TrainMomentum, train.momentum.into());
         set(Field::TrainWeightDecay, train.weight_decay.into());
+        set(Field::TrainAugment, train.augment.into());
         if let Some(risk) = train.stop_below {
             set(Field::TrainStopBelow, risk.into());
         }
@@ -103,6 +109,9 @@ impl JobSpec {
         set(Field::InitSeed, seeds.init.into());
         set(Field::OrderSeed, seeds.order.into());
         set(Field::MeasureSeed, seeds.measure.into());
+        if train.augment {
+            set(Field::AugmentSeed, seeds.augment.into());
+        }
         settings
     }
 }
@@ -110,7 +119,9 @@ impl JobSpec {
 /// Whether the canonical text of `value` is silence. For ever: ids depend on it.
 fn is_rest(field: Field, value: &Value) -> bool {
     match field {
-        Field::ModelBias | Field::MeasureLayers => *value == Value::Bool(false),
+        Field::ModelBias | Field::MeasureLayers | Field::TrainAugment => {
+            *value == Value::Bool(false)
+        }
         Field::DataNoise | Field::TrainMomentum | Field::TrainWeightDecay => {
             *value == Value::Float(0.0)
         }

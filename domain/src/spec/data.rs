@@ -31,6 +31,29 @@ words! {
         Orthogonal = "orthogonal",
         /// IDX files (the MNIST family), pixels scaled to [0, 1].
         Idx = "idx",
+        /// The binary archive of CIFAR-10: images of 32 x 32 pixels, 10 classes.
+        Cifar10 = "cifar10",
+        /// The binary archive of CIFAR-100: the same with 100 fine classes.
+        Cifar100 = "cifar100",
+    }
+}
+
+impl DataKind {
+    /// Whether the examples come from files.
+    pub fn is_file(self) -> bool {
+        match self {
+            Self::Sphere | Self::Gaussian | Self::Orthogonal => false,
+            Self::Idx | Self::Cifar10 | Self::Cifar100 => true,
+        }
+    }
+
+    /// The classes that images of CIFAR have; `None` for other data.
+    pub fn cifar_classes(self) -> Option<u32> {
+        match self {
+            Self::Cifar10 => Some(10),
+            Self::Cifar100 => Some(100),
+            Self::Sphere | Self::Gaussian | Self::Orthogonal | Self::Idx => None,
+        }
     }
 }
 

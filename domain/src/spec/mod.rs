@@ -5,6 +5,7 @@
 
 mod build;
 mod canonical;
+mod conv;
 mod data;
 mod measure;
 mod model;
@@ -13,6 +14,7 @@ mod seeds;
 mod train;
 
 pub use build::{Facts, FileFacts, Files};
+pub use conv::{Block, Conv, ConvKind};
 pub use data::{Data, DataKind, Labels};
 pub use measure::{At, Confusion, Measure};
 pub use model::{Activation, Init, Model, Precision, Shape};

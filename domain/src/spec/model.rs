@@ -1,6 +1,6 @@
 //! The model of a job: its shape, activations, initialisation and number format.
 
-use super::words;
+use super::{Conv, words};
 
 /// A model, ready to be built.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,7 @@ pub struct Model {
     /// Activation of the output units; the poster applies σ there too.
     pub output: Activation,
     pub init: Init,
+    /// Whether every layer has biases; `false` for a convolutional network, whose classifier alone has them.
     pub bias: bool,
     /// Number of output units, c.
     pub outputs: u32,
@@ -25,6 +26,8 @@ pub enum Shape {
     /// The poster's network: `depth` hidden-to-hidden matrices, so `depth + 2` weight matrices and `depth + 1` hidden
     /// layers of `width` units.
     Mlp { width: u32, depth: u32, activation: Activation },
+    /// A Wide ResNet, or what is left of one.
+    Conv(Conv),
 }
 
 impl Model {
@@ -34,22 +37,24 @@ impl Model {
             Shape::Linear => "linear",
             Shape::Logistic => "logistic",
             Shape::Mlp { .. } => "mlp",
+            Shape::Conv(conv) => conv.kind.as_str(),
         }
     }
 
-    /// Hidden width l; `None` where there is no hidden layer.
+    /// Hidden width l, or the width factor k of a convolutional network; `None` where there is no hidden layer.
     pub fn width(&self) -> Option<u32> {
         match self.shape {
             Shape::Linear | Shape::Logistic => None,
-            Shape::Mlp { width, .. } => Some(width),
+            Shape::Mlp { width, .. } | Shape::Conv(Conv { width, .. }) => Some(width),
         }
     }
 
-    /// Depth β: the number of hidden-to-hidden matrices; `None` where there is no hidden layer.
+    /// Depth β: the number of hidden-to-hidden matrices, or the 6n + 4 of a convolutional network; `None` where there is
+    /// no hidden layer.
     pub fn depth(&self) -> Option<u32> {
         match self.shape {
             Shape::Linear | Shape::Logistic => None,
-            Shape::Mlp { depth, .. } => Some(depth),
+            Shape::Mlp { depth, .. } | Shape::Conv(Conv { depth, .. }) => Some(depth),
         }
     }
 
@@ -58,10 +63,20 @@ impl Model {
         match self.shape {
             Shape::Linear | Shape::Logistic => None,
             Shape::Mlp { activation, .. } => Some(activation),
+            Shape::Conv(_) => Some(Activation::Relu),
         }
     }
 
-    /// The shape `(fan_out, fan_in)` of every weight matrix, from the input of `dim` entries on.
+    /// The convolutional network that it is, if it is one.
+    pub fn conv(&self) -> Option<Conv> {
+        match self.shape {
+            Shape::Linear | Shape::Logistic | Shape::Mlp { .. } => None,
+            Shape::Conv(conv) => Some(conv),
+        }
+    }
+
+    /// The shape `(fan_out, fan_in)` of every weight matrix, from the input of `dim` entries on. The matrix of a
+    /// convolution has a row for each output channel, and the entries of one patch as columns.
     pub fn weight_shapes(&self, dim: u32) -> Vec<(u32, u32)> {
         match self.shape {
             Shape::Linear | Shape::Logistic => vec![(self.outputs, dim)],
@@ -71,6 +86,7 @@ impl Model {
                 shapes.push((self.outputs, width));
                 shapes
             }
+            Shape::Conv(conv) => conv.weight_shapes(self.outputs),
         }
     }
 
@@ -79,7 +95,9 @@ impl Model {
         let count = |(rows, columns): (u32, u32)| {
             u64::from(rows) * (u64::from(columns) + u64::from(self.bias))
         };
-        self.weight_shapes(dim).into_iter().map(count).sum()
+        let weights: u64 = self.weight_shapes(dim).into_iter().map(count).sum();
+        // Only the classifier of a convolutional network has biases, and it always has.
+        weights + self.conv().map_or(0, |conv| u64::from(self.outputs) + conv.norm_parameters())
     }
 }
 

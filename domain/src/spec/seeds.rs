@@ -16,10 +16,10 @@ impl Seeds {
         Self { data: seed, init: seed, order: seed, measure: seed, augment: seed }
     }
 
-    /// The one seed that all purposes share; `None` where they differ. Augmentation does not count: nothing uses it
-    /// yet, so it is no part of a job.
+    /// The one seed that all purposes share; `None` where they differ. Without augmentation its seed is that of the data,
+    /// so that it does not count.
     pub fn common(&self) -> Option<u64> {
-        let Self { data, init, order, measure, augment: _ } = *self;
-        (data == init && data == order && data == measure).then_some(data)
+        let Self { data, init, order, measure, augment } = *self;
+        (data == init && data == order && data == measure && data == augment).then_some(data)
     }
 }

@@ -15,6 +15,8 @@ pub struct Train {
     pub sampling: Sampling,
     pub momentum: f64,
     pub weight_decay: f64,
+    /// Whether training images are shifted and mirrored at random.
+    pub augment: bool,
     /// Training stops at the first measured step whose risk is below this.
     pub stop_below: Option<f64>,
 }
@@ -71,6 +73,7 @@ mod tests {
             sampling: Sampling::Uniform,
             momentum: 0.0,
             weight_decay: 0.0,
+            augment: false,
             stop_below: None,
         };
         let sizes: Vec<f64> = [0, 3, 4, 7, 8, 9].map(|step| train.step_size_at(step)).into();

@@ -87,11 +87,8 @@ impl Plan {
     /// The data files that points of this plan read, with their kind.
     pub fn paths(&self) -> Vec<(DataKind, String)> {
         let kinds = self.values_of(Field::DataKind).into_iter();
-        let reads = |kind: &DataKind| match kind {
-            DataKind::Idx => true,
-            DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => false,
-        };
-        let kinds = kinds.filter_map(|kind| DataKind::from_word(kind.as_text()?)).filter(reads);
+        let kinds = kinds.filter_map(|kind| DataKind::from_word(kind.as_text()?));
+        let kinds = kinds.filter(|kind| kind.is_file());
         let mut paths = Vec::new();
         for kind in kinds {
             for path in self.values_of(Field::DataPath).into_iter().filter_map(Value::as_text) {

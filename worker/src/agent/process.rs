@@ -184,7 +184,10 @@ impl JobError {
             Self::Trial(TrialError::Checkpoint(_) | TrialError::DataMissing) => FailureClass::Input,
             Self::Spec(_)
             | Self::Trial(
-                TrialError::Data(_) | TrialError::TooFewGradients { .. } | TrialError::Zero { .. },
+                TrialError::Data(_)
+                | TrialError::TooFewGradients { .. }
+                | TrialError::NotImages { .. }
+                | TrialError::Zero { .. },
             ) => FailureClass::Refused,
         }
     }

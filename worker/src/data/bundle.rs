@@ -1,27 +1,30 @@
-//! A data set of IDX files as one canonical run of bytes, named by its digest.
+//! A data set of files as one canonical run of bytes, named by its digest.
 //!
 //! ```text
-//! bytes 0..16    b"gradsweep-idx-1\n"
+//! bytes 0..16    b"gradsweep-idx-1\n", for CIFAR b"gradsweep-c010-1" or b"gradsweep-c100-1"
 //! bytes 16..48   lengths of the four parts, u64 little-endian, 0 for a part that is not there
-//! bytes 48..     train images, train labels, test images, test labels: decompressed IDX files
+//! bytes 48..     train images, train labels, test images, test labels: decompressed IDX files, for CIFAR bare bytes
 //! ```
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use domain::Digest;
+use domain::spec::DataKind;
 
 use super::DataError;
+use super::cifar::{ARCHIVES, Archive, IMAGE};
 use super::idx::PARTS;
 
 const MAGIC: &[u8; 16] = b"gradsweep-idx-1\n";
 const HEADER: usize = 48;
 
-/// An IDX data set in memory: training images and labels, and held-out ones if there are any.
+/// A data set of files in memory: training images and labels, and held-out ones if there are any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     bytes: Vec<u8>,
     digest: Digest,
+    kind: DataKind,
     facts: Facts,
     train: Pictures,
     test: Pictures,
@@ -35,7 +38,7 @@ pub struct Facts {
     pub train_samples: u32,
     /// Held-out images; 0 where the folder has none.
     pub test_samples: u32,
-    /// One more than the largest label of either set.
+    /// One more than the largest label of either set; for CIFAR all the classes that it has.
     pub classes: u32,
 }
 
@@ -58,7 +61,8 @@ impl Bundle {
     }
 
     fn from_vec(bytes: Vec<u8>) -> Result<Self, DataError> {
-        if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
+        let archive = ARCHIVES.into_iter().find(|archive| bytes.starts_with(archive.magic));
+        if bytes.len() < HEADER || (archive.is_none() && !bytes.starts_with(MAGIC)) {
             let found = bytes.iter().copied().take(MAGIC.len()).collect();
             return Err(DataError::NotABundle { found });
         }
@@ -74,8 +78,12 @@ impl Bundle {
         }
         // No end exceeds the length of a buffer in memory.
         let [a, b, c, d] = ends.map(|end| end as usize);
-        let train = pictures(&bytes, HEADER..a, a..b, 0)?;
-        let test = if b == d { Pictures::default() } else { pictures(&bytes, b..c, c..d, 2)? };
+        let set = |images, labels, part| match archive {
+            Some(archive) => records(&bytes, images, labels, archive),
+            None => pictures(&bytes, images, labels, part),
+        };
+        let train = set(HEADER..a, a..b, 0)?;
+        let test = if b == d { Pictures::default() } else { set(b..c, c..d, 2)? };
         if test.count > 0 && test.dim != train.dim {
             return Err(DataError::PixelsDisagree { train: train.dim, test: test.dim });
         }
@@ -84,9 +92,14 @@ impl Bundle {
             dim: train.dim,
             train_samples: train.count,
             test_samples: test.count,
-            classes: labels.max().map_or(0, |&label| u32::from(label) + 1),
+            classes: match archive {
+                Some(archive) => archive.classes,
+                None => labels.max().map_or(0, |&label| u32::from(label) + 1),
+            },
         };
-        Ok(Self { digest: Digest(*blake3::hash(&bytes).as_bytes()), bytes, facts, train, test })
+        let kind = archive.map_or(DataKind::Idx, |archive| archive.kind);
+        let digest = Digest(*blake3::hash(&bytes).as_bytes());
+        Ok(Self { digest, kind, bytes, facts, train, test })
     }
 
     /// The canonical bytes: the same for the same examples, however the files were named or compressed.
@@ -104,6 +117,15 @@ impl Bundle {
         self.digest
     }
 
+    /// Whether it is data of `kind`.
+    ///
+    /// # Errors
+    /// If its files are of another kind.
+    pub fn check_kind(&self, kind: DataKind) -> Result<(), DataError> {
+        let (asked, found) = (kind.as_str(), self.kind.as_str());
+        if kind == self.kind { Ok(()) } else { Err(DataError::OtherKind { asked, found }) }
+    }
+
     /// What the bundle holds.
     pub fn facts(&self) -> Facts {
         self.facts
@@ -116,7 +138,7 @@ impl Bundle {
     }
 }
 
-/// The data set in `folder`: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and, if they are there, the same for
+/// The data set in `folder`: the `.bin` files of a CIFAR archive, or `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and, if they are there, the same for
 /// `t10k`; each plain or with `.gz`, and with `-` or `.` before `idx`.
 ///
 /// # Errors
@@ -124,6 +146,9 @@ impl Bundle {
 pub fn read_folder(folder: &Path) -> Result<Bundle, DataError> {
     if !folder.is_dir() {
         return Err(DataError::FolderMissing { folder: folder.into() });
+    }
+    if let Some(archive) = Archive::find(folder) {
+        return read_archive(archive, folder);
     }
     let paths = PARTS.map(|part| part.find(folder));
     for (part, path) in PARTS.iter().zip(&paths).take(2) {
@@ -159,6 +184,39 @@ pub fn read_folder(folder: &Path) -> Result<Bundle, DataError> {
     }
     bytes.append(&mut body);
     Bundle::from_vec(bytes)
+}
+
+/// The data set of a CIFAR archive.
+fn read_archive(archive: Archive, folder: &Path) -> Result<Bundle, DataError> {
+    let (train, test) = archive.read(folder)?;
+    let mut bytes = archive.magic.to_vec();
+    let parts = [train.pixels, train.labels, test.pixels, test.labels];
+    for part in &parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+    }
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    Bundle::from_vec(bytes)
+}
+
+/// One set of a CIFAR archive, from the places of its pixels and labels in `bytes`.
+fn records(
+    bytes: &[u8],
+    images: Range<usize>,
+    labels: Range<usize>,
+    archive: Archive,
+) -> Result<Pictures, DataError> {
+    let count = labels.len();
+    let known = |label: &u8| u32::from(*label) < archive.classes;
+    let count_fits = images.len() == count.saturating_mul(IMAGE) && count > 0;
+    match u32::try_from(count) {
+        Ok(count) if count_fits && bytes[labels.clone()].iter().all(known) => {
+            Ok(Pictures { count, dim: IMAGE as u32, pixels: images, labels })
+        }
+        _ => {
+            let (images, labels) = (images.len(), count);
+            Err(DataError::BadImages { images, labels, classes: archive.classes })
+        }
+    }
 }
 
 /// One set, from the places of its two files in `bytes`; `part` is the first one's place in [`PARTS`].

@@ -38,6 +38,27 @@ pub enum DataError {
     Empty { path: PathBuf, dimensions: Vec<u32> },
     #[error("{} has {images} images but {} has {labels} labels", images_path.display(), labels_path.display())]
     CountsDisagree { images_path: PathBuf, images: u32, labels_path: PathBuf, labels: u32 },
+    #[error(
+        "no {name} in {}, though other files of a CIFAR archive are there; unpack the whole binary archive",
+        folder.display()
+    )]
+    BatchMissing { folder: PathBuf, name: &'static str },
+    #[error(
+        "{} has {found} bytes, not a whole number of records of {record}: {rest} are left after record {whole}; fetch \
+         the binary archive again", path.display()
+    )]
+    RecordCut { path: PathBuf, found: usize, record: usize, whole: usize, rest: usize },
+    #[error(
+        "{} has the class {label} at byte {offset}, in record {index} from 0; there are only {classes} classes",
+        path.display()
+    )]
+    ClassTooLarge { path: PathBuf, index: usize, offset: usize, label: u8, classes: u32 },
+    #[error("its files hold {found}, not {asked}")]
+    OtherKind { asked: &'static str, found: &'static str },
+    #[error(
+        "a bundle of images whose {images} bytes of pixels do not fit {labels} labels below {classes}"
+    )]
+    BadImages { images: usize, labels: usize, classes: u32 },
     #[error("training images have {train} pixels but test images {test}")]
     PixelsDisagree { train: u32, test: u32 },
     #[error("not a bundle of this version: it begins with {found:02x?}")]

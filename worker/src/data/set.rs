@@ -1,8 +1,9 @@
 //! The examples of a job: inputs, labels and what the loss compares outputs with.
 
 use domain::JobSpec;
-use domain::spec::{Data, DataKind, Labels};
+use domain::spec::{Data, Labels};
 
+use super::cifar::Archive;
 use super::inputs::generate;
 use super::labels::{Label, Labeller, class_count, targets};
 use super::{Bundle, DataError};
@@ -49,9 +50,9 @@ impl<T: Copy> Examples<T> {
     }
 }
 
-/// The examples of `spec`; `bundle` is the data set of files, needed where `spec.data.kind` is `idx`.
+/// The examples of `spec`; `bundle` is the data set of files, needed where `spec.data.kind` is one of files.
 ///
-/// Pixels are divided by 255. Where a spec asks for fewer examples than a file has, it gets the first of a permutation
+/// Pixels are divided by 255; those of CIFAR are centred and scaled by colour, and put pixel by pixel. Where a spec asks for fewer examples than a file has, it gets the first of a permutation
 /// drawn from the data seed; where it asks for all, it gets them in the order of the file.
 ///
 /// # Errors
@@ -59,7 +60,7 @@ impl<T: Copy> Examples<T> {
 pub fn load<T: Real>(spec: &JobSpec, bundle: Option<&Bundle>) -> Result<Dataset<T>, DataError> {
     let data = &spec.data;
     let own_classes = match (data.kind, bundle) {
-        (DataKind::Idx, Some(bundle)) => {
+        (kind, Some(bundle)) if kind.is_file() => {
             check(data, bundle)?;
             Some(bundle.facts().classes)
         }
@@ -79,13 +80,16 @@ pub fn load<T: Real>(spec: &JobSpec, bundle: Option<&Bundle>) -> Result<Dataset<
             inputs.extend(row.iter().map(|&x| T::from_f64(x)));
         };
         match (data.kind, bundle) {
-            (DataKind::Idx, Some(bundle)) => {
+            (kind, Some(bundle)) if kind.is_file() => {
                 let (pixels, classes) = bundle.set(held_out);
                 let count = if held_out { data.test_samples } else { data.samples };
                 for i in chosen(seed, held_out, classes.len() as u32, count) {
                     let (i, dim) = (i as usize, data.dim as usize);
                     let image = &pixels[i * dim..(i + 1) * dim];
-                    let row: Vec<f64> = image.iter().map(|&x| f64::from(x) / 255.0).collect();
+                    let row: Vec<f64> = match Archive::of(kind) {
+                        Some(archive) => archive.normalised(image),
+                        None => image.iter().map(|&x| f64::from(x) / 255.0).collect(),
+                    };
                     push(&row, Some(u32::from(classes[i])));
                 }
             }
@@ -118,6 +122,7 @@ fn chosen(seed: u64, held_out: bool, total: u32, count: u32) -> Vec<u32> {
 
 /// Whether `bundle` is what `data` asks for.
 fn check(data: &Data, bundle: &Bundle) -> Result<(), DataError> {
+    bundle.check_kind(data.kind)?;
     let (facts, found) = (bundle.facts(), bundle.digest());
     if let Some(expected) = data.digest
         && expected != found

@@ -30,6 +30,7 @@ fn spec(kind: DataKind, labels: Labels) -> JobSpec {
             sampling: Sampling::Uniform,
             momentum: 0.0,
             weight_decay: 0.0,
+            augment: false,
             stop_below: None,
         },
         measure: Measure { at: At::Every(1), confusion: Vec::new(), layers: false },

@@ -4,7 +4,8 @@ use domain::ConfusionRow;
 use domain::spec::Confusion;
 
 use super::capture::{Capture, LayerCapture};
-use super::pairs::pair_statistics;
+use super::formed::Formed;
+use super::pairs::{PairStatistics, pair_statistics, statistics_of};
 use crate::data::Label;
 use crate::random::Stream;
 
@@ -55,27 +56,33 @@ pub fn confusion_rows(
     if layers {
         parts.extend((0..).zip(whole.chunks(1)).map(|(p, part)| (Some(p), part)));
     }
-    let blank = |layer| {
-        let count = capture.count as u64;
-        ConfusionRow {
-            step: occasion.step,
-            epoch: occasion.epoch,
-            risk: occasion.risk,
-            scope,
-            mode: "eval",
-            layer,
-            count: capture.count as u32,
-            measure_batch: 1,
-            pairs: count * (count - 1) / 2,
-            ..ConfusionRow::default()
-        }
-    };
     let row = |(layer, part): (Option<u32>, &[&LayerCapture])| {
-        let mut row = blank(layer);
+        let mut row = blank(scope, occasion, layer, capture.count);
         fill(&mut row, capture, part, (chosen, labels));
         row
     };
     parts.into_iter().map(row).collect()
+}
+
+/// The row of `count` gradients of single examples, without their figures.
+fn blank(
+    scope: &'static str,
+    occasion: Occasion,
+    layer: Option<u32>,
+    count: usize,
+) -> ConfusionRow {
+    ConfusionRow {
+        step: occasion.step,
+        epoch: occasion.epoch,
+        risk: occasion.risk,
+        scope,
+        mode: "eval",
+        layer,
+        count: count as u32,
+        measure_batch: 1,
+        pairs: count as u64 * (count as u64 - 1) / 2,
+        ..ConfusionRow::default()
+    }
 }
 
 /// Puts the figures of the gradients in `part` of the layers into `row`.
@@ -88,7 +95,6 @@ fn fill(
     if !capture.is_finite {
         return;
     }
-    let n = capture.count as f64;
     let sq_norm = |i| part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm(i));
     let sq_norms: Vec<f64> = (0..capture.count).map(sq_norm).collect();
     let is_lost = |(i, &square): (usize, &f64)| {
@@ -100,8 +106,45 @@ fn fill(
         return;
     }
     let pairs = pair_statistics(part, &sq_norms);
-    let mean_sq_norm = sq_norms.iter().sum::<f64>() / n;
     let sum_sq = part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm_of_sum());
+    put(row, &sq_norms, sum_sq, pairs, (chosen, labels));
+}
+
+/// The row of gradients that were formed, for the whole network.
+///
+/// A gradient that is zero in every entry is legal here too; one that is not, but whose squared norm is below the
+/// smallest normal number, marks the row `subnormal`.
+pub fn formed_row(
+    formed: &Formed,
+    scope: &'static str,
+    occasion: Occasion,
+    (chosen, labels): (&[u32], &[Label]),
+) -> ConfusionRow {
+    let sq_norms = formed.sq_norms();
+    let mut row = blank(scope, occasion, None, sq_norms.len());
+    if !formed.is_finite() {
+        return row;
+    }
+    let is_lost =
+        |(i, &square): (usize, &f64)| square < formed.min_positive() && formed.is_touched(i);
+    row.subnormal = sq_norms.iter().enumerate().any(is_lost);
+    if !row.subnormal {
+        let pairs = statistics_of(&mut formed.tiles(), sq_norms);
+        put(&mut row, sq_norms, formed.sq_norm_of_sum(), pairs, (chosen, labels));
+    }
+    row
+}
+
+/// Puts the figures that follow from the pairs, from |gᵢ|² and from `sum_sq` = |Σ gᵢ|² into `row`.
+fn put(
+    row: &mut ConfusionRow,
+    sq_norms: &[f64],
+    sum_sq: f64,
+    pairs: PairStatistics,
+    (chosen, labels): (&[u32], &[Label]),
+) {
+    let n = sq_norms.len() as f64;
+    let mean_sq_norm = sq_norms.iter().sum::<f64>() / n;
     let sq_norm_of_mean = sum_sq / n / n;
     let eta = if pairs.min_inner < 0.0 { -pairs.min_inner } else { 0.0 };
     let (i, j) = pairs.argmin;

@@ -7,7 +7,7 @@ use crate::nn::dispatch::{Kernel, dispatch};
 use crate::nn::kernel::{Strides, combine};
 
 /// Edge of the square tiles in which pairs are visited: a constant of the engine, part of every result's bits.
-const TILE: usize = 64;
+pub const TILE: usize = 64;
 
 /// Bins of the histogram of cosines over [−1, 1].
 pub const BINS: usize = 200;
@@ -52,15 +52,26 @@ pub struct Cosines {
 /// # Cost
 /// N² (fan_in + fan_out) flop a layer; 8 bytes a pair, for the exact quantiles.
 pub fn pair_statistics(layers: &[&LayerCapture], sq_norms: &[f64]) -> PairStatistics {
+    statistics_of(&mut Tiles::of(layers), sq_norms)
+}
+
+/// Where the inner products of pairs come from, tile by tile.
+pub trait PairSource {
+    /// ⟨gᵢ, gⱼ⟩ for i in block `first` and j in block `second` of [`TILE`] gradients: `[TILE, TILE]`. Where i >= j, or where
+    /// there is no such gradient, any number will do.
+    fn inner(&mut self, first: usize, second: usize) -> &[f64];
+}
+
+/// The statistics of all pairs from `source`, `sq_norms` being |gᵢ|²; numerics as in [`pair_statistics`].
+pub fn statistics_of(source: &mut impl PairSource, sq_norms: &[f64]) -> PairStatistics {
     let count = sq_norms.len();
     let norms: Vec<f64> = sq_norms.iter().map(|square| square.sqrt()).collect();
     let pairs = count * (count - 1) / 2;
     let mut scan = Scan { cosines: Vec::with_capacity(pairs), ..Scan::default() };
     scan.min_inner = f64::INFINITY;
-    let mut tiles = Tiles::of(layers);
     for first in 0..count.div_ceil(TILE) {
         for second in first..count.div_ceil(TILE) {
-            let inner = tiles.inner(first, second);
+            let inner = source.inner(first, second);
             scan.tile(inner, (first * TILE, second * TILE), &norms);
         }
     }
@@ -118,8 +129,9 @@ impl Tiles {
         let layers = layers.iter().map(blocks).collect();
         Self { layers, inputs: buffer(), deltas: buffer(), inner: buffer() }
     }
+}
 
-    /// ⟨gᵢ, gⱼ⟩ for i in block `first` and j in block `second`: `[TILE, TILE]`, 0 where there is no such example.
+impl PairSource for Tiles {
     fn inner(&mut self, first: usize, second: usize) -> &[f64] {
         self.inner.fill(0.0);
         for (inputs, deltas, bias) in &self.layers {

@@ -3,7 +3,7 @@
 use domain::spec::{Init, Model};
 
 use super::orthogonal::orthonormal_rows;
-use super::{Layer, Network, Real};
+use super::{Network, Real};
 use crate::random::Stream;
 
 /// The network of `model` with its initial weights; biases start at 0.
@@ -24,7 +24,8 @@ pub fn initialise<T: Real>(model: &Model, dim: u32, seed: u64) -> Network<T> {
     for p in 0..network.layers().len() {
         let layer = network.layers()[p];
         let mut stream = Stream::new(seed, "weights", p as u64);
-        let drawn = draw(model, layer, &mut stream);
+        let shape = (layer.fan_out, layer.fan_in);
+        let drawn = draw(model.init, model.width(), shape, &mut stream);
         for (weight, drawn) in network.layer_mut(p).0.iter_mut().zip(drawn) {
             *weight = T::from_f64(drawn);
         }
@@ -32,19 +33,24 @@ pub fn initialise<T: Real>(model: &Model, dim: u32, seed: u64) -> Network<T> {
     network
 }
 
-/// One weight matrix, `[fan_out, fan_in]`.
-fn draw(model: &Model, Layer { fan_out, fan_in, .. }: Layer, stream: &mut Stream) -> Vec<f64> {
+/// One weight matrix, `[fan_out, fan_in]`, of a model of hidden width `width`.
+pub(super) fn draw(
+    init: Init,
+    width: Option<u32>,
+    (fan_out, fan_in): (usize, usize),
+    stream: &mut Stream,
+) -> Vec<f64> {
     let count = fan_out * fan_in;
     let mut gaussian = |variance: f64| {
         let deviation = variance.sqrt();
         (0..count).map(|_| deviation * stream.normal()).collect()
     };
-    match model.init {
+    match init {
         Init::Lecun | Init::UnitGaussian => gaussian(1.0 / fan_in as f64),
         Init::He => gaussian(2.0 / fan_in as f64),
         Init::Glorot => gaussian(2.0 / (fan_in + fan_out) as f64),
         Init::Paper => {
-            let bound = 1.0 / f64::from(model.width().unwrap_or(1));
+            let bound = 1.0 / f64::from(width.unwrap_or(1));
             (0..count).map(|_| bound * (2.0 * stream.unit() - 1.0)).collect()
         }
         Init::Orthogonal if fan_out <= fan_in => orthonormal_rows(stream, fan_out, fan_in),

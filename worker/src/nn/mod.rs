@@ -5,6 +5,7 @@
 
 mod activation;
 mod aligned;
+pub mod conv;
 pub mod dispatch;
 pub mod elementary;
 mod init;

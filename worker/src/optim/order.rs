@@ -83,6 +83,7 @@ mod tests {
             sampling,
             momentum: 0.0,
             weight_decay: 0.0,
+            augment: false,
             stop_below: None,
         }
     }

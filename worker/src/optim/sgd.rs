@@ -92,13 +92,14 @@ impl<T: Real> Sgd<T> {
     }
 }
 
-struct Update<'a, T> {
-    parameters: &'a mut [T],
-    gradient: &'a [T],
-    velocity: &'a mut [T],
-    scale: T,
-    momentum: T,
-    rate: Rate<T>,
+/// The update of all parameters, `gradient` being the sum that `scale` makes a mean.
+pub(super) struct Update<'a, T> {
+    pub parameters: &'a mut [T],
+    pub gradient: &'a [T],
+    pub velocity: &'a mut [T],
+    pub scale: T,
+    pub momentum: T,
+    pub rate: Rate<T>,
 }
 
 impl<T: Real> Kernel for Update<'_, T> {

@@ -7,6 +7,9 @@
 //! running_loss [1] F64             sum of minibatch losses since the last measured step
 //! ```
 //!
+//! A convolution's weights.P are `[kernel, kernel, inputs, outputs]`; a batch norm has scale.N, shift.N, both with a
+//! momentum too, and the running statistics mean.N and variance.N, all `[channels]`.
+//!
 //! The file's metadata hold one entry, `gradsweep`: a JSON object with the format's version, step, row counts, engine
 //! revision, instruction set, the job, and a blake3 digest of all of this and the tensors. Random streams need no state:
 //! they are counters that follow from the step.
@@ -17,9 +20,9 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
+use super::learner::Learner;
 use super::{Checkpoint, CheckpointError, ENGINE_REVISION, instruction_set};
-use crate::nn::{Network, Real};
-use crate::optim::Sgd;
+use crate::nn::Real;
 
 /// Raised with every change of names, shapes or header.
 const FORMAT: u32 = 1;
@@ -71,11 +74,8 @@ impl View for &Tensor {
 }
 
 /// The checkpoint of `job` at `place`.
-pub fn encode<T: Real>(job: &str, place: &Place, network: &Network<T>, sgd: &Sgd<T>) -> Checkpoint {
-    let mut tensors = tensors("", network, network.parameters());
-    if !sgd.velocity().is_empty() {
-        tensors.append(&mut self::tensors("momentum.", network, sgd.velocity()));
-    }
+pub fn encode<T: Real>(job: &str, place: &Place, learner: &impl Learner<T>) -> Checkpoint {
+    let mut tensors = tensors(learner);
     let bytes = place.running_loss.to_le_bytes().to_vec();
     tensors.push((RUNNING_LOSS.into(), Tensor { dtype: Dtype::F64, shape: vec![1], bytes }));
     let mut header = Header {
@@ -101,16 +101,14 @@ pub fn encode<T: Real>(job: &str, place: &Place, network: &Network<T>, sgd: &Sgd
     }
 }
 
-/// Restores `network` and `sgd` from `bytes`, a checkpoint of `job`, and returns where the trial stood.
+/// Restores `learner` from `bytes`, a checkpoint of `job`, and returns where the trial stood.
 ///
 /// # Errors
-/// If the bytes are damaged, or of another job, engine, instruction set or shape. The network is then half restored and
-/// of no use.
+/// If the bytes are damaged, or of another job, engine, instruction set or shape. The learner is then of no use.
 pub fn decode<T: Real>(
     bytes: &[u8],
     job: &str,
-    network: &mut Network<T>,
-    sgd: &mut Sgd<T>,
+    learner: &mut impl Learner<T>,
 ) -> Result<Place, CheckpointError> {
     use CheckpointError as E;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(E::Malformed)?;
@@ -130,10 +128,7 @@ pub fn decode<T: Real>(
     if other != job {
         return Err(E::OtherJob { found: other.clone(), expected: job.into() });
     }
-    let mut names = tensor_names("", network);
-    if !sgd.velocity().is_empty() {
-        names.append(&mut tensor_names("momentum.", network));
-    }
+    let mut names = learner.parts();
     names.push((RUNNING_LOSS.into(), vec![1]));
     if file.len() != names.len() {
         return Err(E::Damaged);
@@ -152,36 +147,27 @@ pub fn decode<T: Real>(
         return Err(E::Damaged);
     }
     let mut parts = found.iter().map(|&(_, bytes)| bytes);
-    restore(&mut parts, network.parameters_mut());
-    restore(&mut parts, sgd.velocity_mut());
+    learner.numbers_mut().into_iter().for_each(|buffer| restore(&mut parts, buffer));
     let mut running_loss = [0.0];
     restore(&mut parts, &mut running_loss);
     let Header { step, steps_rows, confusion_rows, .. } = header;
     Ok(Place { step, steps_rows, confusion_rows, running_loss: running_loss[0] })
 }
 
-/// Names and shapes of the parts of a buffer that is laid out like the parameters, in its order.
-fn tensor_names<T: Real>(prefix: &str, network: &Network<T>) -> Vec<(String, Vec<usize>)> {
-    let mut names = Vec::new();
-    for (p, layer) in network.layers().iter().enumerate() {
-        names.push((format!("{prefix}weights.{p}"), vec![layer.fan_out, layer.fan_in]));
-        if layer.has_bias {
-            names.push((format!("{prefix}bias.{p}"), vec![layer.fan_out]));
-        }
-    }
-    names
-}
-
-fn tensors<T: Real>(prefix: &str, network: &Network<T>, buffer: &[T]) -> Vec<(String, Tensor)> {
-    let mut rest = buffer;
+fn tensors<T: Real>(learner: &impl Learner<T>) -> Vec<(String, Tensor)> {
+    let mut buffers = learner.numbers().into_iter();
+    let mut rest: &[T] = &[];
     let tensor = |(name, shape): (String, Vec<usize>)| {
+        while rest.is_empty() {
+            rest = buffers.next().expect("there are numbers for every part");
+        }
         let (numbers, after) = rest.split_at(shape.iter().product());
         rest = after;
         let mut bytes = Vec::with_capacity(numbers.len() * T::BYTES);
         T::write(numbers, &mut bytes);
         (name, Tensor { dtype: dtype::<T>(), shape, bytes })
     };
-    tensor_names(prefix, network).into_iter().map(tensor).collect()
+    learner.parts().into_iter().map(tensor).collect()
 }
 
 /// Fills `buffer` from as many of `parts` as it takes.

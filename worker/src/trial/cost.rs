@@ -1,7 +1,9 @@
 //! What a job costs, from its spec alone.
 
 use domain::JobSpec;
-use domain::spec::Confusion;
+use domain::spec::{Confusion, Conv, Precision};
+
+use crate::measure::panel_len;
 
 /// Floating-point operations and memory of one job.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +34,9 @@ pub struct Cost {
 /// An estimate: activations are not counted, and no operation is worth another. It decides no result, but
 /// [`checkpoint_stride`] does follow from it.
 pub fn cost(spec: &JobSpec) -> Cost {
+    if let Some(conv) = spec.model.conv() {
+        return conv_cost(spec, &conv);
+    }
     let size = Size::of(spec);
     let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
     let curve = samples * (6.0 * size.weights - 2.0 * size.first) + held_out * 2.0 * size.weights;
@@ -47,8 +52,8 @@ pub fn cost(spec: &JobSpec) -> Cost {
     let measured = spec.measured_steps().len() as f64;
     let (dim, outputs) = (f64::from(spec.data.dim), f64::from(spec.model.outputs));
     let bytes = match spec.model.precision {
-        domain::spec::Precision::F32 => 4.0,
-        domain::spec::Precision::F64 => 8.0,
+        Precision::F32 => 4.0,
+        Precision::F64 => 8.0,
     };
     let pairs = counts().map(|n| 8.0 * (n * size.units + n * n / 2.0)).fold(0.0, f64::max);
     let numbers = (samples + held_out) * (dim + 2.0 * outputs)
@@ -59,6 +64,68 @@ pub fn cost(spec: &JobSpec) -> Cost {
         measuring_flop: measured * (curve + counts().map(confusion).sum::<f64>()),
         memory_bytes: (bytes * numbers + 16.0 * size.parameters + pairs) as u64,
     }
+}
+
+/// The cost of a convolutional network.
+///
+/// With M the multiplications of one forward pass, M₀ of its stem, A the activations of one image, p the gradients of a
+/// panel, and the rest as for [`cost`]:
+///
+/// ```text
+/// step        B (6 M − 2 M₀) + 4 P
+/// curve       N (6 M − 2 M₀) + T 2 M
+/// confusion   n (6 M − 2 M₀) · (1 + n / 2p where n > p) + n² P
+/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 8 n²
+/// ```
+fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
+    let outputs = f64::from(spec.model.outputs);
+    let parameters = spec.model.parameters(spec.data.dim) as f64;
+    let bytes = match spec.model.precision {
+        Precision::F32 => 4.0,
+        Precision::F64 => 8.0,
+    };
+    let forward = 2.0 * conv.multiplications(spec.model.outputs) as f64;
+    let both = conv_flop(spec, conv);
+    let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
+    let panel = panel_len((parameters * bytes) as usize) as f64;
+    let counts = || {
+        let count = |&Confusion::Samples { count }| f64::from(count.min(spec.data.samples));
+        spec.measure.confusion.iter().map(count)
+    };
+    let again = |n: f64| if n > panel { n / (2.0 * panel) } else { 0.0 };
+    let confusion = |n: f64| n * both * (1.0 + again(n)) + n * n * parameters;
+    let formed = |n: f64| {
+        let panels = if n > panel { 2.0 } else { 1.0 };
+        panels * bytes * n.min(panel) * parameters + 8.0 * n * n
+    };
+    // Of each pixel: a block's input, two activations and what is between, the borders, and three gradients a stage.
+    let mut pixels = 32.0 * 32.0;
+    let mut activations = 0.0;
+    for block in conv.blocks() {
+        pixels /= f64::from(block.stride * block.stride);
+        activations += 1.3 * pixels * 4.0 * f64::from(block.outputs);
+    }
+    activations += 1.3 * 3.0 * 1024.0 * 16.0 * f64::from(conv.width) * 1.75;
+    let measured = spec.measured_steps().len() as f64;
+    let room = f64::from(spec.train.batch).max(64.0);
+    let numbers = (samples + held_out) * (f64::from(spec.data.dim) + 2.0 * outputs)
+        + 5.0 * parameters
+        + room * activations;
+    Cost {
+        training_flop: spec.train.steps as f64 * step_flop(spec),
+        measuring_flop: measured
+            * (samples * both + held_out * forward + counts().map(confusion).sum::<f64>()),
+        memory_bytes: (bytes * numbers
+            + 16.0 * parameters
+            + counts().map(formed).fold(0.0, f64::max)) as u64,
+    }
+}
+
+/// Operations of a forward and a backward pass of one image.
+fn conv_flop(spec: &JobSpec, conv: &Conv) -> f64 {
+    let (read, given) = conv.stem();
+    let stem = 9.0 * f64::from(read * given) * 1024.0;
+    6.0 * conv.multiplications(spec.model.outputs) as f64 - 2.0 * stem
 }
 
 /// Operations between two steps where a checkpoint may be taken: about 20 ms on one core.
@@ -75,6 +142,10 @@ pub fn checkpoint_stride(spec: &JobSpec) -> u64 {
 const STEP_OVERHEAD: f64 = 500.0;
 
 fn step_flop(spec: &JobSpec) -> f64 {
+    if let Some(conv) = spec.model.conv() {
+        let parameters = spec.model.parameters(spec.data.dim) as f64;
+        return f64::from(spec.train.batch) * conv_flop(spec, &conv) + 4.0 * parameters;
+    }
     let size = Size::of(spec);
     f64::from(spec.train.batch) * (6.0 * size.weights - 2.0 * size.first) + 4.0 * size.parameters
 }

@@ -13,6 +13,8 @@ pub enum TrialError {
     Checkpoint(#[from] CheckpointError),
     #[error("confusion compares at least 2 gradients; the spec asks for {count} of {samples}")]
     TooFewGradients { count: u32, samples: u32 },
+    #[error("inputs of {dim} entries are not the images that a convolutional network reads")]
+    NotImages { dim: u32 },
     #[error("{what} is 0; it must be at least 1")]
     Zero { what: &'static str },
 }

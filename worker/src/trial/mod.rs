@@ -12,8 +12,11 @@
 //! network, no file: the caller owns those, behind [`Observer`].
 
 mod checkpoint;
+mod conv;
 mod cost;
+mod dense;
 mod error;
+mod learner;
 mod run;
 mod theory;
 

@@ -1,21 +1,23 @@
 //! The loop of a trial.
 
-use domain::spec::{Confusion, DataKind, Precision};
+use domain::spec::{Confusion, Conv, Precision};
 use domain::{JobFigures, JobSpec, StepRow};
 
 use super::checkpoint::{Place, decode, encode};
+use super::conv::Convolutional;
 use super::cost::checkpoint_stride;
+use super::dense::Dense;
+use super::learner::Learner;
 use super::theory::{Theory, theory};
 use super::{CheckpointError, Ending, Observer, TrialError, Wish};
 use crate::data::{Bundle, Dataset, load};
-use crate::measure::{Capture, Curve, Occasion, chosen_examples, confusion_rows};
-use crate::nn::{Network, Real, initialise};
-use crate::optim::{Order, Sgd};
+use crate::measure::{Occasion, chosen_examples};
+use crate::nn::Real;
 
 /// Runs the job that `spec` describes, from its start or from the checkpoint `resume`, and tells `observer` what it
 /// measures.
 ///
-/// `data` is the data set of files; it is needed if and only if `spec.data.kind` is `idx`. The rows told after a resume
+/// `data` is the data set of files; it is needed if and only if `spec.data.kind` is one of files. The rows told after a resume
 /// are, bit for bit, those that the undisturbed run tells after that checkpoint.
 ///
 /// # Errors
@@ -28,14 +30,30 @@ pub fn run(
 ) -> Result<Ending, TrialError> {
     check(spec, data)?;
     match spec.model.precision {
-        Precision::F32 => Trial::<f32>::new(spec, data, resume)?.run(resume.is_some(), observer),
-        Precision::F64 => Trial::<f64>::new(spec, data, resume)?.run(resume.is_some(), observer),
+        Precision::F32 => run_in::<f32>(spec, data, resume, observer),
+        Precision::F64 => run_in::<f64>(spec, data, resume, observer),
+    }
+}
+
+fn run_in<T: Real>(
+    spec: &JobSpec,
+    bundle: Option<&Bundle>,
+    resume: Option<&[u8]>,
+    observer: &mut dyn Observer,
+) -> Result<Ending, TrialError> {
+    let data = load::<T>(spec, bundle)?;
+    match spec.model.conv() {
+        None => Trial::new(spec, data, Dense::new(spec), resume)?.run(resume.is_some(), observer),
+        Some(conv) => {
+            let learner = Convolutional::new(spec, &conv);
+            Trial::new(spec, data, learner, resume)?.run(resume.is_some(), observer)
+        }
     }
 }
 
 /// Refuses specs that no trial can run. The domain refuses them first, with better words.
 fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
-    if spec.data.kind == DataKind::Idx && data.is_none() {
+    if spec.data.kind.is_file() && data.is_none() {
         return Err(TrialError::DataMissing);
     }
     let sizes = [
@@ -48,6 +66,9 @@ fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
     if let Some(&(what, _)) = sizes.iter().find(|(_, size)| *size == 0) {
         return Err(TrialError::Zero { what });
     }
+    if spec.model.conv().is_some() && spec.data.dim != Conv::DIM {
+        return Err(TrialError::NotImages { dim: spec.data.dim });
+    }
     for &Confusion::Samples { count } in &spec.measure.confusion {
         let samples = spec.data.samples;
         if count.min(samples) < 2 {
@@ -58,16 +79,14 @@ fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
 }
 
 /// A trial between two steps.
-struct Trial<'a, T> {
+struct Trial<'a, T, L> {
     spec: &'a JobSpec,
     job: String,
     data: Dataset<T>,
     theory: Theory,
     measured: Vec<u64>,
     chosen: Vec<Vec<u32>>,
-    network: Network<T>,
-    sgd: Sgd<T>,
-    curve: Curve<T>,
+    learner: L,
     place: Place,
     /// The measured step before this one.
     last_measured: Option<u64>,
@@ -79,27 +98,22 @@ enum Verdict {
     End(JobFigures),
 }
 
-impl<'a, T: Real> Trial<'a, T> {
+impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
     fn new(
         spec: &'a JobSpec,
-        bundle: Option<&Bundle>,
+        data: Dataset<T>,
+        mut learner: L,
         resume: Option<&[u8]>,
     ) -> Result<Self, TrialError> {
-        let data = load::<T>(spec, bundle)?;
         let job = spec.id().to_string();
-        let mut network = initialise(&spec.model, spec.data.dim, spec.seeds.init);
-        let order = |step| Order::new(&spec.train, spec.data.samples, spec.seeds.order, step);
-        let mut sgd = Sgd::new(&spec.train, order(0), &network);
         let mut place = Place { step: 0, steps_rows: 0, confusion_rows: 0, running_loss: 0.0 };
         let measured = spec.measured_steps();
         let mut last_measured = None;
         if let Some(bytes) = resume {
-            place = decode(bytes, &job, &mut network, &mut sgd)?;
+            place = decode(bytes, &job, &mut learner)?;
             check_place(spec, &measured, &place)?;
             last_measured = measured.iter().copied().rfind(|&step| step <= place.step);
-            let velocity = sgd.velocity().to_vec();
-            sgd = Sgd::new(&spec.train, order(place.step), &network);
-            sgd.velocity_mut().copy_from_slice(&velocity);
+            learner.go_to(place.step);
         }
         let choose = |&confusion: &Confusion| {
             chosen_examples(confusion, spec.data.samples, spec.seeds.measure)
@@ -110,10 +124,8 @@ impl<'a, T: Real> Trial<'a, T> {
             theory: theory(spec, &data.train),
             measured,
             chosen: spec.measure.confusion.iter().map(choose).collect(),
-            curve: Curve::new(&network, spec.train.loss),
             data,
-            network,
-            sgd,
+            learner,
             place,
             last_measured,
         })
@@ -144,7 +156,7 @@ impl<'a, T: Real> Trial<'a, T> {
                 }
             }
             is_told = false;
-            let loss = self.sgd.step(&mut self.network, &self.data.train, step);
+            let loss = self.learner.step(&self.data.train, step);
             self.place.running_loss += loss;
             if !loss.is_finite() {
                 return Ok(Ending::Finished(self.diverge(observer)));
@@ -154,17 +166,17 @@ impl<'a, T: Real> Trial<'a, T> {
     }
 
     fn checkpoint(&self, observer: &mut dyn Observer) {
-        observer.checkpoint(encode(&self.job, &self.place, &self.network, &self.sgd));
+        observer.checkpoint(encode(&self.job, &self.place, &self.learner));
     }
 
     /// Measures at the present step, tells the rows, and says whether the trial is over.
     fn measure(&mut self, observer: &mut dyn Observer) -> Verdict {
         let spec = self.spec;
-        let train = self.curve.with_gradient(&self.network, &self.data.train).unwrap_or_default();
-        if !train.risk.is_finite() || !self.network.is_finite() {
+        let train = self.learner.figures(&self.data.train, true).unwrap_or_default();
+        if !train.risk.is_finite() || !self.learner.is_finite() {
             return Verdict::End(self.diverge(observer));
         }
-        let test = self.curve.without_gradient(&self.network, &self.data.test);
+        let test = self.learner.figures(&self.data.test, false);
         let excess_risk = self.theory.optimum_risk.map(|optimum| train.risk - optimum);
         let row = StepRow {
             risk: finite(Some(train.risk)),
@@ -188,13 +200,10 @@ impl<'a, T: Real> Trial<'a, T> {
         };
         self.tell(row, observer);
         for (confusion, chosen) in spec.measure.confusion.iter().zip(&self.chosen) {
-            let examples = &self.data.train;
-            let capture = Capture::take(&self.network, examples, spec.train.loss, chosen);
-            let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
             let occasion = Occasion { step, epoch, risk };
-            let examples = (&**chosen, &*labels);
-            let layers = spec.measure.layers;
-            for row in confusion_rows(&capture, confusion.scope(), occasion, examples, layers) {
+            let scope = confusion.scope();
+            let train = &self.data.train;
+            for row in self.learner.confusion(train, scope, occasion, chosen) {
                 self.place.confusion_rows += 1;
                 observer.confusion_row(row);
             }

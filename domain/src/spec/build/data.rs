@@ -2,7 +2,7 @@
 
 use super::{Facts, FileFacts, labels};
 use crate::settings::{Accepted, Field, SettingError, Settings};
-use crate::spec::{Data, DataKind, Labels, Loss};
+use crate::spec::{Conv, Data, DataKind, Labels, Loss};
 
 /// The outputs that labels ask for: one for each class, where there are more than two or the loss is cross-entropy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) fn build(
     loss: Loss,
 ) -> Result<(Data, Outputs), SettingError> {
     let mut data = match kind {
-        DataKind::Idx => from_file(settings, facts, kind)?,
+        DataKind::Idx | DataKind::Cifar10 | DataKind::Cifar100 => from_file(settings, facts, kind)?,
         DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => generated(settings, kind)?,
     };
     data.labels = labels_for(settings, kind, loss)?;
@@ -46,6 +46,9 @@ pub(super) fn build(
             Outputs { default: Some(file.classes), min: if is_sign { 1 } else { file.classes } }
         }
         (DataKind::Idx, None) => Outputs { default: None, min: if cross_entropy { 2 } else { 1 } },
+        _ if let Some(classes) = kind.cifar_classes() => {
+            Outputs { default: Some(classes), min: classes }
+        }
         _ if cross_entropy => Outputs { default: Some(2), min: 2 },
         _ => Outputs { default: Some(1), min: 1 },
     };
@@ -70,13 +73,18 @@ fn from_file(settings: &Settings, facts: Facts<'_>, kind: DataKind) -> Result<Da
     let digest = settings.text(Field::DataDigest).and_then(|text| text.parse().ok());
     let file = file_facts(settings, facts, kind)?;
     let missing = |field| move || SettingError::missing(field, Accepted::KnownFile);
+    let cifar = kind.cifar_classes();
     let (samples_max, test_max, dim) = match (&file, facts) {
+        (Some(file), _) if cifar.is_some_and(|c| (file.dim, file.classes) != (Conv::DIM, c)) => {
+            let accepted = Accepted::Images { dim: Conv::DIM, classes: cifar.unwrap_or(0) };
+            return Err(SettingError::refused(Field::DataKind, kind.as_str(), accepted));
+        }
         (Some(file), _) => (file.samples, file.test_samples, Some(file.dim)),
-        (None, Facts::Pending) => (PENDING_COUNT, PENDING_COUNT, None),
+        (None, Facts::Pending) => (PENDING_COUNT, PENDING_COUNT, cifar.map(|_| Conv::DIM)),
         (None, Facts::Known(_) | Facts::Written) => {
             settings.get(Field::DataSamples).ok_or_else(missing(Field::DataSamples))?;
             settings.get(Field::DataDim).ok_or_else(missing(Field::DataDim))?;
-            (PENDING_COUNT, PENDING_COUNT, None)
+            (PENDING_COUNT, PENDING_COUNT, cifar.map(|_| Conv::DIM))
         }
     };
     let samples = settings.int(Field::DataSamples).unwrap_or(samples_max);
@@ -105,7 +113,7 @@ fn file_facts<'a>(
     facts: Facts<'a>,
     kind: DataKind,
 ) -> Result<Option<&'a FileFacts>, SettingError> {
-    if kind != DataKind::Idx {
+    if !kind.is_file() {
         return Ok(None);
     }
     let digest = settings.text(Field::DataDigest).and_then(|text| text.parse().ok());
@@ -123,7 +131,7 @@ fn file_facts<'a>(
 
 fn labels_for(settings: &Settings, kind: DataKind, loss: Loss) -> Result<Labels, SettingError> {
     let default = match (kind, loss) {
-        (DataKind::Idx, _) => Labels::Classes,
+        (DataKind::Idx | DataKind::Cifar10 | DataKind::Cifar100, _) => Labels::Classes,
         (DataKind::Orthogonal, _) => Labels::Random,
         (DataKind::Sphere | DataKind::Gaussian, Loss::Squared) => Labels::Teacher,
         (DataKind::Sphere | DataKind::Gaussian, Loss::Logistic | Loss::CrossEntropy) => {
@@ -133,7 +141,7 @@ fn labels_for(settings: &Settings, kind: DataKind, loss: Loss) -> Result<Labels,
     let given = labels(settings, Field::DataLabels).unwrap_or(default);
     let refuse = |accepted| SettingError::refused(Field::DataLabels, given.as_str(), accepted);
     let of_data: &[&str] = match kind {
-        DataKind::Idx => &["classes", "random"],
+        DataKind::Idx | DataKind::Cifar10 | DataKind::Cifar100 => &["classes", "random"],
         DataKind::Sphere | DataKind::Gaussian | DataKind::Orthogonal => {
             &["teacher", "linear", "sign", "random", "normal"]
         }

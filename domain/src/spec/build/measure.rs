@@ -1,5 +1,6 @@
 //! The `[measure]` section.
 
+use super::ModelKind;
 use super::train::steps_of_epochs;
 use crate::settings::{Accepted, Field, SettingError, Settings};
 use crate::spec::{At, Confusion, Data, Measure, Train};
@@ -13,13 +14,19 @@ const COUNT_DEFAULT: u32 = 128;
 
 pub(super) fn build(
     settings: &Settings,
+    kind: ModelKind,
     train: &Train,
     data: &Data,
 ) -> Result<Measure, SettingError> {
+    let layers = settings.flag(Field::MeasureLayers).unwrap_or(false);
+    if layers && matches!(kind, ModelKind::Conv(_)) {
+        let accepted = Accepted::WholeOnly { kind: kind.as_str() };
+        return Err(SettingError::refused(Field::MeasureLayers, true, accepted));
+    }
     Ok(Measure {
         at: at(settings, train, data)?,
         confusion: confusion(settings, data.samples)?,
-        layers: settings.flag(Field::MeasureLayers).unwrap_or(false),
+        layers,
     })
 }
 

@@ -3,6 +3,7 @@
 //! The only way from a sweep file or a text off the wire to a [`JobSpec`], so that what is refused here never runs.
 //! Fields that do not apply to a point (the width of a linear model) are ignored.
 
+mod conv;
 mod data;
 mod facts;
 mod measure;
@@ -12,7 +13,9 @@ mod train;
 
 pub use facts::{Facts, FileFacts, Files};
 
-use super::{Activation, Init, JobSpec, Labels, Loss, Precision, RunPolicy, Sampling, Seeds};
+use super::{
+    Activation, ConvKind, Init, JobSpec, Labels, Loss, Precision, RunPolicy, Sampling, Seeds,
+};
 use crate::settings::{Field, SettingError, Settings};
 
 /// The kind of model, before its shape is known.
@@ -21,6 +24,7 @@ enum ModelKind {
     Linear,
     Logistic,
     Mlp,
+    Conv(ConvKind),
 }
 
 impl ModelKind {
@@ -29,6 +33,7 @@ impl ModelKind {
             Self::Linear => "linear",
             Self::Logistic => "logistic",
             Self::Mlp => "mlp",
+            Self::Conv(kind) => kind.as_str(),
         }
     }
 }
@@ -41,19 +46,21 @@ impl JobSpec {
     pub fn from_settings(settings: &Settings, facts: Facts<'_>) -> Result<Self, SettingError> {
         let kind = model::kind(settings)?;
         let data_kind = data::kind(settings)?;
+        model::suits(kind, data_kind)?;
         let loss = train::loss(settings, kind, data_kind)?;
         let (data, outputs) = data::build(settings, facts, data_kind, loss)?;
         let model = model::build(settings, kind, loss, outputs)?;
-        let train = train::build(settings, loss, &data)?;
-        let measure = measure::build(settings, &train, &data)?;
-        Ok(Self { model, data, train, measure, seeds: Seeds::from_settings(settings) })
+        let train = train::build(settings, loss, kind, &data)?;
+        let measure = measure::build(settings, kind, &train, &data)?;
+        let seeds = Seeds::from_settings(settings, train.augment);
+        Ok(Self { model, data, train, measure, seeds })
     }
 }
 
 impl Seeds {
-    /// `seed`, 0 where it is left out, and those streams that are set apart. Augmentation, which nothing does yet,
+    /// `seed`, 0 where it is left out, and those streams that are set apart. Where nothing is augmented, that seed
     /// follows the data, so that two jobs that differ in it alone are one.
-    fn from_settings(settings: &Settings) -> Self {
+    fn from_settings(settings: &Settings, augment: bool) -> Self {
         let common = settings.int(Field::Seed).unwrap_or(0);
         let apart = |field| settings.int(field).unwrap_or(common);
         let data = apart(Field::DataSeed);
@@ -62,7 +69,7 @@ impl Seeds {
             init: apart(Field::InitSeed),
             order: apart(Field::OrderSeed),
             measure: apart(Field::MeasureSeed),
-            augment: data,
+            augment: if augment { apart(Field::AugmentSeed) } else { data },
         }
     }
 }

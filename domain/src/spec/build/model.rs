@@ -3,17 +3,31 @@
 use super::data::Outputs;
 use super::{ModelKind, activation, init, precision};
 use crate::settings::{Accepted, Field, SettingError, Settings};
-use crate::spec::{Activation, Init, Loss, Model, Precision, Shape};
+use crate::spec::{Activation, ConvKind, DataKind, Init, Loss, Model, Precision, Shape};
 
 pub(super) fn kind(settings: &Settings) -> Result<ModelKind, SettingError> {
     match settings.text(Field::ModelKind) {
         Some("linear") => Ok(ModelKind::Linear),
         Some("logistic") => Ok(ModelKind::Logistic),
         Some("mlp") => Ok(ModelKind::Mlp),
+        Some("cnn") => Ok(ModelKind::Conv(ConvKind::Cnn)),
+        Some("wrn") => Ok(ModelKind::Conv(ConvKind::Wrn)),
         _ => {
-            let words = &["linear", "logistic", "mlp"];
+            let words = &["linear", "logistic", "mlp", "cnn", "wrn"];
             Err(SettingError::missing(Field::ModelKind, Accepted::Words { words }))
         }
+    }
+}
+
+/// Whether the model can read such data: a convolutional network reads images.
+pub(super) fn suits(kind: ModelKind, data: DataKind) -> Result<(), SettingError> {
+    match kind {
+        ModelKind::Conv(conv) if data.cifar_classes().is_none() => {
+            let words = &["cifar10", "cifar100"];
+            let accepted = Accepted::DataOfModel { kind: conv.as_str(), words };
+            Err(SettingError::refused(Field::DataKind, data.as_str(), accepted))
+        }
+        ModelKind::Conv(_) | ModelKind::Linear | ModelKind::Logistic | ModelKind::Mlp => Ok(()),
     }
 }
 
@@ -24,6 +38,13 @@ pub(super) fn build(
     asked: Outputs,
 ) -> Result<Model, SettingError> {
     let outputs = outputs(settings, asked)?;
+    let is_conv = matches!(kind, ModelKind::Conv(_));
+    for field in [Field::ModelBatchNorm, Field::ModelSkip] {
+        if !is_conv && settings.flag(field) == Some(true) {
+            let accepted = Accepted::FalseFor { kind: kind.as_str() };
+            return Err(SettingError::refused(field, true, accepted));
+        }
+    }
     let (shape, output, init) = match kind {
         ModelKind::Linear => {
             (Shape::Linear, linear_output(settings, kind)?, linear_init(settings)?)
@@ -32,14 +53,16 @@ pub(super) fn build(
             (Shape::Logistic, linear_output(settings, kind)?, logistic_init(settings)?)
         }
         ModelKind::Mlp => mlp(settings, loss, outputs)?,
+        ModelKind::Conv(conv) => super::conv::build(settings, conv)?,
     };
+    let usual = if is_conv { Precision::F32 } else { Precision::F64 };
     Ok(Model {
         shape,
         output,
         init,
         bias: settings.flag(Field::ModelBias).unwrap_or(false),
         outputs,
-        precision: precision(settings, Field::ModelPrecision).unwrap_or(Precision::F64),
+        precision: precision(settings, Field::ModelPrecision).unwrap_or(usual),
     })
 }
 
@@ -54,7 +77,10 @@ fn outputs(settings: &Settings, asked: Outputs) -> Result<u32, SettingError> {
     }
 }
 
-fn linear_output(settings: &Settings, kind: ModelKind) -> Result<Activation, SettingError> {
+pub(super) fn linear_output(
+    settings: &Settings,
+    kind: ModelKind,
+) -> Result<Activation, SettingError> {
     match activation(settings, Field::ModelOutput) {
         None | Some(Activation::Identity) => Ok(Activation::Identity),
         Some(other) => {
@@ -75,7 +101,7 @@ fn logistic_init(settings: &Settings) -> Result<Init, SettingError> {
     init_of(settings, ModelKind::Logistic, Init::UnitGaussian, LINEAR_INITS)
 }
 
-fn init_of(
+pub(super) fn init_of(
     settings: &Settings,
     kind: ModelKind,
     default: Init,
@@ -89,17 +115,18 @@ fn init_of(
     Err(SettingError::refused(Field::ModelInit, given.as_str(), accepted))
 }
 
+pub(super) fn required(settings: &Settings, field: Field) -> Result<u32, SettingError> {
+    let given = settings.int::<u32>(field);
+    given.ok_or_else(|| SettingError::missing(field, field.accepted_int()))
+}
+
 fn mlp(
     settings: &Settings,
     loss: Loss,
     outputs: u32,
 ) -> Result<(Shape, Activation, Init), SettingError> {
-    let required = |field: Field| {
-        let given = settings.int::<u32>(field);
-        given.ok_or_else(|| SettingError::missing(field, field.accepted_int()))
-    };
-    let width = required(Field::ModelWidth)?;
-    let depth = required(Field::ModelDepth)?;
+    let width = required(settings, Field::ModelWidth)?;
+    let depth = required(settings, Field::ModelDepth)?;
     let hidden = activation(settings, Field::ModelActivation).unwrap_or(Activation::Tanh);
     if hidden == Activation::Softmax && width == 1 {
         let accepted = Accepted::SoftmaxWidth;

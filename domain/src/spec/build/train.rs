@@ -13,7 +13,8 @@ pub(super) fn loss(
 ) -> Result<Loss, SettingError> {
     let default = match (model, data) {
         (ModelKind::Logistic, _) => Loss::Logistic,
-        (ModelKind::Linear | ModelKind::Mlp, DataKind::Idx) => Loss::CrossEntropy,
+        (ModelKind::Conv(_), _) => Loss::CrossEntropy,
+        (ModelKind::Linear | ModelKind::Mlp, data) if data.is_file() => Loss::CrossEntropy,
         (ModelKind::Linear | ModelKind::Mlp, _) => Loss::Squared,
     };
     let given = loss_word(settings, Field::TrainLoss).unwrap_or(default);
@@ -21,6 +22,7 @@ pub(super) fn loss(
         ModelKind::Linear => &["squared", "cross-entropy"],
         ModelKind::Logistic => &["logistic"],
         ModelKind::Mlp => Loss::WORDS,
+        ModelKind::Conv(_) => &["squared", "cross-entropy"],
     };
     if words.contains(&given.as_str()) {
         return Ok(given);
@@ -29,8 +31,17 @@ pub(super) fn loss(
     Err(SettingError::refused(Field::TrainLoss, given.as_str(), accepted))
 }
 
-pub(super) fn build(settings: &Settings, loss: Loss, data: &Data) -> Result<Train, SettingError> {
+pub(super) fn build(
+    settings: &Settings,
+    loss: Loss,
+    kind: ModelKind,
+    data: &Data,
+) -> Result<Train, SettingError> {
     let samples = data.samples;
+    let augment = settings.flag(Field::TrainAugment).unwrap_or(false);
+    if augment && !matches!(kind, ModelKind::Conv(_)) {
+        return Err(SettingError::refused(Field::TrainAugment, true, Accepted::Augmentable));
+    }
     let batch: u32 = settings.int(Field::TrainBatch).unwrap_or(1);
     let sampling = sampling(settings, Field::TrainSampling).unwrap_or(Sampling::Uniform);
     if sampling == Sampling::Shuffle && batch > samples {
@@ -50,6 +61,7 @@ pub(super) fn build(settings: &Settings, loss: Loss, data: &Data) -> Result<Trai
         sampling,
         momentum: settings.number(Field::TrainMomentum).unwrap_or(0.0),
         weight_decay: settings.number(Field::TrainWeightDecay).unwrap_or(0.0),
+        augment,
         stop_below: settings.number(Field::TrainStopBelow),
     })
 }

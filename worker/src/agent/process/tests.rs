@@ -40,6 +40,7 @@ pub fn tiny_spec(steps: u64) -> JobSpec {
             sampling: Sampling::Uniform,
             momentum: 0.0,
             weight_decay: 0.0,
+            augment: false,
             stop_below: None,
         },
         measure: Measure {

@@ -15,6 +15,7 @@ fn train(loss: Loss, batch: u32, momentum: f64, weight_decay: f64) -> Train {
         sampling: Sampling::Uniform,
         momentum,
         weight_decay,
+        augment: false,
         stop_below: None,
     }
 }

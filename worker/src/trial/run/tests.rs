@@ -6,6 +6,8 @@ use domain::spec::*;
 use super::super::{Checkpoint, cost};
 use super::*;
 
+mod conv;
+
 /// Keeps what it is told; wishes for checkpoints as it was made to.
 #[derive(Default)]
 struct Listener {
@@ -66,6 +68,7 @@ fn spec() -> JobSpec {
             sampling: Sampling::Uniform,
             momentum: 0.0,
             weight_decay: 0.0,
+            augment: false,
             stop_below: None,
         },
         measure: Measure {

@@ -1,0 +1,210 @@
+//! Per-example gradients that are formed, and the inner products of all their pairs: for convolutional networks, where
+//! a gradient is smaller than the factors it is made of.
+//!
+//! Gradients are formed in panels of bounded size. Where they do not all fit, the panels after a panel are formed again
+//! for it, so that memory stays bounded whatever their number.
+
+use domain::spec::Loss;
+
+use super::pairs::{PairSource, TILE};
+use crate::data::Examples;
+use crate::nn::Real;
+use crate::nn::conv::{ConvNetwork, ConvPass, Mode};
+use crate::nn::kernel::dots;
+
+/// Bytes of the gradients of one panel; two are held at a time.
+pub const PANEL_BYTES: usize = 256 << 20;
+/// Entries that are multiplied at a time: a constant of the engine.
+const ENTRIES: usize = 1024;
+
+/// What is known of N gradients once they are gone.
+#[derive(Clone, Debug)]
+pub struct Formed {
+    /// ⟨gᵢ, gⱼ⟩ for i <= j, row after row.
+    gram: Vec<f64>,
+    sq_norms: Vec<f64>,
+    is_touched: Vec<bool>,
+    sq_norm_of_sum: f64,
+    min_positive: f64,
+}
+
+/// How many gradients of `bytes` each are formed at a time.
+pub fn panel_len(bytes: usize) -> usize {
+    (PANEL_BYTES / bytes.max(1)).max(8)
+}
+
+impl Formed {
+    /// The gradients at `network`, in eval mode, of the examples that `chosen` names, in that order.
+    ///
+    /// # Numerics
+    /// Gradients are of the network's precision; products and their sums are f64, 1,024 entries after 1,024.
+    ///
+    /// # Cost
+    /// N forward and backward passes where all fit in a panel of p gradients, else about N²/2p more; N² P flop.
+    pub fn take<T: Real>(
+        network: &ConvNetwork<T>,
+        pass: &mut ConvPass<T>,
+        examples: &Examples<T>,
+        loss: Loss,
+        chosen: &[u32],
+    ) -> Self {
+        let parameters = network.parameters().len();
+        Self::in_panels(network, pass, (examples, loss, chosen), panel_len(parameters * T::BYTES))
+    }
+
+    fn in_panels<T: Real>(
+        network: &ConvNetwork<T>,
+        pass: &mut ConvPass<T>,
+        (examples, loss, chosen): (&Examples<T>, Loss, &[u32]),
+        panel: usize,
+    ) -> Self {
+        let (count, parameters) = (chosen.len(), network.parameters().len());
+        let mut form = |numbers: &[u32], gradients: &mut Vec<T>| {
+            gradients.resize(numbers.len() * parameters, T::ZERO);
+            for (&i, gradient) in numbers.iter().zip(gradients.chunks_exact_mut(parameters)) {
+                let (i, dim, outputs) = (i as usize, network.dim(), network.outputs());
+                let image = &examples.inputs[i * dim..(i + 1) * dim];
+                pass.forward(network, image, Mode::Eval);
+                let target = &examples.targets[i * outputs..(i + 1) * outputs];
+                pass.backward(network, loss, target, gradient);
+            }
+        };
+        let mut gram = vec![0.0; count * (count + 1) / 2];
+        let mut is_touched = Vec::with_capacity(count);
+        let mut sum = vec![0.0; parameters];
+        let (mut rows, mut columns) = (Vec::new(), Vec::new());
+        let mut product = Product::default();
+        for first in (0..count).step_by(panel) {
+            form(&chosen[first..count.min(first + panel)], &mut rows);
+            for gradient in rows.chunks_exact(parameters) {
+                is_touched.push(gradient.iter().any(|&g| g != T::ZERO));
+                sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g.to_f64());
+            }
+            product.multiply(&rows, &rows, parameters, (first, first), (count, &mut gram));
+            for second in (first + panel..count).step_by(panel) {
+                form(&chosen[second..count.min(second + panel)], &mut columns);
+                product.multiply(&rows, &columns, parameters, (first, second), (count, &mut gram));
+            }
+        }
+        let sq_norms = (0..count).map(|i| gram[place(count, i, i)]).collect();
+        let sq_norm_of_sum = sum.iter().fold(0.0, |square, x| square + x * x);
+        Self { gram, sq_norms, is_touched, sq_norm_of_sum, min_positive: T::MIN_POSITIVE }
+    }
+
+    /// |gᵢ|².
+    pub fn sq_norms(&self) -> &[f64] {
+        &self.sq_norms
+    }
+
+    /// Whether some entry of gᵢ is not 0.
+    pub fn is_touched(&self, i: usize) -> bool {
+        self.is_touched[i]
+    }
+
+    /// |Σ gᵢ|², from the summed gradient itself.
+    pub fn sq_norm_of_sum(&self) -> f64 {
+        self.sq_norm_of_sum
+    }
+
+    /// The smallest positive normal number of the network's precision.
+    pub fn min_positive(&self) -> f64 {
+        self.min_positive
+    }
+
+    /// Whether every gradient is finite.
+    pub fn is_finite(&self) -> bool {
+        self.sq_norms.iter().all(|square| square.is_finite())
+    }
+
+    /// The inner products, by tiles.
+    pub fn tiles(&self) -> impl PairSource {
+        GramTiles { formed: self, tile: Vec::new() }
+    }
+}
+
+/// Where ⟨gᵢ, gⱼ⟩, i <= j, lies among those of `count` gradients.
+fn place(count: usize, i: usize, j: usize) -> usize {
+    i * count - i * (i + 1) / 2 + j
+}
+
+/// Buffers of one product of tiles.
+#[derive(Default)]
+struct Product {
+    rows: Vec<f64>,
+    columns: Vec<f64>,
+    part: Vec<f64>,
+    sums: Vec<f64>,
+}
+
+impl Product {
+    /// Puts the inner products of the gradients in `rows`, which begin with number `first`, and in `columns`, which
+    /// begin with number `second`, into the Gram matrix of `count` gradients.
+    fn multiply<T: Real>(
+        &mut self,
+        rows: &[T],
+        columns: &[T],
+        parameters: usize,
+        (first, second): (usize, usize),
+        (count, gram): (usize, &mut [f64]),
+    ) {
+        for (rows, i) in rows.chunks(TILE * parameters).zip((first..).step_by(TILE)) {
+            for (columns, j) in columns.chunks(TILE * parameters).zip((second..).step_by(TILE)) {
+                if j < i {
+                    continue;
+                }
+                let width = columns.len() / parameters;
+                let sums = self.tile(rows, columns, parameters);
+                for (row, i) in sums.chunks_exact(width).zip(i..) {
+                    for (&inner, j) in row.iter().zip(j..).filter(|&(_, j)| j >= i) {
+                        gram[place(count, i, j)] = inner;
+                    }
+                }
+            }
+        }
+    }
+
+    fn tile<T: Real>(&mut self, rows: &[T], columns: &[T], parameters: usize) -> &[f64] {
+        let size = rows.len() / parameters * (columns.len() / parameters);
+        self.sums.clear();
+        self.sums.resize(size, 0.0);
+        self.part.resize(size, 0.0);
+        for from in (0..parameters).step_by(ENTRIES) {
+            let to = parameters.min(from + ENTRIES);
+            let widen = |gradients: &[T], out: &mut Vec<f64>| {
+                out.clear();
+                for gradient in gradients.chunks_exact(parameters) {
+                    out.extend(gradient[from..to].iter().map(|g| g.to_f64()));
+                }
+            };
+            widen(rows, &mut self.rows);
+            widen(columns, &mut self.columns);
+            dots(&self.rows, &self.columns, to - from, &mut self.part[..size]);
+            self.sums.iter_mut().zip(&self.part).for_each(|(sum, part)| *sum += part);
+        }
+        &self.sums
+    }
+}
+
+struct GramTiles<'a> {
+    formed: &'a Formed,
+    tile: Vec<f64>,
+}
+
+impl PairSource for GramTiles<'_> {
+    fn inner(&mut self, first: usize, second: usize) -> &[f64] {
+        let count = self.formed.sq_norms.len();
+        self.tile.clear();
+        self.tile.resize(TILE * TILE, 0.0);
+        let rows = first * TILE..count.min((first + 1) * TILE);
+        for (row, i) in self.tile.chunks_exact_mut(TILE).zip(rows) {
+            let columns = second * TILE..count.min((second + 1) * TILE);
+            for (inner, j) in row.iter_mut().zip(columns).filter(|&(_, j)| i <= j) {
+                *inner = self.formed.gram[place(count, i, j)];
+            }
+        }
+        &self.tile
+    }
+}
+
+#[cfg(test)]
+mod tests;

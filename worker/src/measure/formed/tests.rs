@@ -1,0 +1,98 @@
+//! Formed gradients against those of single passes, and panels of any size against one.
+
+use domain::spec::{Activation, Conv, ConvKind, Init, Model, Precision, Shape};
+
+use super::*;
+use crate::data::Label;
+use crate::measure::{Occasion, formed_row};
+use crate::random::Stream;
+
+const COUNT: usize = 7;
+
+fn network<T: Real>(batch_norm: bool) -> ConvNetwork<T> {
+    let conv = Conv { kind: ConvKind::Wrn, width: 1, depth: 10, batch_norm, skip: true };
+    let model = Model {
+        shape: Shape::Conv(conv),
+        output: Activation::Identity,
+        init: Init::He,
+        bias: false,
+        outputs: 10,
+        precision: Precision::F64,
+    };
+    ConvNetwork::initialise(&model, &conv, 3)
+}
+
+fn examples<T: Real>() -> Examples<T> {
+    let mut stream = Stream::new(3, "test images", 0);
+    Examples {
+        inputs: (0..COUNT * 3_072).map(|_| T::from_f64(stream.normal())).collect(),
+        labels: (0..COUNT as u32).map(Label::Class).collect(),
+        targets: (0..COUNT * 10).map(|i| T::from_f64(f64::from(i / 10 == i % 10))).collect(),
+    }
+}
+
+#[test]
+fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
+    for batch_norm in [true, false] {
+        let (network, examples) = (network::<f64>(batch_norm), examples());
+        let mut pass = ConvPass::new(&network, COUNT);
+        let chosen: Vec<u32> = (0..COUNT as u32).collect();
+        let of = (&examples, Loss::CrossEntropy, &*chosen);
+        let formed = Formed::in_panels(&network, &mut pass, of, COUNT);
+        for panel in [1, 2, 3, 6] {
+            let other = Formed::in_panels(&network, &mut pass, of, panel);
+            assert_eq!(other.gram, formed.gram, "{panel}");
+            assert_eq!(other.sq_norm_of_sum, formed.sq_norm_of_sum);
+        }
+
+        let parameters = network.parameters().len();
+        let gradients: Vec<Vec<f64>> = (0..COUNT)
+            .map(|i| {
+                let mut gradient = vec![0.0; parameters];
+                pass.forward(&network, &examples.inputs[i * 3_072..(i + 1) * 3_072], Mode::Eval);
+                let target = &examples.targets[i * 10..(i + 1) * 10];
+                pass.backward(&network, Loss::CrossEntropy, target, &mut gradient);
+                gradient
+            })
+            .collect();
+        let inner = |i: usize, j: usize| -> f64 {
+            gradients[i].iter().zip(&gradients[j]).map(|(a, b)| a * b).sum()
+        };
+        let mut least = f64::INFINITY;
+        for i in 0..COUNT {
+            for j in i..COUNT {
+                let found = formed.gram[place(COUNT, i, j)];
+                assert!((found - inner(i, j)).abs() <= 1e-12 * inner(i, i).max(inner(j, j)));
+                least = least.min(found);
+            }
+        }
+        // The gradient of the whole minibatch is the sum of its examples'.
+        let mut whole = vec![0.0; parameters];
+        pass.forward(&network, &examples.inputs, Mode::Eval);
+        pass.backward(&network, Loss::CrossEntropy, &examples.targets, &mut whole);
+        let square = whole.iter().map(|g| g * g).sum::<f64>();
+        assert!((square / formed.sq_norm_of_sum - 1.0).abs() < 1e-12);
+
+        let occasion = Occasion { step: 4, epoch: 0.5, risk: Some(2.0) };
+        let row = formed_row(&formed, "samples", occasion, (&chosen, &examples.labels));
+        assert_eq!((row.step, row.count, row.pairs, row.mode), (4, 7, 21, "eval"));
+        assert_eq!(row.eta, Some((-least).max(0.0)));
+        let mean = (0..COUNT).map(|i| inner(i, i)).sum::<f64>() / COUNT as f64;
+        assert!((row.mean_sq_norm.expect("finite") / mean - 1.0).abs() < 1e-12);
+        let (i, j) = (row.argmin_i.expect("a pair"), row.argmin_j.expect("a pair"));
+        assert_eq!((row.class_i, row.class_j), (Some(i), Some(j)));
+        let cosine = row.min_cos.expect("not zero");
+        assert!(cosine > -1.0 && cosine < 1.0 && row.histogram.expect("counts").len() == 200);
+    }
+}
+
+#[test]
+fn gradients_that_are_not_finite_have_no_figures() {
+    let (mut network, examples) = (network::<f32>(false), examples());
+    network.parameters_mut()[0] = f32::NAN;
+    let mut pass = ConvPass::new(&network, 1);
+    let formed = Formed::take(&network, &mut pass, &examples, Loss::CrossEntropy, &[1, 3]);
+    let occasion = Occasion { step: 0, epoch: 0.0, risk: None };
+    let row = formed_row(&formed, "samples", occasion, (&[1, 3], &examples.labels[..2]));
+    assert_eq!((row.eta, row.min_cos, row.pairs), (None, None, 1));
+}

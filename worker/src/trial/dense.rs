@@ -1,0 +1,89 @@
+//! A fully connected network that learns.
+
+use domain::{ConfusionRow, JobSpec};
+
+use super::learner::{Learner, momentum_parts};
+use crate::data::Examples;
+use crate::measure::{Capture, Curve, Figures, Occasion, confusion_rows};
+use crate::nn::{Network, Real, initialise};
+use crate::optim::{Order, Sgd};
+
+/// A network of dense layers with plain SGD.
+pub struct Dense<'a, T> {
+    spec: &'a JobSpec,
+    network: Network<T>,
+    sgd: Sgd<T>,
+    curve: Curve<T>,
+}
+
+impl<'a, T: Real> Dense<'a, T> {
+    /// The network of `spec` before its first step.
+    pub fn new(spec: &'a JobSpec) -> Self {
+        let network = initialise(&spec.model, spec.data.dim, spec.seeds.init);
+        let sgd = Sgd::new(&spec.train, order(spec, 0), &network);
+        let curve = Curve::new(&network, spec.train.loss);
+        Self { spec, network, sgd, curve }
+    }
+}
+
+fn order(spec: &JobSpec, step: u64) -> Order {
+    Order::new(&spec.train, spec.data.samples, spec.seeds.order, step)
+}
+
+impl<T: Real> Learner<T> for Dense<'_, T> {
+    #[inline]
+    fn step(&mut self, examples: &Examples<T>, step: u64) -> f64 {
+        self.sgd.step(&mut self.network, examples, step)
+    }
+
+    fn go_to(&mut self, step: u64) {
+        let velocity = self.sgd.velocity().to_vec();
+        self.sgd = Sgd::new(&self.spec.train, order(self.spec, step), &self.network);
+        self.sgd.velocity_mut().copy_from_slice(&velocity);
+    }
+
+    fn is_finite(&self) -> bool {
+        self.network.is_finite()
+    }
+
+    fn figures(&mut self, examples: &Examples<T>, with_gradient: bool) -> Option<Figures> {
+        if with_gradient {
+            self.curve.with_gradient(&self.network, examples)
+        } else {
+            self.curve.without_gradient(&self.network, examples)
+        }
+    }
+
+    fn confusion(
+        &mut self,
+        examples: &Examples<T>,
+        scope: &'static str,
+        occasion: Occasion,
+        chosen: &[u32],
+    ) -> Vec<ConfusionRow> {
+        let capture = Capture::take(&self.network, examples, self.spec.train.loss, chosen);
+        let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
+        confusion_rows(&capture, scope, occasion, (chosen, &labels), self.spec.measure.layers)
+    }
+
+    fn parts(&self) -> Vec<(String, Vec<usize>)> {
+        let mut parts = Vec::new();
+        for (p, layer) in self.network.layers().iter().enumerate() {
+            parts.push((format!("weights.{p}"), vec![layer.fan_out, layer.fan_in]));
+            if layer.has_bias {
+                parts.push((format!("bias.{p}"), vec![layer.fan_out]));
+            }
+        }
+        let momentum = momentum_parts(&parts, self.sgd.velocity());
+        parts.extend(momentum);
+        parts
+    }
+
+    fn numbers(&self) -> Vec<&[T]> {
+        vec![self.network.parameters(), self.sgd.velocity()]
+    }
+
+    fn numbers_mut(&mut self) -> Vec<&mut [T]> {
+        vec![self.network.parameters_mut(), self.sgd.velocity_mut()]
+    }
+}
