@@ -12,7 +12,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::time::Instant;
 
+use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Model, Precision, Shape};
 use domain::{ConfusionRow, JobSpec, StepRow, sweep_file};
+use worker::data::{Examples, Label};
+use worker::measure::Formed;
+use worker::nn::conv::{ConvNetwork, ConvPass, Mode};
 use worker::trial::{self, Checkpoint, Observer, Wish};
 
 /// Repeats of which the median is told.
@@ -66,6 +70,10 @@ impl Net {
 enum Case {
     /// Steps a second at this batch size.
     Training { net: Net, batch: u32, precision: &'static str },
+    /// Milliseconds for a forward and a backward pass of a Wide ResNet over 128 images.
+    WideResNet { width: u32, batch_norm: bool },
+    /// Milliseconds for the confusion of 128 images, in eval mode.
+    WideResNetConfusion { width: u32 },
     /// Milliseconds for the confusion of this many examples.
     Confusion { net: Net, count: u32, precision: &'static str },
 }
@@ -79,6 +87,10 @@ fn cases() -> Vec<Case> {
         let large = [Net(64, 64, 2), Net(64, 256, 2), Net(784, 256, 2), Net(784, 1024, 2)];
         cases.extend(large.map(|net| Case::Training { net, batch: 128, precision }));
     }
+    for width in [1, 2] {
+        cases.extend([true, false].map(|batch_norm| Case::WideResNet { width, batch_norm }));
+    }
+    cases.push(Case::WideResNetConfusion { width: 1 });
     for precision in ["f32", "f64"] {
         for count in [512, 2048] {
             let nets = [Net(64, 64, 2), Net(784, 256, 2), Net(784, 1024, 2)];
@@ -94,6 +106,11 @@ impl Case {
             Self::Training { net: Net(d, w, l), batch, precision } => {
                 format!("sgd {d}:{w}:{l} batch {batch} {precision}")
             }
+            Self::WideResNet { width, batch_norm } => {
+                let norm = if batch_norm { "" } else { " without batch norm" };
+                format!("wrn 16-{width} batch 128 f32{norm}")
+            }
+            Self::WideResNetConfusion { width } => format!("confusion wrn 16-{width} N 128 f32"),
             Self::Confusion { net: Net(d, w, l), count, precision } => {
                 format!("confusion {d}:{w}:{l} N {count} {precision}")
             }
@@ -103,7 +120,7 @@ impl Case {
     fn unit(&self) -> &'static str {
         match self {
             Self::Training { .. } => "/s",
-            Self::Confusion { .. } => "ms",
+            _ => "ms",
         }
     }
 
@@ -120,6 +137,20 @@ impl Case {
                     guess as f64 / Watch::over(&spec).training
                 });
                 (rate, rate * flop / 1e9)
+            }
+            Self::WideResNet { width, batch_norm } => {
+                let mut images = Images::new(width, batch_norm);
+                let seconds = median(|| images.pass());
+                // Forward multiply-adds an image of WRN-16-1 and 16-2; a step does three times as many.
+                let flop = if width == 1 { 26.7e6 } else { 101.1e6 } * 6.0 * 128.0;
+                (seconds * 1e3, flop / seconds / 1e9)
+            }
+            Self::WideResNetConfusion { width } => {
+                let mut images = Images::new(width, true);
+                let seconds = median(|| images.confusion());
+                let flop = if width == 1 { 26.7e6 } else { 101.1e6 } * 6.0 * 128.0;
+                let pairs = 128.0 * 128.0 * images.network.parameters().len() as f64;
+                (seconds * 1e3, (flop + pairs) / seconds / 1e9)
             }
             Self::Confusion { net, count, precision } => {
                 let spec = job(net, 1, precision, 1, count);
@@ -167,6 +198,54 @@ fn job(
     let draft = sweep_file::parse(&text, "bench.toml").unwrap_or_else(|error| panic!("{error}"));
     let sweep = draft.resolve(&BTreeMap::new()).unwrap_or_else(|error| panic!("{error}"));
     sweep.job(0)
+}
+
+/// A Wide ResNet of depth 16 and 128 images.
+struct Images {
+    network: ConvNetwork<f32>,
+    pass: ConvPass<f32>,
+    examples: Examples<f32>,
+    gradient: Vec<f32>,
+}
+
+impl Images {
+    fn new(width: u32, batch_norm: bool) -> Self {
+        let conv = Conv { kind: ConvKind::Wrn, width, depth: 16, batch_norm, skip: true };
+        let model = Model {
+            shape: Shape::Conv(conv),
+            output: Activation::Identity,
+            init: Init::He,
+            bias: false,
+            outputs: 10,
+            precision: Precision::F32,
+        };
+        let network = ConvNetwork::initialise(&model, &conv, 1);
+        let pixel = |i: usize| ((i * 7919 % 1000) as f32) / 500.0 - 1.0;
+        let examples = Examples {
+            inputs: (0..128 * 3072).map(pixel).collect(),
+            labels: vec![Label::Class(0); 128],
+            targets: (0..1280).map(|i| if i % 10 == i / 10 % 10 { 1.0 } else { 0.0 }).collect(),
+        };
+        let gradient = vec![0.0; network.parameters().len()];
+        Self { pass: ConvPass::new(&network, 128), network, examples, gradient }
+    }
+
+    fn pass(&mut self) -> f64 {
+        let start = Instant::now();
+        self.pass.forward(&self.network, &self.examples.inputs, Mode::Train);
+        let targets = &self.examples.targets;
+        self.pass.backward(&self.network, Loss::CrossEntropy, targets, &mut self.gradient);
+        start.elapsed().as_secs_f64()
+    }
+
+    fn confusion(&mut self) -> f64 {
+        let start = Instant::now();
+        let chosen: Vec<u32> = (0..128).collect();
+        let (network, pass) = (&self.network, &mut self.pass);
+        let formed = Formed::take(network, pass, &self.examples, Loss::CrossEntropy, &chosen);
+        assert_eq!(formed.sq_norms().len(), 128);
+        start.elapsed().as_secs_f64()
+    }
 }
 
 /// Seconds that the parts of a trial took.

@@ -3,7 +3,8 @@
 use super::LANES;
 use super::walks::{Walk, Walks};
 use crate::nn::Real;
-use crate::nn::dispatch::{Kernel, dispatch};
+use crate::nn::dispatch::{LaneKernel, Level};
+use crate::nn::lanes::Lanes;
 
 /// `out[p] = Σ over taps and channels c of input[p + offset, c] · weights[tap, c]`, or added to what is there.
 ///
@@ -22,7 +23,7 @@ pub fn correlate<T: Real>(
     (input, weights): (&[T], &[T]),
     out: &mut [T],
 ) {
-    dispatch(Correlate { walks, images, accumulate, input, weights, out });
+    Level::best().run_lanes(Correlate { walks, images, accumulate, input, weights, out });
 }
 
 /// Puts weights `[taps, inputs, outputs]` into blocks of output channels: `[outputs / 16, taps, inputs, 16]`.
@@ -60,78 +61,103 @@ pub(super) struct Correlate<'a, T> {
     pub(super) out: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Correlate<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Correlate<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { walks, images, accumulate, input, weights, out } = self;
-        let (blocks, _) = weights.as_chunks::<LANES>();
-        let block_size = walks.weights * walks.inputs;
-        for image in 0..images {
-            for block in 0..walks.outputs / LANES {
-                let weights = &blocks[block * block_size..(block + 1) * block_size];
-                for row in 0..walks.rows {
-                    let place = |walk: &Walk| walk.start + image * walk.image + row * walk.row;
-                    let (from, to) = (place(&walks.input), place(&walks.out) + block * LANES);
-                    let mut column = 0;
-                    while column + 8 <= walks.columns {
-                        let at = (from + column * walks.input.step, to + column * walks.out.step);
-                        pixels::<T, 8>(walks, accumulate, (input, weights), out, at);
-                        column += 8;
-                    }
-                    while column + 4 <= walks.columns {
-                        let at = (from + column * walks.input.step, to + column * walks.out.step);
-                        pixels::<T, 4>(walks, accumulate, (input, weights), out, at);
-                        column += 4;
-                    }
-                    while column < walks.columns {
-                        let at = (from + column * walks.input.step, to + column * walks.out.step);
-                        pixels::<T, 1>(walks, accumulate, (input, weights), out, at);
-                        column += 1;
-                    }
-                }
+    fn run<L: Lanes<T>>(mut self) {
+        let blocks = self.walks.outputs / LANES;
+        for image in 0..self.images {
+            let mut block = 0;
+            // Two blocks share what they read of the input where the registers hold the sums of both.
+            while L::SUMS >= 16 && block + 2 <= blocks {
+                self.rows::<L, 2>(image, block);
+                block += 2;
+            }
+            while block < blocks {
+                self.rows::<L, 1>(image, block);
+                block += 1;
             }
         }
     }
 }
 
-/// 16 channels of `P` pixels of a row, their sums in registers.
-#[inline(always)]
-fn pixels<T: Real, const P: usize>(
-    walks: &Walks,
-    accumulate: bool,
-    (input, weights): (&[T], &[[T; LANES]]),
-    out: &mut [T],
-    (from, to): (usize, usize),
-) {
-    let inputs = walks.inputs;
-    let mut sums = [[T::ZERO; LANES]; P];
-    if accumulate {
-        for (p, sums) in sums.iter_mut().enumerate() {
-            let at = to + p * walks.out.step;
-            sums.copy_from_slice(&out[at..at + LANES]);
-        }
-    }
-    for &(offset, tap) in &walks.taps {
-        let weights = &weights[tap * inputs..(tap + 1) * inputs];
-        let mut x: [&[T]; P] = [&[]; P];
-        for (p, x) in x.iter_mut().enumerate() {
-            let at = from + offset + p * walks.input.step;
-            *x = &input[at..at + inputs];
-        }
-        for c in 0..inputs {
-            let w = weights[c];
-            for p in 0..P {
-                let a = x[p][c];
-                for l in 0..LANES {
-                    sums[p][l] += a * w[l];
-                }
+impl<T: Real> Correlate<'_, T> {
+    /// `B` blocks of channels of one image.
+    #[inline(always)]
+    fn rows<L: Lanes<T>, const B: usize>(&mut self, image: usize, block: usize) {
+        let walks = self.walks;
+        for row in 0..walks.rows {
+            let place = |walk: &Walk| walk.start + image * walk.image + row * walk.row;
+            let (from, to) = (place(&walks.input), place(&walks.out) + block * LANES);
+            let at = |column| (from + column * walks.input.step, to + column * walks.out.step);
+            let mut column = 0;
+            while L::SUMS >= 16 * B && column + 16 <= walks.columns {
+                self.pixels::<L, 16, B>(block, at(column));
+                column += 16;
+            }
+            while L::SUMS >= 8 * B && column + 8 <= walks.columns {
+                self.pixels::<L, 8, B>(block, at(column));
+                column += 8;
+            }
+            while L::SUMS >= 4 * B && column + 4 <= walks.columns {
+                self.pixels::<L, 4, B>(block, at(column));
+                column += 4;
+            }
+            while column + 2 <= walks.columns {
+                self.pixels::<L, 2, B>(block, at(column));
+                column += 2;
+            }
+            while column < walks.columns {
+                self.pixels::<L, 1, B>(block, at(column));
+                column += 1;
             }
         }
     }
-    for (p, sums) in sums.iter().enumerate() {
-        let at = to + p * walks.out.step;
-        out[at..at + LANES].copy_from_slice(sums);
+
+    /// `B` times 16 channels of `P` pixels of a row, their sums in registers.
+    #[inline(always)]
+    fn pixels<L: Lanes<T>, const P: usize, const B: usize>(
+        &mut self,
+        block: usize,
+        (from, to): (usize, usize),
+    ) {
+        let walks = self.walks;
+        let inputs = walks.inputs;
+        let (weights, _) = self.weights.as_chunks::<LANES>();
+        let size = walks.weights * inputs;
+        let mut sums = [[L::splat(T::ZERO); B]; P];
+        if self.accumulate {
+            for p in 0..P {
+                let (chunks, _) = self.out[to + p * walks.out.step..][..B * LANES].as_chunks();
+                for b in 0..B {
+                    sums[p][b] = L::load(&chunks[b]);
+                }
+            }
+        }
+        for &(offset, tap) in &walks.taps {
+            let mut w: [&[[T; LANES]]; B] = [&[]; B];
+            for b in 0..B {
+                w[b] = &weights[(block + b) * size + tap * inputs..][..inputs];
+            }
+            let step = walks.input.step;
+            let x = &self.input[from + offset..][..(P - 1) * step + inputs];
+            for c in 0..inputs {
+                let mut row = [L::splat(T::ZERO); B];
+                for b in 0..B {
+                    row[b] = L::load(&w[b][c]);
+                }
+                for p in 0..P {
+                    let x = L::splat(x[p * step + c]);
+                    for b in 0..B {
+                        sums[p][b] = x.mul_add(row[b], sums[p][b]);
+                    }
+                }
+            }
+        }
+        for p in 0..P {
+            let (chunks, _) = self.out[to + p * walks.out.step..][..B * LANES].as_chunks_mut();
+            for b in 0..B {
+                sums[p][b].store(&mut chunks[b]);
+            }
+        }
     }
 }

@@ -18,8 +18,7 @@ mod weight_gradient;
 pub use network::ConvNetwork;
 pub use pass::{ConvPass, Mode};
 
-/// Output channels that are computed together. Every convolution here has a multiple of them.
-const LANES: usize = 16;
+use super::lanes::LANES;
 
 #[cfg(test)]
 mod naive;

@@ -209,10 +209,10 @@ fn every_instruction_set_gives_the_same_bits() {
         let mut out = vec![0.0f32; to.image()];
         let (walks, images, accumulate) = (&walks, 1, true);
         let (input, weights) = (&*input, &*weights);
-        level.run(Correlate { walks, images, accumulate, input, weights, out: &mut out });
+        level.run_lanes(Correlate { walks, images, accumulate, input, weights, out: &mut out });
         let mut gradient = vec![0.0f32; layer.parameters()];
         let (delta, gradient_out) = (&*out, &mut *gradient);
-        level.run(WeightGradient { walks, images, input, delta, gradient: gradient_out });
+        level.run_lanes(WeightGradient { walks, images, input, delta, gradient: gradient_out });
         (out, gradient)
     });
     let results: Vec<_> = results.collect();

@@ -3,7 +3,8 @@
 use super::LANES;
 use super::walks::Walks;
 use crate::nn::Real;
-use crate::nn::dispatch::{Kernel, dispatch};
+use crate::nn::dispatch::{LaneKernel, Level};
+use crate::nn::lanes::Lanes;
 
 /// Adds `Σ over images and pixels p of input[p + offset(tap), c] · delta[p, k]` to `gradient[tap, c, k]`.
 ///
@@ -21,7 +22,7 @@ pub fn add_weight_gradient<T: Real>(
     (input, delta): (&[T], &[T]),
     gradient: &mut [T],
 ) {
-    dispatch(WeightGradient { walks, images, input, delta, gradient });
+    Level::best().run_lanes(WeightGradient { walks, images, input, delta, gradient });
 }
 
 /// The arguments of the kernel.
@@ -33,24 +34,28 @@ pub(super) struct WeightGradient<'a, T> {
     pub(super) gradient: &'a mut [T],
 }
 
-impl<T: Real> Kernel for WeightGradient<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for WeightGradient<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { walks, images, input, delta, gradient } = self;
-        for image in 0..images {
-            let input = &input[image * walks.input.image..(image + 1) * walks.input.image];
-            let delta = &delta[image * walks.out.image..(image + 1) * walks.out.image];
+    fn run<L: Lanes<T>>(mut self) {
+        let walks = self.walks;
+        for image in 0..self.images {
             for &(offset, tap) in &walks.taps {
-                let from = walks.input.start + offset;
+                let start = walks.input.start + offset + image * walks.input.image;
                 let mut channel = 0;
-                while channel + 8 <= walks.inputs {
-                    channels::<T, 8>(walks, (input, delta), (from, tap, channel), gradient);
+                while L::SUMS >= 16 && channel + 16 <= walks.inputs {
+                    self.channels::<L, 16>((start, image, tap), channel);
+                    channel += 16;
+                }
+                while L::SUMS >= 8 && channel + 8 <= walks.inputs {
+                    self.channels::<L, 8>((start, image, tap), channel);
                     channel += 8;
                 }
+                while channel + 2 <= walks.inputs {
+                    self.channels::<L, 2>((start, image, tap), channel);
+                    channel += 2;
+                }
                 while channel < walks.inputs {
-                    channels::<T, 1>(walks, (input, delta), (from, tap, channel), gradient);
+                    self.channels::<L, 1>((start, image, tap), channel);
                     channel += 1;
                 }
             }
@@ -58,35 +63,38 @@ impl<T: Real> Kernel for WeightGradient<'_, T> {
     }
 }
 
-/// The weights of one tap from `C` input channels, 16 output channels at a time, over the pixels of one image.
-#[inline(always)]
-fn channels<T: Real, const C: usize>(
-    walks: &Walks,
-    (input, delta): (&[T], &[T]),
-    (from, tap, channel): (usize, usize, usize),
-    gradient: &mut [T],
-) {
-    for block in 0..walks.outputs / LANES {
-        let mut sums = [[T::ZERO; LANES]; C];
-        for row in 0..walks.rows {
-            let mut at = from + channel + row * walks.input.row;
-            let mut to = walks.out.start + block * LANES + row * walks.out.row;
-            for _ in 0..walks.columns {
-                let x = &input[at..at + C];
-                let d = &delta[to..to + LANES];
-                for c in 0..C {
-                    for l in 0..LANES {
-                        sums[c][l] += x[c] * d[l];
+impl<T: Real> WeightGradient<'_, T> {
+    /// The weights of one tap from `C` input channels, 16 output channels at a time, over the pixels of one image.
+    #[inline(always)]
+    fn channels<L: Lanes<T>, const C: usize>(
+        &mut self,
+        (start, image, tap): (usize, usize, usize),
+        channel: usize,
+    ) {
+        let walks = self.walks;
+        for block in 0..walks.outputs / LANES {
+            let mut sums = [L::splat(T::ZERO); C];
+            for row in 0..walks.rows {
+                let from = start + channel + row * walks.input.row;
+                let to =
+                    walks.out.start + image * walks.out.image + block * LANES + row * walks.out.row;
+                let (step_in, step_out) = (walks.input.step, walks.out.step);
+                let x = &self.input[from..][..(walks.columns - 1) * step_in + C];
+                let d = &self.delta[to..][..(walks.columns - 1) * step_out + LANES];
+                for column in 0..walks.columns {
+                    let x = &x[column * step_in..][..C];
+                    let (d, _) = d[column * step_out..][..LANES].as_chunks();
+                    let d = L::load(&d[0]);
+                    for c in 0..C {
+                        sums[c] = L::splat(x[c]).mul_add(d, sums[c]);
                     }
                 }
-                at += walks.input.step;
-                to += walks.out.step;
             }
-        }
-        for (c, sums) in sums.iter().enumerate() {
-            let at = (tap * walks.inputs + channel + c) * walks.outputs + block * LANES;
-            for (g, &sum) in gradient[at..at + LANES].iter_mut().zip(sums) {
-                *g += sum;
+            for c in 0..C {
+                let at = (tap * walks.inputs + channel + c) * walks.outputs + block * LANES;
+                let (gradient, _) = self.gradient[at..][..LANES].as_chunks_mut();
+                let one = L::splat(T::ONE);
+                one.mul_add(sums[c], L::load(&gradient[0])).store(&mut gradient[0]);
             }
         }
     }
