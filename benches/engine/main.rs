@@ -8,6 +8,8 @@
 //!
 //! A network is written d:w:L: inputs, width, hidden-to-hidden matrices; one tanh output, squared loss.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::time::Instant;

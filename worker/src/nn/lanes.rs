@@ -95,7 +95,7 @@ impl<T: Real> Lanes<T> for Portable<T> {
     #[inline(always)]
     fn mul(mut self, factor: Self) -> Self {
         for l in 0..LANES {
-            self.0[l] = self.0[l] * factor.0[l];
+            self.0[l] *= factor.0[l];
         }
         self
     }
@@ -138,7 +138,7 @@ mod x86 {
                     let from = from.as_ptr();
                     // SAFETY: as above; part p reads the numbers p · width to (p + 1) · width of sixteen.
                     let mut parts = [unsafe { $load(from) }; $parts];
-                    for p in 1..$parts {
+                    for p in 0..$parts {
                         // SAFETY: as above.
                         parts[p] = unsafe { $load(from.add(p * $width)) };
                     }

@@ -126,10 +126,10 @@ impl<T: Real> Correlate<'_, T> {
         let size = walks.weights * inputs;
         let mut sums = [[L::splat(T::ZERO); B]; P];
         if self.accumulate {
-            for p in 0..P {
+            for (p, sums) in sums.iter_mut().enumerate() {
                 let (chunks, _) = self.out[to + p * walks.out.step..][..B * LANES].as_chunks();
                 for b in 0..B {
-                    sums[p][b] = L::load(&chunks[b]);
+                    sums[b] = L::load(&chunks[b]);
                 }
             }
         }
@@ -153,10 +153,10 @@ impl<T: Real> Correlate<'_, T> {
                 }
             }
         }
-        for p in 0..P {
+        for (p, sums) in sums.iter().enumerate() {
             let (chunks, _) = self.out[to + p * walks.out.step..][..B * LANES].as_chunks_mut();
             for b in 0..B {
-                sums[p][b].store(&mut chunks[b]);
+                sums[b].store(&mut chunks[b]);
             }
         }
     }

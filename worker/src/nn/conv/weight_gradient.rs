@@ -90,11 +90,11 @@ impl<T: Real> WeightGradient<'_, T> {
                     }
                 }
             }
-            for c in 0..C {
+            for (c, &sum) in sums.iter().enumerate() {
                 let at = (tap * walks.inputs + channel + c) * walks.outputs + block * LANES;
                 let (gradient, _) = self.gradient[at..][..LANES].as_chunks_mut();
                 let one = L::splat(T::ONE);
-                one.mul_add(sums[c], L::load(&gradient[0])).store(&mut gradient[0]);
+                one.mul_add(sum, L::load(&gradient[0])).store(&mut gradient[0]);
             }
         }
     }
