@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cost::{FLOP_PER_SECOND, JobCost, SweepCost, side_by_side};
+use crate::cost::{CONV_FLOP_PER_SECOND, FLOP_PER_SECOND, JobCost, SweepCost, side_by_side};
 use crate::failure::Failure;
 use crate::host;
 use crate::load::load;
@@ -173,13 +173,14 @@ fn summary(sweep: &domain::Sweep, total: &SweepCost, need: u64, width: u32) -> V
         ));
     }
     let cores = text::counted(u64::from(width), "core");
-    let rate = FLOP_PER_SECOND / 1e9;
+    let (rate, conv) = (FLOP_PER_SECOND / 1e9, CONV_FLOP_PER_SECOND / 1e9);
     let whose = if sweep.run().memory.is_some() { "as the sweep file says" } else { "estimated" };
     vec![
         format!("sweep    {}, revision {}", sweep.name(), sweep.id()),
         format!("jobs     {jobs}, in {}", text::counted(total.cells, "cell")),
         format!(
-            "time     about {} on {cores} of this machine ({} of one core, at {rate} billion operations a second)",
+            "time     about {} on {cores} of this machine ({} of one core, at {rate} billion operations a second, {conv} \
+             in convolutions)",
             text::duration(total.time_on(width)),
             text::duration(total.time),
         ),
