@@ -14,10 +14,12 @@ pub struct Images {
 }
 
 impl Images {
+    /// Images of zeros.
     pub fn zeros(n: usize, side: usize, channels: usize) -> Self {
         Self { n, side, channels, x: vec![0.0; n * side * side * channels] }
     }
 
+    /// Where one number lies.
     pub fn place(&self, i: usize, y: usize, x: usize, c: usize) -> usize {
         ((i * self.side + y) * self.side + x) * self.channels + c
     }
