@@ -90,10 +90,6 @@ impl<T: Real> Correlate<'_, T> {
             let (from, to) = (place(&walks.input), place(&walks.out) + block * LANES);
             let at = |column| (from + column * walks.input.step, to + column * walks.out.step);
             let mut column = 0;
-            while L::SUMS >= 16 * B && column + 16 <= walks.columns {
-                self.pixels::<L, 16, B>(block, at(column));
-                column += 16;
-            }
             while L::SUMS >= 8 * B && column + 8 <= walks.columns {
                 self.pixels::<L, 8, B>(block, at(column));
                 column += 8;
@@ -138,15 +134,18 @@ impl<T: Real> Correlate<'_, T> {
             for b in 0..B {
                 w[b] = &weights[(block + b) * size + tap * inputs..][..inputs];
             }
-            let step = walks.input.step;
-            let x = &self.input[from + offset..][..(P - 1) * step + inputs];
+            // A slice a pixel, each as long as the loop: nothing is left to be checked within it.
+            let mut x: [&[T]; P] = [&[]; P];
+            for (p, x) in x.iter_mut().enumerate() {
+                *x = &self.input[from + offset + p * walks.input.step..][..inputs];
+            }
             for c in 0..inputs {
                 let mut row = [L::splat(T::ZERO); B];
                 for b in 0..B {
                     row[b] = L::load(&w[b][c]);
                 }
                 for p in 0..P {
-                    let x = L::splat(x[p * step + c]);
+                    let x = L::splat(x[p][c]);
                     for b in 0..B {
                         sums[p][b] = x.mul_add(row[b], sums[p][b]);
                     }
