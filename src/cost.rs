@@ -55,24 +55,19 @@ impl JobCost {
             None => FLOP_PER_SECOND,
         };
         let seconds = flop / rate + steps + pairs + SECONDS_PER_JOB;
-        let layers =
-            if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
         Self {
             parameters: spec.model.parameters(spec.data.dim),
             time: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
             memory_bytes: cost.memory_bytes + PROCESS_BYTES,
             steps_rows: measured,
-            confusion_rows: measured * spec.measure.confusion.len() as u64 * (1 + layers as u64),
+            confusion_rows: measured * spec.confusion_rows(),
         }
     }
 }
 
 /// Pairs of gradients that one measurement compares.
 fn pairs_of(spec: &JobSpec) -> f64 {
-    let pairs = |&Confusion::Samples { count }: &Confusion| {
-        let count = f64::from(count.min(spec.data.samples));
-        count * count / 2.0
-    };
+    let pairs = |confusion: &Confusion| confusion.pairs(spec.data.samples, spec.train.batch) as f64;
     spec.measure.confusion.iter().map(pairs).sum()
 }
 

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::time::Instant;
 
-use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Model, Precision, Shape};
+use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape};
 use domain::{ConfusionRow, JobSpec, StepRow, sweep_file};
 use worker::data::{Examples, Label};
-use worker::measure::Formed;
-use worker::nn::conv::{ConvNetwork, ConvPass, Mode};
+use worker::measure::{ConvTiles, Formed};
+use worker::nn::conv::{ConvNetwork, ConvPass};
 use worker::trial::{self, Checkpoint, Observer, Wish};
 
 /// Repeats of which the median is told.
@@ -244,8 +244,10 @@ impl Images {
         let start = Instant::now();
         let chosen: Vec<u32> = (0..128).collect();
         let (network, pass) = (&self.network, &mut self.pass);
-        let formed = Formed::take(network, pass, &self.examples, Loss::CrossEntropy, &chosen);
-        assert_eq!(formed.sq_norms().len(), 128);
+        let (groups, loss): (Vec<&[u32]>, _) = (chosen.chunks(1).collect(), Loss::CrossEntropy);
+        let mut tiles = ConvTiles { network, pass, loss, mode: Mode::Eval };
+        let formed = Formed::take(&mut tiles, &self.examples, &groups, &[]);
+        assert_eq!(formed[0].sq_norms().len(), 128);
         start.elapsed().as_secs_f64()
     }
 }

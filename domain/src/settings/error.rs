@@ -63,7 +63,9 @@ pub enum Accepted {
     DecayAt,
     #[error("either `at` (a fraction of the run, or epochs) or `step`")]
     DecayAtOrStep,
-    #[error("a list such as [{{ scope = \"samples\", count = 128 }}]")]
+    #[error(
+        "a list such as [{{ scope = \"samples\", count = 128 }}, {{ scope = \"batches\", count = 100, batch = 128 }}]"
+    )]
     Confusion,
     #[error("each entry to differ from those before it")]
     DistinctConfusion,
@@ -132,10 +134,20 @@ pub enum Accepted {
     FalseFor { kind: &'static str },
     #[error("false unless model.kind is cnn or wrn and data.kind is cifar10 or cifar100")]
     Augmentable,
+    #[error("at most {max} for model.kind = \"{kind}\", whose gradients have to be formed")]
+    AtMostFormed { kind: &'static str, max: u32 },
     #[error(
-        "false for model.kind = \"{kind}\": layers are not measured apart there in this version"
+        "at most {max}, so that {count} of them fit in data.samples = {samples} without overlap"
     )]
-    WholeOnly { kind: &'static str },
+    DisjointBatches { count: u32, max: u32, samples: u32 },
+    #[error(
+        "eval, or scopes batches and batch-pairs alone: in train mode batch norm makes a minibatch of its examples, which then have no gradients of their own"
+    )]
+    EvalForExamples,
+    #[error("plain SGD for scope = \"cross-iterate\", as in the bound: {without}")]
+    PlainStep { without: &'static str },
+    #[error("train.batch below data.samples = {samples} for scope = \"cross-iterate\"")]
+    OthersLeft { samples: u32 },
     #[error("images of {dim} entries in {classes} classes in data.path")]
     Images { dim: u32, classes: u32 },
     #[error("at least {outputs}, one output for each class")]

@@ -139,7 +139,7 @@ impl Field {
             Self::TrainSampling => word(Sampling::WORDS),
             Self::TrainMomentum => FieldType::BelowOne,
             Self::MeasureAt => FieldType::At,
-            Self::MeasureMode => FieldType::Word { words: &["eval"], later: &["train"] },
+            Self::MeasureMode => FieldType::Word { words: &["eval", "train"], later: &[] },
             Self::MeasureConfusion => FieldType::Confusion,
             Self::RunAttempts => FieldType::Int { min: 1, max: 1_000 },
             Self::RunPriority => FieldType::Int { min: i32::MIN as i64, max: i32::MAX as i64 },

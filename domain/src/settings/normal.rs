@@ -10,8 +10,11 @@ use super::{Accepted, Fault, Field, FieldType, STEPS_MAX, SettingError};
 use crate::id::Digest;
 use crate::value::Value;
 
-/// Most gradients of one confusion measurement; larger Gram matrices want tiles.
-const COUNT_BUILT: i64 = 8_192;
+/// Most gradients of single examples of one confusion measurement, and most minibatches or pairs of them.
+const COUNT_BUILT: i64 = 65_536;
+const BATCHES_BUILT: i64 = 8_192;
+/// Most examples of a minibatch that is measured.
+const BATCH_MAX: i64 = 65_536;
 /// Longest time that a setting may name.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -180,35 +183,40 @@ fn decay(field: Field, fields: &BTreeMap<String, Value>) -> Result<Value, Settin
     Ok(Value::table([place, ("factor", factor)]))
 }
 
-/// `{ scope = "samples", count }`, where the count may be left out.
+/// `{ scope = "samples", count }`, `{ scope = "batches", count, batch }`, `{ scope = "batch-pairs", count, batch }` or
+/// `{ scope = "cross-iterate" }`, where any count may be left out.
 fn confusion(field: Field, fields: &BTreeMap<String, Value>) -> Result<Value, SettingError> {
-    const SCOPES: Accepted = Accepted::Words { words: &["samples"] };
-    match fields.get("scope") {
-        None => return Err(SettingError::missing(field, SCOPES).at(".scope")),
-        Some(scope) => match scope.as_text() {
-            Some("samples") => {}
-            Some("batches" | "batch-pairs" | "cross-iterate") => {
-                let fault = Fault::NotBuilt { found: scope.clone(), built: SCOPES };
-                return Err(SettingError::of(field, fault).at(".scope"));
+    const WORDS: &[&str] = &["samples", "batches", "batch-pairs", "cross-iterate"];
+    const SCOPES: Accepted = Accepted::Words { words: WORDS };
+    let Some(scope) = fields.get("scope") else {
+        return Err(SettingError::missing(field, SCOPES).at(".scope"));
+    };
+    let parts: &[(&str, i64, i64)] = match scope.as_text() {
+        Some("samples") => &[("count", 2, COUNT_BUILT)],
+        Some("batches") => &[("count", 2, BATCHES_BUILT), ("batch", 1, BATCH_MAX)],
+        Some("batch-pairs") => &[("count", 1, BATCHES_BUILT), ("batch", 1, BATCH_MAX)],
+        Some("cross-iterate") => &[],
+        _ => return Err(SettingError::refused(field, scope.clone(), SCOPES).at(".scope")),
+    };
+    for (key, value) in fields.iter().filter(|(key, _)| *key != "scope") {
+        let Some(&(_, min, max)) = parts.iter().find(|(part, ..)| part == key) else {
+            return Err(unknown(field, key, Accepted::Confusion));
+        };
+        let part = format!(".{key}");
+        match value {
+            Value::Int(number) if *number > max => {
+                let fault =
+                    Fault::NotBuilt { found: value.clone(), built: Accepted::Int { min, max } };
+                return Err(SettingError::of(field, fault).at(&part));
             }
-            _ => return Err(SettingError::refused(field, scope.clone(), SCOPES).at(".scope")),
-        },
+            _ => int(value, min, max).map_err(|accepted| {
+                SettingError::refused(field, value.clone(), accepted).at(&part)
+            })?,
+        };
     }
-    for (key, value) in fields {
-        match key.as_str() {
-            "scope" => {}
-            "count" => match value {
-                Value::Int(count) if *count > COUNT_BUILT => {
-                    let built = Accepted::Int { min: 2, max: COUNT_BUILT };
-                    let fault = Fault::NotBuilt { found: value.clone(), built };
-                    return Err(SettingError::of(field, fault).at(".count"));
-                }
-                _ => drop(int(value, 2, COUNT_BUILT).map_err(|accepted| {
-                    SettingError::refused(field, value.clone(), accepted).at(".count")
-                })?),
-            },
-            _ => return Err(unknown(field, key, Accepted::Confusion)),
-        }
+    if parts.iter().any(|(part, ..)| *part == "batch") && !fields.contains_key("batch") {
+        let accepted = Accepted::Int { min: 1, max: BATCH_MAX };
+        return Err(SettingError::missing(field, accepted).at(".batch"));
     }
     Ok(Value::Table(fields.clone()))
 }

@@ -3,7 +3,7 @@
 //! The canonical text is the sweep file's settings as nested canonical JSON: every field that applies, except that a
 //! field at rest ([`is_rest`]) is left out. A field added later gets a rest too, its old behaviour, so that no identity moves.
 
-use super::{At, Confusion, Conv, JobSpec, Shape};
+use super::{At, Confusion, Conv, JobSpec, Mode, Shape};
 use crate::canonical::CanonicalError;
 use crate::id::JobId;
 use crate::json;
@@ -97,13 +97,19 @@ impl JobSpec {
             At::Steps(steps) => Value::List(steps.iter().map(|step| (*step).into()).collect()),
         };
         set(Field::MeasureAt, at);
-        let confusion = measure.confusion.iter().map(|measured| match measured {
-            Confusion::Samples { count } => {
-                Value::table([("scope", measured.scope().into()), ("count", (*count).into())])
+        let confusion = measure.confusion.iter().map(|&measured| {
+            let scope = ("scope", measured.scope().into());
+            match measured {
+                Confusion::Samples { count } => Value::table([scope, ("count", count.into())]),
+                Confusion::Batches { count, batch } | Confusion::BatchPairs { count, batch } => {
+                    Value::table([scope, ("count", count.into()), ("batch", batch.into())])
+                }
+                Confusion::CrossIterate => Value::table([scope]),
             }
         });
         set(Field::MeasureConfusion, Value::List(confusion.collect()));
         set(Field::MeasureLayers, measure.layers.into());
+        set(Field::MeasureMode, measure.mode.as_str().into());
 
         set(Field::DataSeed, seeds.data.into());
         set(Field::InitSeed, seeds.init.into());
@@ -126,6 +132,7 @@ fn is_rest(field: Field, value: &Value) -> bool {
             *value == Value::Float(0.0)
         }
         Field::DataTestSamples => *value == Value::Int(0),
+        Field::MeasureMode => value.as_text() == Some(Mode::Eval.as_str()),
         Field::TrainSchedule => *value == Value::List(Vec::new()),
         _ => false,
     }

@@ -7,6 +7,28 @@ pub struct Measure {
     pub confusion: Vec<Confusion>,
     /// Whether confusion is also measured for each layer apart.
     pub layers: bool,
+    /// What batch norm normalises by while confusion is measured; `Eval` where there is no batch norm.
+    pub mode: Mode,
+}
+
+/// What batch norm normalises by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The moments of the minibatch: its examples then have no gradients of their own.
+    Train,
+    /// The running statistics.
+    #[default]
+    Eval,
+}
+
+impl Mode {
+    /// The word in the sweep file, and in the column `mode`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Eval => "eval",
+        }
+    }
 }
 
 /// At which steps a job measures, beside step 0 and the last.
@@ -91,13 +113,54 @@ fn log2_fixed(x: u128) -> u64 {
 pub enum Confusion {
     /// All pairs among the gradients of `count` training examples, exact.
     Samples { count: u32 },
+    /// All pairs among the gradients of `count` minibatches of `batch` training examples, no two with an example in common.
+    Batches { count: u32, batch: u32 },
+    /// `count` pairs of minibatches of `batch` training examples, each pair drawn by itself, its two minibatches with no
+    /// example in common: the published protocol (ICML 2020, appendix on experiments).
+    BatchPairs { count: u32, batch: u32 },
+    /// The gradient of the step that SGD takes next against those of all other examples after that step: the poster's
+    /// strengthened bound.
+    CrossIterate,
 }
 
 impl Confusion {
     /// The word in the column `scope`.
-    pub fn scope(self) -> &'static str {
+    pub const fn scope(self) -> &'static str {
         match self {
             Self::Samples { .. } => "samples",
+            Self::Batches { .. } => "batches",
+            Self::BatchPairs { .. } => "batch-pairs",
+            Self::CrossIterate => "cross-iterate",
+        }
+    }
+
+    /// Whether it compares gradients of minibatches, which exist in train mode too.
+    pub const fn is_of_batches(self) -> bool {
+        matches!(self, Self::Batches { .. } | Self::BatchPairs { .. })
+    }
+
+    /// Whether layers can be compared apart in it.
+    pub const fn has_layers(self) -> bool {
+        !matches!(self, Self::CrossIterate)
+    }
+
+    /// How many pairs of gradients it compares in a training set of `samples` for steps of `step` examples.
+    pub fn pairs(self, samples: u32, step: u32) -> u64 {
+        let n = self.gradients(samples, step);
+        match self {
+            Self::Samples { .. } | Self::Batches { .. } => n * n.saturating_sub(1) / 2,
+            Self::BatchPairs { .. } => n / 2,
+            Self::CrossIterate => n,
+        }
+    }
+
+    /// How many gradients it compares in a training set of `samples` for steps of `step` examples.
+    pub fn gradients(self, samples: u32, step: u32) -> u64 {
+        match self {
+            Self::Samples { count } => u64::from(count.min(samples)),
+            Self::Batches { count, .. } => u64::from(count),
+            Self::BatchPairs { count, .. } => 2 * u64::from(count),
+            Self::CrossIterate => u64::from(samples.saturating_sub(step)),
         }
     }
 }

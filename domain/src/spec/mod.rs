@@ -16,7 +16,7 @@ mod train;
 pub use build::{Facts, FileFacts, Files};
 pub use conv::{Block, Conv, ConvKind};
 pub use data::{Data, DataKind, Labels};
-pub use measure::{At, Confusion, Measure};
+pub use measure::{At, Confusion, Measure, Mode};
 pub use model::{Activation, Init, Model, Precision, Shape};
 pub use run::{KeepWeights, RunPolicy};
 pub use seeds::Seeds;
@@ -36,6 +36,15 @@ impl JobSpec {
     /// The steps at which the job measures: step 0, those that `measure.at` names, and the last.
     pub fn measured_steps(&self) -> Vec<u64> {
         self.measure.at.steps(self.train.steps)
+    }
+
+    /// Rows of confusion of each measured step.
+    pub fn confusion_rows(&self) -> u64 {
+        let layers = self.model.weight_shapes(self.data.dim).len() as u64;
+        let rows = |confusion: &Confusion| {
+            if self.measure.layers && confusion.has_layers() { 1 + layers } else { 1 }
+        };
+        self.measure.confusion.iter().map(rows).sum()
     }
 }
 

@@ -185,6 +185,8 @@ impl JobError {
             Self::Spec(_)
             | Self::Trial(
                 TrialError::Data(_)
+                | TrialError::Overlap { .. }
+                | TrialError::ExamplesInTrainMode
                 | TrialError::TooFewGradients { .. }
                 | TrialError::NotImages { .. }
                 | TrialError::Zero { .. },

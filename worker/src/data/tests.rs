@@ -33,7 +33,7 @@ fn spec(kind: DataKind, labels: Labels) -> JobSpec {
             augment: false,
             stop_below: None,
         },
-        measure: Measure { at: At::Every(1), confusion: Vec::new(), layers: false },
+        measure: Measure { at: At::Every(1), confusion: vec![], layers: false, mode: Mode::Eval },
         seeds: Seeds::all(1),
     }
 }

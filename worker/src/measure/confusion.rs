@@ -1,11 +1,12 @@
 //! Confusion rows: the poster's η and its relatives, for the whole network and for each layer.
 
 use domain::ConfusionRow;
-use domain::spec::Confusion;
+use domain::spec::{Confusion, Mode};
 
 use super::capture::{Capture, LayerCapture};
 use super::formed::Formed;
-use super::pairs::{PairStatistics, pair_statistics, statistics_of};
+use super::listed::Listed;
+use super::pairs::{PairStatistics, listed_statistics, pair_statistics, statistics_of};
 use crate::data::Label;
 use crate::random::Stream;
 
@@ -17,17 +18,44 @@ pub struct Occasion {
     pub risk: Option<f64>,
 }
 
-/// The training examples that `confusion` compares, ascending: all of them, or the first of a permutation of the measure
-/// seed, the same at every step.
+/// What a measurement compares, as its rows say it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compared<'a> {
+    pub scope: &'static str,
+    pub mode: Mode,
+    /// Examples in each gradient.
+    pub batch: u32,
+    /// The training-set index and the label of the example of each gradient; `None` where there are more in one.
+    pub examples: Option<(&'a [u32], &'a [Label])>,
+}
+
+/// The training examples that `confusion` compares, the same at every step.
+///
+/// ```text
+/// samples      all of them, or the first of a permutation of the measure seed; ascending
+/// batches      the first of another permutation, minibatch after minibatch
+/// ```
+///
+/// Pairs of minibatches are drawn one by one, see [`batch_pair`], and a step has its own.
 pub fn chosen_examples(confusion: Confusion, samples: u32, seed: u64) -> Vec<u32> {
-    let Confusion::Samples { count } = confusion;
-    if count >= samples {
-        return (0..samples).collect();
+    match confusion {
+        Confusion::Samples { count } if count >= samples => (0..samples).collect(),
+        Confusion::Samples { count } => {
+            let mut chosen = Stream::new(seed, "confusion samples", 0).choose(samples, count);
+            chosen.sort_unstable();
+            chosen
+        }
+        Confusion::Batches { count, batch } => {
+            Stream::new(seed, "confusion batches", 0).choose(samples, count.saturating_mul(batch))
+        }
+        Confusion::BatchPairs { .. } | Confusion::CrossIterate => Vec::new(),
     }
-    let mut chosen = Stream::new(seed, "confusion samples", 0).permutation(samples);
-    chosen.truncate(count as usize);
-    chosen.sort_unstable();
-    chosen
+}
+
+/// The examples of pair number `p` of minibatches of `batch`: those of the one, then those of the other.
+pub fn batch_pair(p: u32, batch: u32, samples: u32, seed: u64) -> Vec<u32> {
+    let mut stream = Stream::new(seed, "confusion batch pairs", u64::from(p));
+    stream.choose(samples, batch.saturating_mul(2))
 }
 
 /// The rows of one measurement: the whole network's, then, with `layers`, one for each weight matrix.
@@ -56,17 +84,19 @@ pub fn confusion_rows(
     if layers {
         parts.extend((0..).zip(whole.chunks(1)).map(|(p, part)| (Some(p), part)));
     }
+    let examples = Some((chosen, labels));
+    let compared = Compared { scope, mode: Mode::Eval, batch: 1, examples };
     let row = |(layer, part): (Option<u32>, &[&LayerCapture])| {
-        let mut row = blank(scope, occasion, layer, capture.count);
+        let mut row = blank(compared, occasion, layer, capture.count);
         fill(&mut row, capture, part, (chosen, labels));
         row
     };
     parts.into_iter().map(row).collect()
 }
 
-/// The row of `count` gradients of single examples, without their figures.
-fn blank(
-    scope: &'static str,
+/// The row of all pairs of `count` gradients, without their figures.
+pub fn blank(
+    compared: Compared<'_>,
     occasion: Occasion,
     layer: Option<u32>,
     count: usize,
@@ -75,11 +105,11 @@ fn blank(
         step: occasion.step,
         epoch: occasion.epoch,
         risk: occasion.risk,
-        scope,
-        mode: "eval",
+        scope: compared.scope,
+        mode: compared.mode.as_str(),
         layer,
         count: count as u32,
-        measure_batch: 1,
+        measure_batch: compared.batch,
         pairs: count as u64 * (count as u64 - 1) / 2,
         ..ConfusionRow::default()
     }
@@ -107,64 +137,88 @@ fn fill(
     }
     let pairs = pair_statistics(part, &sq_norms);
     let sum_sq = part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm_of_sum());
-    put(row, &sq_norms, sum_sq, pairs, (chosen, labels));
+    name(row, pairs.argmin, (chosen, labels));
+    put_all(row, &sq_norms, sum_sq, pairs);
 }
 
-/// The row of gradients that were formed, for the whole network.
+/// The rows of gradients that were formed: whole, then the layers apart.
 ///
 /// A gradient that is zero in every entry is legal here too; one that is not, but whose squared norm is below the
-/// smallest normal number, marks the row `subnormal`.
-pub fn formed_row(
-    formed: &Formed,
-    scope: &'static str,
+/// smallest normal number, marks the row `subnormal`. Where a whole gradient is not finite, no row has figures.
+pub fn formed_rows(
+    formed: &[Formed],
+    compared: Compared<'_>,
     occasion: Occasion,
-    (chosen, labels): (&[u32], &[Label]),
-) -> ConfusionRow {
-    let sq_norms = formed.sq_norms();
-    let mut row = blank(scope, occasion, None, sq_norms.len());
-    if !formed.is_finite() {
-        return row;
-    }
-    let is_lost =
-        |(i, &square): (usize, &f64)| square < formed.min_positive() && formed.is_touched(i);
-    row.subnormal = sq_norms.iter().enumerate().any(is_lost);
-    if !row.subnormal {
-        let pairs = statistics_of(&mut formed.tiles(), sq_norms);
-        put(&mut row, sq_norms, formed.sq_norm_of_sum(), pairs, (chosen, labels));
-    }
-    row
+) -> Vec<ConfusionRow> {
+    let is_finite = formed.iter().all(Formed::is_finite);
+    let layers = std::iter::once(None).chain((0..).map(Some));
+    let row = |(formed, layer): (&Formed, Option<u32>)| {
+        let sq_norms = formed.sq_norms();
+        let mut row = blank(compared, occasion, layer, sq_norms.len());
+        if !is_finite {
+            return row;
+        }
+        let is_lost =
+            |(i, &square): (usize, &f64)| square < formed.min_positive() && formed.is_touched(i);
+        row.subnormal = sq_norms.iter().enumerate().any(is_lost);
+        if !row.subnormal {
+            let pairs = statistics_of(&mut formed.tiles(), sq_norms);
+            if let Some(examples) = compared.examples {
+                name(&mut row, pairs.argmin, examples);
+            }
+            put_all(&mut row, sq_norms, formed.sq_norm_of_sum(), pairs);
+        }
+        row
+    };
+    formed.iter().zip(layers).map(row).collect()
 }
 
-/// Puts the figures that follow from the pairs, from |gᵢ|² and from `sum_sq` = |Σ gᵢ|² into `row`.
-fn put(
-    row: &mut ConfusionRow,
-    sq_norms: &[f64],
-    sum_sq: f64,
-    pairs: PairStatistics,
-    (chosen, labels): (&[u32], &[Label]),
-) {
-    let n = sq_norms.len() as f64;
-    let mean_sq_norm = sq_norms.iter().sum::<f64>() / n;
-    let sq_norm_of_mean = sum_sq / n / n;
-    let eta = if pairs.min_inner < 0.0 { -pairs.min_inner } else { 0.0 };
-    let (i, j) = pairs.argmin;
+/// Puts the figures of pairs that are listed into `row`, `mean_sq_norm` being that of the gradients that the scope is
+/// relative to. There is no mean gradient, so nothing that would need one. Returns the place of the least product.
+pub fn put_listed(row: &mut ConfusionRow, listed: &Listed, mean_sq_norm: f64) -> Option<usize> {
+    row.pairs = listed.inner.len() as u64;
+    row.subnormal = listed.is_lost;
+    if row.subnormal || !listed.is_finite() {
+        return None;
+    }
+    let pairs = listed_statistics(&listed.inner, &listed.sq_norms);
+    let (least, _) = pairs.argmin;
+    put(row, mean_sq_norm, pairs);
+    Some(least)
+}
+
+/// Names the pair of the least product by the training-set indices and the classes of its examples.
+pub fn name(row: &mut ConfusionRow, (i, j): (usize, usize), examples: (&[u32], &[Label])) {
+    let (chosen, labels) = examples;
     let class = |i: usize| match labels[i] {
         Label::Class(class) => Some(class),
         Label::Real(_) => None,
     };
-
-    row.eta = finite(eta);
-    row.relative_eta = finite(eta / mean_sq_norm);
-    row.min_inner = finite(pairs.min_inner);
     (row.argmin_i, row.argmin_j) = (Some(chosen[i]), Some(chosen[j]));
     (row.class_i, row.class_j) = (class(i), class(j));
-    row.mean_inner = finite(pairs.inner_sum / pairs.pairs as f64);
-    row.negative_fraction = finite(pairs.negative as f64 / pairs.pairs as f64);
-    row.mean_sq_norm = finite(mean_sq_norm);
+}
+
+/// Puts the figures that follow from all pairs, from |gᵢ|² and from `sum_sq` = |Σ gᵢ|² into `row`.
+fn put_all(row: &mut ConfusionRow, sq_norms: &[f64], sum_sq: f64, pairs: PairStatistics) {
+    let n = sq_norms.len() as f64;
+    let mean_sq_norm = sq_norms.iter().sum::<f64>() / n;
+    let sq_norm_of_mean = sum_sq / n / n;
     row.sq_norm_of_mean = finite(sq_norm_of_mean);
     row.diversity = finite(mean_sq_norm / (n * sq_norm_of_mean));
     row.coherence = finite(n * sq_norm_of_mean / mean_sq_norm);
     row.noise_scale = finite((mean_sq_norm / sq_norm_of_mean - 1.0).max(0.0));
+    put(row, mean_sq_norm, pairs);
+}
+
+/// Puts the figures that follow from any pairs into `row`.
+fn put(row: &mut ConfusionRow, mean_sq_norm: f64, pairs: PairStatistics) {
+    let eta = if pairs.min_inner < 0.0 { -pairs.min_inner } else { 0.0 };
+    row.eta = finite(eta);
+    row.relative_eta = finite(eta / mean_sq_norm);
+    row.min_inner = finite(pairs.min_inner);
+    row.mean_inner = finite(pairs.inner_sum / pairs.pairs as f64);
+    row.negative_fraction = finite(pairs.negative as f64 / pairs.pairs as f64);
+    row.mean_sq_norm = finite(mean_sq_norm);
     if let Some(cosines) = pairs.cosines {
         row.min_cos = Some(cosines.min);
         row.mean_cos = Some(cosines.mean);

@@ -1,13 +1,11 @@
 //! Risk, gradient norm and accuracy over whole sets of examples: the training curve.
 
-use domain::spec::Loss;
+use domain::spec::{Loss, Mode};
 
+use super::tiles::{ConvTiles, DenseTiles, TILE, Tiles};
 use crate::data::{Examples, accuracy};
-use crate::nn::conv::{ConvNetwork, ConvPass, Mode};
+use crate::nn::conv::{ConvNetwork, ConvPass};
 use crate::nn::{Network, Pass, Real};
-
-/// Examples of one pass: a constant of the engine, part of every figure's bits.
-pub const TILE: usize = 64;
 
 /// Measures whole sets of examples, in buffers that are made once.
 #[derive(Clone, Debug)]
@@ -60,6 +58,11 @@ impl<T: Real> Curve<T> {
         let Self { loss, pass, sums } = self;
         sums.figures(&mut DenseTiles { network, pass, loss: *loss }, examples, false)
     }
+
+    /// `network` as measurements see it, in the buffers of this curve.
+    pub fn tiles<'a>(&'a mut self, network: &'a Network<T>) -> DenseTiles<'a, T> {
+        DenseTiles { network, pass: &mut self.pass, loss: self.loss }
+    }
 }
 
 /// The same for convolutional networks, in eval mode, with the pass that training uses.
@@ -84,70 +87,8 @@ impl<T: Real> ConvCurve<T> {
         examples: &Examples<T>,
         with_gradient: bool,
     ) -> Option<Figures> {
-        let mut tiles = ConvTiles { network, pass, loss: self.loss };
+        let mut tiles = ConvTiles { network, pass, loss: self.loss, mode: Mode::Eval };
         self.sums.figures(&mut tiles, examples, with_gradient)
-    }
-}
-
-/// A network that takes the examples of one tile at a time.
-trait Tiles<T> {
-    /// Entries of an input, and units of the output.
-    fn sizes(&self) -> (usize, usize);
-    /// Computes outputs and losses and, where there is a buffer for it, overwrites it with the summed gradient.
-    fn take(&mut self, inputs: &[T], targets: &[T], gradient: Option<&mut [T]>);
-    /// What was computed for so many examples: outputs, losses.
-    fn taken(&self, rows: usize) -> (&[T], &[T]);
-}
-
-struct DenseTiles<'a, T> {
-    network: &'a Network<T>,
-    pass: &'a mut Pass<T>,
-    loss: Loss,
-}
-
-impl<T: Real> Tiles<T> for DenseTiles<'_, T> {
-    fn sizes(&self) -> (usize, usize) {
-        (self.network.dim(), self.network.outputs())
-    }
-
-    fn take(&mut self, inputs: &[T], targets: &[T], gradient: Option<&mut [T]>) {
-        let rows = inputs.len() / self.network.dim();
-        self.pass.forward(self.network, inputs);
-        if let Some(gradient) = gradient {
-            self.pass.backward(self.network, self.loss, targets, rows);
-            self.pass.gradient(self.network, inputs, gradient);
-        } else {
-            self.pass.losses(self.network, self.loss, targets, rows);
-        }
-    }
-
-    fn taken(&self, rows: usize) -> (&[T], &[T]) {
-        (self.pass.network_outputs(rows), self.pass.last_losses(rows))
-    }
-}
-
-struct ConvTiles<'a, T> {
-    network: &'a ConvNetwork<T>,
-    pass: &'a mut ConvPass<T>,
-    loss: Loss,
-}
-
-impl<T: Real> Tiles<T> for ConvTiles<'_, T> {
-    fn sizes(&self) -> (usize, usize) {
-        (self.network.dim(), self.network.outputs())
-    }
-
-    fn take(&mut self, inputs: &[T], targets: &[T], gradient: Option<&mut [T]>) {
-        self.pass.forward(self.network, inputs, Mode::Eval);
-        if let Some(gradient) = gradient {
-            self.pass.backward(self.network, self.loss, targets, gradient);
-        } else {
-            self.pass.losses(self.network, self.loss, targets);
-        }
-    }
-
-    fn taken(&self, rows: usize) -> (&[T], &[T]) {
-        (self.pass.network_outputs(self.network, rows), self.pass.last_losses(rows))
     }
 }
 

@@ -1,21 +1,21 @@
-//! Per-example gradients that are formed, and the inner products of all their pairs: for convolutional networks, where
-//! a gradient is smaller than the factors it is made of.
+//! Gradients that are formed, of single examples or of minibatches, and the inner products of all their pairs: where a
+//! gradient is smaller than the factors it is made of.
 //!
 //! Gradients are formed in panels of bounded size. Where they do not all fit, the panels after a panel are formed again
 //! for it, so that memory stays bounded whatever their number.
 
-use domain::spec::Loss;
+use std::ops::Range;
 
 use super::pairs::{PairSource, TILE};
+use super::tiles::{Former, Tiles};
 use crate::data::Examples;
 use crate::nn::Real;
-use crate::nn::conv::{ConvNetwork, ConvPass, Mode};
 use crate::nn::kernel::dots;
 
 /// Bytes of the gradients of one panel; two are held at a time.
 pub const PANEL_BYTES: usize = 256 << 20;
 /// Entries that are multiplied at a time: a constant of the engine.
-const ENTRIES: usize = 1024;
+pub const ENTRIES: usize = 1024;
 
 /// What is known of N gradients once they are gone.
 #[derive(Clone, Debug)]
@@ -33,62 +33,85 @@ pub fn panel_len(bytes: usize) -> usize {
     (PANEL_BYTES / bytes.max(1)).max(8)
 }
 
+/// One part of the gradients, and what is known of it so far.
+struct Part {
+    range: Range<usize>,
+    gram: Vec<f64>,
+    is_touched: Vec<bool>,
+}
+
 impl Formed {
-    /// The gradients at `network`, in eval mode, of the examples that `chosen` names, in that order.
+    /// The mean gradients at `network` of the groups of examples that `groups` names, in that order: whole, then the parts
+    /// of them that `layers` names.
     ///
     /// # Numerics
     /// Gradients are of the network's precision; products and their sums are f64, 1,024 entries after 1,024.
     ///
     /// # Cost
-    /// N forward and backward passes where all fit in a panel of p gradients, else about N²/2p more; N² P flop.
+    /// N forward and backward passes of a group where all fit in a panel of p gradients, else about N²/2p more; N² P flop,
+    /// and as many again for the layers; 4 N² bytes for the whole and for each layer.
     pub fn take<T: Real>(
-        network: &ConvNetwork<T>,
-        pass: &mut ConvPass<T>,
+        network: &mut impl Tiles<T>,
         examples: &Examples<T>,
-        loss: Loss,
-        chosen: &[u32],
-    ) -> Self {
-        let parameters = network.parameters().len();
-        Self::in_panels(network, pass, (examples, loss, chosen), panel_len(parameters * T::BYTES))
+        groups: &[&[u32]],
+        layers: &[Range<usize>],
+    ) -> Vec<Self> {
+        let panel = panel_len(network.parameters() * T::BYTES);
+        Self::in_panels(network, examples, groups, layers, panel)
     }
 
     fn in_panels<T: Real>(
-        network: &ConvNetwork<T>,
-        pass: &mut ConvPass<T>,
-        (examples, loss, chosen): (&Examples<T>, Loss, &[u32]),
+        network: &mut impl Tiles<T>,
+        examples: &Examples<T>,
+        groups: &[&[u32]],
+        layers: &[Range<usize>],
         panel: usize,
-    ) -> Self {
-        let (count, parameters) = (chosen.len(), network.parameters().len());
-        let mut form = |numbers: &[u32], gradients: &mut Vec<T>| {
-            gradients.resize(numbers.len() * parameters, T::ZERO);
-            for (&i, gradient) in numbers.iter().zip(gradients.chunks_exact_mut(parameters)) {
-                let (i, dim, outputs) = (i as usize, network.dim(), network.outputs());
-                let image = &examples.inputs[i * dim..(i + 1) * dim];
-                pass.forward(network, image, Mode::Eval);
-                let target = &examples.targets[i * outputs..(i + 1) * outputs];
-                pass.backward(network, loss, target, gradient);
+    ) -> Vec<Self> {
+        let (count, parameters) = (groups.len(), network.parameters());
+        let mut former = Former::default();
+        let mut form = |groups: &[&[u32]], gradients: &mut Vec<T>| {
+            gradients.resize(groups.len() * parameters, T::ZERO);
+            for (group, gradient) in groups.iter().zip(gradients.chunks_exact_mut(parameters)) {
+                former.form(network, examples, group, gradient);
             }
         };
-        let mut gram = vec![0.0; count * (count + 1) / 2];
-        let mut is_touched = Vec::with_capacity(count);
+        let part = |range| {
+            let gram = vec![0.0; count * (count + 1) / 2];
+            Part { range, gram, is_touched: Vec::with_capacity(count) }
+        };
+        let whole = 0..parameters;
+        let mut parts: Vec<Part> =
+            std::iter::once(whole).chain(layers.iter().cloned()).map(part).collect();
         let mut sum = vec![0.0; parameters];
         let (mut rows, mut columns) = (Vec::new(), Vec::new());
         let mut product = Product::default();
         for first in (0..count).step_by(panel) {
-            form(&chosen[first..count.min(first + panel)], &mut rows);
+            form(&groups[first..count.min(first + panel)], &mut rows);
             for gradient in rows.chunks_exact(parameters) {
-                is_touched.push(gradient.iter().any(|&g| g != T::ZERO));
                 sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g.to_f64());
             }
-            product.multiply(&rows, &rows, parameters, (first, first), (count, &mut gram));
+            for Part { range, gram, is_touched } in &mut parts {
+                let gradients = rows.chunks_exact(parameters);
+                let is_zero = |gradient: &[T]| gradient.iter().all(|&g| g == T::ZERO);
+                is_touched.extend(gradients.map(|gradient| !is_zero(&gradient[range.clone()])));
+                let read = (&*rows, &*rows, parameters);
+                product.multiply(read, range.clone(), (first, first), (count, gram));
+            }
             for second in (first + panel..count).step_by(panel) {
-                form(&chosen[second..count.min(second + panel)], &mut columns);
-                product.multiply(&rows, &columns, parameters, (first, second), (count, &mut gram));
+                form(&groups[second..count.min(second + panel)], &mut columns);
+                let read = (&*rows, &*columns, parameters);
+                for Part { range, gram, .. } in &mut parts {
+                    product.multiply(read, range.clone(), (first, second), (count, gram));
+                }
             }
         }
-        let sq_norms = (0..count).map(|i| gram[place(count, i, i)]).collect();
-        let sq_norm_of_sum = sum.iter().fold(0.0, |square, x| square + x * x);
-        Self { gram, sq_norms, is_touched, sq_norm_of_sum, min_positive: T::MIN_POSITIVE }
+        let finish = |part: Part| {
+            let sq_norms = (0..count).map(|i| part.gram[place(count, i, i)]).collect();
+            let sq_norm_of_sum = sum[part.range].iter().fold(0.0, |square, x| square + x * x);
+            let (gram, is_touched) = (part.gram, part.is_touched);
+            Self { gram, sq_norms, is_touched, sq_norm_of_sum, min_positive: T::MIN_POSITIVE }
+        };
+        parts.into_iter().map(finish).collect()
     }
 
     /// |gᵢ|².
@@ -137,13 +160,12 @@ struct Product {
 }
 
 impl Product {
-    /// Puts the inner products of the gradients in `rows`, which begin with number `first`, and in `columns`, which
-    /// begin with number `second`, into the Gram matrix of `count` gradients.
+    /// Puts the inner products of the entries `range` of the gradients in `rows`, which begin with number `first`, and in
+    /// `columns`, which begin with number `second`, into the Gram matrix of `count` gradients.
     fn multiply<T: Real>(
         &mut self,
-        rows: &[T],
-        columns: &[T],
-        parameters: usize,
+        (rows, columns, parameters): (&[T], &[T], usize),
+        range: Range<usize>,
         (first, second): (usize, usize),
         (count, gram): (usize, &mut [f64]),
     ) {
@@ -153,7 +175,7 @@ impl Product {
                     continue;
                 }
                 let width = columns.len() / parameters;
-                let sums = self.tile(rows, columns, parameters);
+                let sums = self.tile(rows, columns, parameters, range.clone());
                 for (row, i) in sums.chunks_exact(width).zip(i..) {
                     for (&inner, j) in row.iter().zip(j..).filter(|&(_, j)| j >= i) {
                         gram[place(count, i, j)] = inner;
@@ -163,13 +185,19 @@ impl Product {
         }
     }
 
-    fn tile<T: Real>(&mut self, rows: &[T], columns: &[T], parameters: usize) -> &[f64] {
+    fn tile<T: Real>(
+        &mut self,
+        rows: &[T],
+        columns: &[T],
+        parameters: usize,
+        range: Range<usize>,
+    ) -> &[f64] {
         let size = rows.len() / parameters * (columns.len() / parameters);
         self.sums.clear();
         self.sums.resize(size, 0.0);
         self.part.resize(size, 0.0);
-        for from in (0..parameters).step_by(ENTRIES) {
-            let to = parameters.min(from + ENTRIES);
+        for from in range.clone().step_by(ENTRIES) {
+            let to = range.end.min(from + ENTRIES);
             let widen = |gradients: &[T], out: &mut Vec<f64>| {
                 out.clear();
                 for gradient in gradients.chunks_exact(parameters) {

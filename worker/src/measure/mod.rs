@@ -4,12 +4,16 @@ mod capture;
 mod confusion;
 mod curve;
 mod formed;
+mod listed;
 mod pairs;
 mod quantile;
+mod tiles;
 
 pub use capture::{Capture, LayerCapture};
-pub use confusion::{Occasion, chosen_examples, confusion_rows, formed_row};
-pub use curve::{ConvCurve, Curve, Figures, TILE};
+pub use confusion::{Compared, Occasion, chosen_examples, confusion_rows, formed_rows};
+pub use curve::{ConvCurve, Curve, Figures};
 pub use formed::{Formed, panel_len};
+pub use listed::{StepTaken, batch_pair_rows};
 pub use pairs::{BINS, PairStatistics, pair_statistics};
 pub use quantile::quantile;
+pub use tiles::{ConvTiles, DenseTiles, TILE, Tiles};

@@ -78,6 +78,30 @@ pub fn statistics_of(source: &mut impl PairSource, sq_norms: &[f64]) -> PairStat
     scan.finish(pairs as u64)
 }
 
+/// The statistics of pairs that are listed: ⟨a, b⟩, and |a|² and |b|². The pair with the least product is named by its
+/// place in the list, twice.
+///
+/// # Numerics
+/// Pairs are added in order.
+pub fn listed_statistics(inner: &[f64], sq_norms: &[[f64; 2]]) -> PairStatistics {
+    let mut scan = Scan { min_inner: f64::INFINITY, ..Scan::default() };
+    for (p, (&product, squares)) in inner.iter().zip(sq_norms).enumerate() {
+        scan.inner_sum += product;
+        scan.negative += u64::from(product < 0.0);
+        if product < scan.min_inner {
+            (scan.min_inner, scan.argmin) = (product, (p, p));
+        }
+        let [a, b] = squares.map(f64::sqrt);
+        if a > 0.0 && b > 0.0 {
+            let cosine = cosine(product, a, b);
+            scan.cosine_sum += cosine;
+            scan.cosine_squares += cosine * cosine;
+            scan.cosines.push(cosine);
+        }
+    }
+    scan.finish(inner.len() as u64)
+}
+
 /// Factors of one layer in blocks of [`TILE`] examples, each block `[k, TILE]`: products of two blocks then need no sum
 /// across the lanes of a vector.
 struct Blocks {

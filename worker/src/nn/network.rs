@@ -1,5 +1,7 @@
 //! A network: its layers, and all its trained numbers in one buffer.
 
+use std::ops::Range;
+
 use domain::spec::{Activation, Model};
 
 use super::{Aligned, Real};
@@ -91,6 +93,12 @@ impl<T: Real> Network<T> {
     /// The biases of layer `p`, `[fan_out]`, or empty.
     pub fn biases(&self, p: usize) -> &[T] {
         self.split(p, &self.parameters).1
+    }
+
+    /// Where the numbers of every layer lie among the parameters.
+    pub fn layer_ranges(&self) -> Vec<Range<usize>> {
+        let range = |layer: &Layer| layer.offset..layer.offset + layer.parameters();
+        self.layers.iter().map(range).collect()
     }
 
     /// The matrix and the biases of layer `p`, to be changed.

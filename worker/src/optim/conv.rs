@@ -1,13 +1,13 @@
 //! Stochastic gradient descent of convolutional networks.
 
-use domain::spec::Train;
+use domain::spec::{Mode, Train};
 
 use super::Order;
 use super::augment::augment;
 use super::sgd::Update;
 use crate::data::Examples;
 use crate::nn::Real;
-use crate::nn::conv::{ConvNetwork, ConvPass, Mode};
+use crate::nn::conv::{ConvNetwork, ConvPass};
 use crate::nn::dispatch::dispatch;
 use crate::nn::kernel::Rate;
 

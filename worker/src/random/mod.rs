@@ -5,6 +5,8 @@
 
 mod normal;
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -70,6 +72,22 @@ impl Stream {
         order
     }
 
+    /// The first `k` entries, or all, of [`Self::permutation`] of `0..n`: `k` draws without replacement.
+    ///
+    /// # Cost
+    /// Time and memory of k, not of n.
+    pub fn choose(&mut self, n: u32, k: u32) -> Vec<u32> {
+        // What stands where it did not stand at first.
+        let mut moved = BTreeMap::new();
+        let mut entry = |i| {
+            let j = i + self.index(n - i);
+            let [here, there] = [i, j].map(|place| moved.get(&place).copied().unwrap_or(place));
+            moved.insert(j, here);
+            there
+        };
+        (0..k.min(n)).map(&mut entry).collect()
+    }
+
     /// Puts `order` into a uniformly drawn order, taking one draw an entry.
     pub fn shuffle(&mut self, order: &mut [u32]) {
         let n = u32::try_from(order.len()).expect("training sets have at most 2^32 examples");
@@ -129,6 +147,17 @@ mod tests {
         assert!(moment(1).abs() < 0.016);
         assert!((moment(2) - 1.0).abs() < 0.0225);
         assert!((moment(4) - 3.0).abs() < 0.155);
+    }
+
+    #[test]
+    fn draws_without_replacement_are_the_front_of_the_permutation() {
+        let stream = || Stream::new(5, "chosen", 2);
+        for n in [1, 2, 7, 100] {
+            for k in [0, 1, 2, 7, 60, 100] {
+                let front = &stream().permutation(n)[..n.min(k) as usize];
+                assert_eq!(stream().choose(n, k), front, "{k} of {n}");
+            }
+        }
     }
 
     #[test]

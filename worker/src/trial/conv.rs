@@ -1,16 +1,17 @@
 //! A convolutional network that learns.
 
-use domain::spec::Conv;
+use domain::spec::{Confusion, Conv, Mode};
 use domain::{ConfusionRow, JobSpec};
 
-use super::learner::{Learner, momentum_parts};
+use super::learner::{Learner, examples_of_step, momentum_parts, order, rows_of_formed};
 use crate::data::Examples;
-use crate::measure::{ConvCurve, Figures, Formed, Occasion, TILE, formed_row};
+use crate::measure::{ConvCurve, ConvTiles, Figures, Occasion, StepTaken, TILE};
 use crate::nn::Real;
 use crate::nn::conv::{ConvNetwork, ConvPass};
-use crate::optim::{ConvSgd, Order};
+use crate::optim::ConvSgd;
 
-/// A Wide ResNet or a part of one, with SGD. Whatever is measured is measured in eval mode.
+/// A Wide ResNet or a part of one, with SGD. Whatever is measured is measured in eval mode,
+/// the gradients of minibatches apart where the job says so.
 pub struct Convolutional<'a, T> {
     spec: &'a JobSpec,
     network: ConvNetwork<T>,
@@ -24,7 +25,16 @@ impl<'a, T: Real> Convolutional<'a, T> {
     /// The network `conv` of `spec` before its first step.
     pub fn new(spec: &'a JobSpec, conv: &Conv) -> Self {
         let network = ConvNetwork::initialise(&spec.model, conv, spec.seeds.init);
-        let capacity = TILE.max(spec.train.batch as usize);
+        let measured = spec.measure.confusion.iter().map(|confusion| match confusion {
+            // Normalised together, they are passed together.
+            &Confusion::Batches { batch, .. } | &Confusion::BatchPairs { batch, .. }
+                if spec.measure.mode == Mode::Train =>
+            {
+                batch as usize
+            }
+            _ => TILE,
+        });
+        let capacity = measured.fold(TILE.max(spec.train.batch as usize), usize::max);
         let augmented = (spec.data.samples, spec.seeds.augment);
         Self {
             spec,
@@ -34,10 +44,6 @@ impl<'a, T: Real> Convolutional<'a, T> {
             network,
         }
     }
-}
-
-fn order(spec: &JobSpec, step: u64) -> Order {
-    Order::new(&spec.train, spec.data.samples, spec.seeds.order, step)
 }
 
 impl<T: Real> Learner<T> for Convolutional<'_, T> {
@@ -60,14 +66,26 @@ impl<T: Real> Learner<T> for Convolutional<'_, T> {
     fn confusion(
         &mut self,
         examples: &Examples<T>,
-        scope: &'static str,
+        confusion: Confusion,
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow> {
-        let loss = self.spec.train.loss;
-        let formed = Formed::take(&self.network, &mut self.pass, examples, loss, chosen);
-        let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
-        vec![formed_row(&formed, scope, occasion, (chosen, &labels))]
+        let Self { spec, network, pass, sgd, .. } = self;
+        let loss = spec.train.loss;
+        if confusion == Confusion::CrossIterate {
+            let (step, mode) = (occasion.step, Mode::Eval);
+            let mut tiles = ConvTiles { network, pass, loss, mode };
+            let taken = StepTaken::from(&mut tiles, examples, examples_of_step(spec, step));
+            let mut next = network.clone();
+            sgd.clone().step(&mut next, pass, examples, step);
+            let mut tiles = ConvTiles { network: &next, pass, loss, mode };
+            let when = (spec.train.step_size_at(step), occasion);
+            return vec![taken.row(&mut tiles, examples, when)];
+        }
+        let mode = if confusion.is_of_batches() { spec.measure.mode } else { Mode::Eval };
+        let layers = network.layer_ranges();
+        let mut tiles = ConvTiles { network, pass, loss, mode };
+        rows_of_formed(&mut tiles, examples, spec, &layers, (confusion, occasion, chosen))
     }
 
     fn parts(&self) -> Vec<(String, Vec<usize>)> {

@@ -24,7 +24,8 @@ pub struct Cost {
 /// ```text
 /// step        B (2 W forward + 2 (W − W₀) deltas + 2 W gradient) + 4 P update
 /// curve       N (6 W − 2 W₀) + T 2 W
-/// confusion   n (4 W − 2 W₀) + n² S, twice where layers are measured too, + 2 n P for the mean gradient
+/// confusion   n (4 W − 2 W₀) + n² S, twice where layers are measured too, + 2 n P for the mean gradient;
+///             of minibatches and across a step, as for convolutional networks
 /// training    steps · step,   measuring  M (curve + Σ confusion)
 /// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (n S + n²/2) of the largest confusion,
 ///             with b the bytes of one number of the trial's precision
@@ -40,14 +41,18 @@ pub fn cost(spec: &JobSpec) -> Cost {
     let size = Size::of(spec);
     let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
     let curve = samples * (6.0 * size.weights - 2.0 * size.first) + held_out * 2.0 * size.weights;
-    let counts = || {
-        let count = |&Confusion::Samples { count }| f64::from(count.min(spec.data.samples));
-        spec.measure.confusion.iter().map(count)
-    };
     let passes = if spec.measure.layers { 2.0 } else { 1.0 };
-    let confusion = |n: f64| {
-        n * (4.0 * size.weights - 2.0 * size.first)
-            + passes * (n * n * size.units + 2.0 * n * size.parameters)
+    let both = 6.0 * size.weights - 2.0 * size.first;
+    let confusion = || {
+        spec.measure.confusion.iter().map(|&confusion| match confusion {
+            Confusion::Samples { count } => {
+                let n = f64::from(count.min(spec.data.samples));
+                let flop = n * (4.0 * size.weights - 2.0 * size.first)
+                    + passes * (n * n * size.units + 2.0 * n * size.parameters);
+                Part { flop, bytes: 8.0 * (n * size.units + n * n / 2.0) }
+            }
+            _ => formed_cost(spec, confusion, (both, 2.0 * size.weights)),
+        })
     };
     let measured = spec.measured_steps().len() as f64;
     let (dim, outputs) = (f64::from(spec.data.dim), f64::from(spec.model.outputs));
@@ -55,13 +60,13 @@ pub fn cost(spec: &JobSpec) -> Cost {
         Precision::F32 => 4.0,
         Precision::F64 => 8.0,
     };
-    let pairs = counts().map(|n| 8.0 * (n * size.units + n * n / 2.0)).fold(0.0, f64::max);
+    let pairs = confusion().map(|part| part.bytes).fold(0.0, f64::max);
     let numbers = (samples + held_out) * (dim + 2.0 * outputs)
         + 3.0 * size.parameters
         + (f64::from(spec.train.batch) + 128.0) * size.units;
     Cost {
         training_flop: spec.train.steps as f64 * step_flop(spec),
-        measuring_flop: measured * (curve + counts().map(confusion).sum::<f64>()),
+        measuring_flop: measured * (curve + confusion().map(|part| part.flop).sum::<f64>()),
         memory_bytes: (bytes * numbers + 16.0 * size.parameters + pairs) as u64,
     }
 }
@@ -74,8 +79,10 @@ pub fn cost(spec: &JobSpec) -> Cost {
 /// ```text
 /// step        B (6 M − 2 M₀) + 4 P
 /// curve       N (6 M − 2 M₀) + T 2 M
-/// confusion   n (6 M − 2 M₀) · (1 + n / 2p where n > p) + n² P
-/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 8 n²
+/// confusion   n gradients of m examples, all pairs: n m (6 M − 2 M₀) · (1 + n / 2p where n > p) + n² P
+///             n/2 pairs of minibatches of m:        n m (6 M − 2 M₀) + 3 n P
+///             across a step:                        N (6 M − 2 M₀ + 6 P) + 4 N M
+/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 4 n² (2 + layers)
 /// ```
 fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
     let outputs = f64::from(spec.model.outputs);
@@ -87,16 +94,9 @@ fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
     let forward = 2.0 * conv.multiplications(spec.model.outputs) as f64;
     let both = conv_flop(spec, conv);
     let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
-    let panel = panel_len((parameters * bytes) as usize) as f64;
-    let counts = || {
-        let count = |&Confusion::Samples { count }| f64::from(count.min(spec.data.samples));
-        spec.measure.confusion.iter().map(count)
-    };
-    let again = |n: f64| if n > panel { n / (2.0 * panel) } else { 0.0 };
-    let confusion = |n: f64| n * both * (1.0 + again(n)) + n * n * parameters;
-    let formed = |n: f64| {
-        let panels = if n > panel { 2.0 } else { 1.0 };
-        panels * bytes * n.min(panel) * parameters + 8.0 * n * n
+    let confusion = || {
+        let cost = |&confusion| formed_cost(spec, confusion, (both, forward));
+        spec.measure.confusion.iter().map(cost)
     };
     // Of each pixel: a block's input, two activations and what is between, the borders, and three gradients a stage.
     let mut pixels = 32.0 * 32.0;
@@ -114,10 +114,53 @@ fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
     Cost {
         training_flop: spec.train.steps as f64 * step_flop(spec),
         measuring_flop: measured
-            * (samples * both + held_out * forward + counts().map(confusion).sum::<f64>()),
+            * (samples * both
+                + held_out * forward
+                + confusion().map(|part| part.flop).sum::<f64>()),
         memory_bytes: (bytes * numbers
             + 16.0 * parameters
-            + counts().map(formed).fold(0.0, f64::max)) as u64,
+            + confusion().map(|part| part.bytes).fold(0.0, f64::max)) as u64,
+    }
+}
+
+/// What one measurement of confusion takes: operations, and bytes beside the network's.
+struct Part {
+    flop: f64,
+    bytes: f64,
+}
+
+/// One measurement of gradients that are formed, with the operations of both passes and of the forward pass of one
+/// example.
+fn formed_cost(spec: &JobSpec, confusion: Confusion, (both, forward): (f64, f64)) -> Part {
+    let (samples, step) = (spec.data.samples, spec.train.batch);
+    let parameters = spec.model.parameters(spec.data.dim) as f64;
+    let bytes = match spec.model.precision {
+        Precision::F32 => 4.0,
+        Precision::F64 => 8.0,
+    };
+    let n = confusion.gradients(samples, step) as f64;
+    let layers =
+        if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
+    let passes = if layers > 0 { 2.0 } else { 1.0 };
+    let of_all_pairs = |batch: f64| {
+        let panel = panel_len((parameters * bytes) as usize) as f64;
+        let (again, panels) = if n > panel { (n / (2.0 * panel), 2.0) } else { (0.0, 1.0) };
+        Part {
+            flop: n * batch * both * (1.0 + again) + passes * n * n * parameters,
+            bytes: panels * bytes * n.min(panel) * parameters + 4.0 * n * n * (2.0 + layers as f64),
+        }
+    };
+    match confusion {
+        Confusion::Samples { .. } => of_all_pairs(1.0),
+        Confusion::Batches { batch, .. } => of_all_pairs(f64::from(batch)),
+        Confusion::BatchPairs { batch, .. } => Part {
+            flop: n * f64::from(batch) * both + passes * 3.0 * n * parameters,
+            bytes: 3.0 * bytes * parameters,
+        },
+        Confusion::CrossIterate => Part {
+            flop: n * (both + 6.0 * parameters) + 2.0 * f64::from(samples) * forward,
+            bytes: 4.0 * bytes * parameters + 64.0 * n,
+        },
     }
 }
 

@@ -1,12 +1,13 @@
 //! A fully connected network that learns.
 
+use domain::spec::Confusion;
 use domain::{ConfusionRow, JobSpec};
 
-use super::learner::{Learner, momentum_parts};
+use super::learner::{Learner, examples_of_step, momentum_parts, order, rows_of_formed};
 use crate::data::Examples;
-use crate::measure::{Capture, Curve, Figures, Occasion, confusion_rows};
+use crate::measure::{Capture, Curve, Figures, Occasion, StepTaken, confusion_rows};
 use crate::nn::{Network, Real, initialise};
-use crate::optim::{Order, Sgd};
+use crate::optim::Sgd;
 
 /// A network of dense layers with plain SGD.
 pub struct Dense<'a, T> {
@@ -24,10 +25,6 @@ impl<'a, T: Real> Dense<'a, T> {
         let curve = Curve::new(&network, spec.train.loss);
         Self { spec, network, sgd, curve }
     }
-}
-
-fn order(spec: &JobSpec, step: u64) -> Order {
-    Order::new(&spec.train, spec.data.samples, spec.seeds.order, step)
 }
 
 impl<T: Real> Learner<T> for Dense<'_, T> {
@@ -57,13 +54,34 @@ impl<T: Real> Learner<T> for Dense<'_, T> {
     fn confusion(
         &mut self,
         examples: &Examples<T>,
-        scope: &'static str,
+        confusion: Confusion,
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow> {
-        let capture = Capture::take(&self.network, examples, self.spec.train.loss, chosen);
-        let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
-        confusion_rows(&capture, scope, occasion, (chosen, &labels), self.spec.measure.layers)
+        let Self { spec, network, sgd, curve } = self;
+        match confusion {
+            // No gradient is formed where the factors do.
+            Confusion::Samples { .. } => {
+                let capture = Capture::take(network, examples, spec.train.loss, chosen);
+                let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
+                let (scope, layers) = (confusion.scope(), spec.measure.layers);
+                confusion_rows(&capture, scope, occasion, (chosen, &labels), layers)
+            }
+            Confusion::CrossIterate => {
+                let step = occasion.step;
+                let batch = examples_of_step(spec, step);
+                let taken = StepTaken::from(&mut curve.tiles(network), examples, batch);
+                let mut next = network.clone();
+                sgd.clone().step(&mut next, examples, step);
+                let when = (spec.train.step_size_at(step), occasion);
+                vec![taken.row(&mut curve.tiles(&next), examples, when)]
+            }
+            Confusion::Batches { .. } | Confusion::BatchPairs { .. } => {
+                let layers = network.layer_ranges();
+                let asked = (confusion, occasion, chosen);
+                rows_of_formed(&mut curve.tiles(network), examples, spec, &layers, asked)
+            }
+        }
     }
 
     fn parts(&self) -> Vec<(String, Vec<usize>)> {

@@ -13,6 +13,10 @@ pub enum TrialError {
     Checkpoint(#[from] CheckpointError),
     #[error("confusion compares at least 2 gradients; the spec asks for {count} of {samples}")]
     TooFewGradients { count: u32, samples: u32 },
+    #[error("{count} minibatches of {batch} do not fit in {samples} examples without overlap")]
+    Overlap { count: u32, batch: u32, samples: u32 },
+    #[error("in train mode single examples have no gradients of their own")]
+    ExamplesInTrainMode,
     #[error("inputs of {dim} entries are not the images that a convolutional network reads")]
     NotImages { dim: u32 },
     #[error("{what} is 0; it must be at least 1")]

@@ -1,10 +1,14 @@
 //! What a trial trains and measures: a network with its optimiser and its buffers.
 
-use domain::ConfusionRow;
+use std::ops::Range;
+
+use domain::spec::{Confusion, Mode};
+use domain::{ConfusionRow, JobSpec};
 
 use crate::data::Examples;
-use crate::measure::{Figures, Occasion};
+use crate::measure::{Compared, Figures, Formed, Occasion, Tiles, batch_pair_rows, formed_rows};
 use crate::nn::Real;
+use crate::optim::Order;
 
 /// A network that learns. The loop of a trial knows no more of it.
 pub trait Learner<T: Real> {
@@ -17,11 +21,11 @@ pub trait Learner<T: Real> {
     fn is_finite(&self) -> bool;
     /// Risk and accuracy over `examples`, and the gradient norm if it is asked for; `None` of no examples.
     fn figures(&mut self, examples: &Examples<T>, with_gradient: bool) -> Option<Figures>;
-    /// The rows of one measurement of confusion among the examples that `chosen` names.
+    /// The rows of one measurement of confusion: of the examples that `chosen` names where it is of such.
     fn confusion(
         &mut self,
         examples: &Examples<T>,
-        scope: &'static str,
+        confusion: Confusion,
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow>;
@@ -31,6 +35,51 @@ pub trait Learner<T: Real> {
     fn numbers(&self) -> Vec<&[T]>;
     /// The same, to be restored.
     fn numbers_mut(&mut self) -> Vec<&mut [T]>;
+}
+
+/// The rows of one measurement of gradients that are formed, of examples or of minibatches; none of a step.
+pub fn rows_of_formed<T: Real>(
+    network: &mut impl Tiles<T>,
+    examples: &Examples<T>,
+    spec: &JobSpec,
+    layers: &[Range<usize>],
+    (confusion, occasion, chosen): (Confusion, Occasion, &[u32]),
+) -> Vec<ConfusionRow> {
+    let scope = confusion.scope();
+    let layers = if spec.measure.layers { layers } else { &[] };
+    match confusion {
+        Confusion::Samples { .. } => {
+            let groups: Vec<&[u32]> = chosen.chunks(1).collect();
+            let formed = Formed::take(network, examples, &groups, layers);
+            let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
+            let named = Some((chosen, &*labels));
+            let compared = Compared { scope, mode: Mode::Eval, batch: 1, examples: named };
+            formed_rows(&formed, compared, occasion)
+        }
+        Confusion::Batches { batch, .. } => {
+            let groups: Vec<&[u32]> = chosen.chunks(batch as usize).collect();
+            let formed = Formed::take(network, examples, &groups, layers);
+            let mode = spec.measure.mode;
+            formed_rows(&formed, Compared { scope, mode, batch, examples: None }, occasion)
+        }
+        Confusion::BatchPairs { count, batch } => {
+            let (mode, seed) = (spec.measure.mode, spec.seeds.measure);
+            batch_pair_rows(network, examples, (count, batch), mode, seed, occasion, layers)
+        }
+        Confusion::CrossIterate => Vec::new(),
+    }
+}
+
+/// The order of examples of `spec` from `step` on.
+pub fn order(spec: &JobSpec, step: u64) -> Order {
+    Order::new(&spec.train, spec.data.samples, spec.seeds.order, step)
+}
+
+/// The examples of step number `step`.
+pub fn examples_of_step(spec: &JobSpec, step: u64) -> Vec<u32> {
+    let mut batch = vec![0; spec.train.batch as usize];
+    order(spec, step).next_step(&mut batch);
+    batch
 }
 
 /// The parts of a velocity, laid out like `parts`; none where there is no velocity.

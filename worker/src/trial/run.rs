@@ -1,6 +1,6 @@
 //! The loop of a trial.
 
-use domain::spec::{Confusion, Conv, Precision};
+use domain::spec::{Confusion, Conv, Mode, Precision};
 use domain::{JobFigures, JobSpec, StepRow};
 
 use super::checkpoint::{Place, decode, encode};
@@ -69,13 +69,31 @@ fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
     if spec.model.conv().is_some() && spec.data.dim != Conv::DIM {
         return Err(TrialError::NotImages { dim: spec.data.dim });
     }
-    for &Confusion::Samples { count } in &spec.measure.confusion {
-        let samples = spec.data.samples;
-        if count.min(samples) < 2 {
-            return Err(TrialError::TooFewGradients { count, samples });
+    spec.measure.confusion.iter().try_for_each(|&confusion| check_confusion(spec, confusion))
+}
+
+fn check_confusion(spec: &JobSpec, confusion: Confusion) -> Result<(), TrialError> {
+    let samples = spec.data.samples;
+    let too_few = |count| Err(TrialError::TooFewGradients { count, samples });
+    match confusion {
+        Confusion::Samples { .. } if spec.measure.mode == Mode::Train => {
+            Err(TrialError::ExamplesInTrainMode)
         }
+        Confusion::Samples { count } if count.min(samples) < 2 => too_few(count),
+        Confusion::Batches { count, .. } if count < 2 => too_few(count),
+        Confusion::BatchPairs { count: 0, .. } => too_few(0),
+        Confusion::Batches { batch: 0, .. } | Confusion::BatchPairs { batch: 0, .. } => {
+            Err(TrialError::Zero { what: "measure.confusion.batch" })
+        }
+        Confusion::Batches { count, batch } if count.saturating_mul(batch) > samples => {
+            Err(TrialError::Overlap { count, batch, samples })
+        }
+        Confusion::BatchPairs { batch, .. } if batch.saturating_mul(2) > samples => {
+            Err(TrialError::Overlap { count: 2, batch, samples })
+        }
+        Confusion::CrossIterate if spec.train.batch >= samples => too_few(1),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A trial between two steps.
@@ -201,9 +219,8 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
         self.tell(row, observer);
         for (confusion, chosen) in spec.measure.confusion.iter().zip(&self.chosen) {
             let occasion = Occasion { step, epoch, risk };
-            let scope = confusion.scope();
             let train = &self.data.train;
-            for row in self.learner.confusion(train, scope, occasion, chosen) {
+            for row in self.learner.confusion(train, *confusion, occasion, chosen) {
                 self.place.confusion_rows += 1;
                 observer.confusion_row(row);
             }
@@ -265,9 +282,7 @@ fn finite(number: Option<f64>) -> Option<f64> {
 /// Whether a checkpoint stands where the spec lets a trial stand, with as many rows told.
 fn check_place(spec: &JobSpec, measured: &[u64], place: &Place) -> Result<(), CheckpointError> {
     let rows = measured.iter().filter(|&&step| step <= place.step).count() as u64;
-    let layers =
-        if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
-    let each = spec.measure.confusion.len() as u64 * (1 + layers as u64);
+    let each = spec.confusion_rows();
     let fits = place.step < spec.train.steps
         && place.steps_rows == rows
         && place.confusion_rows == rows * each;

@@ -1,9 +1,8 @@
 //! The `[measure]` section.
 
-use super::ModelKind;
 use super::train::steps_of_epochs;
 use crate::settings::{Accepted, Field, SettingError, Settings};
-use crate::spec::{At, Confusion, Data, Measure, Train};
+use crate::spec::{At, Confusion, Data, Measure, Mode, Model, Train};
 use crate::value::Value;
 
 /// Measured steps of a job, so that no plan asks for more rows than a job can keep.
@@ -11,23 +10,37 @@ const MEASURED_MAX: u64 = 100_000;
 /// Log-spaced measurements, and gradients of a confusion measurement, where none are asked for.
 const LOG_DEFAULT: u32 = 20;
 const COUNT_DEFAULT: u32 = 128;
+/// Minibatches, or pairs of them, where no count is asked for: the published protocol's.
+const BATCHES_DEFAULT: u32 = 100;
+/// Most gradients of single examples that are formed: their inner products are kept.
+const FORMED_MAX: u32 = 8_192;
 
 pub(super) fn build(
     settings: &Settings,
-    kind: ModelKind,
+    model: &Model,
     train: &Train,
     data: &Data,
 ) -> Result<Measure, SettingError> {
-    let layers = settings.flag(Field::MeasureLayers).unwrap_or(false);
-    if layers && matches!(kind, ModelKind::Conv(_)) {
-        let accepted = Accepted::WholeOnly { kind: kind.as_str() };
-        return Err(SettingError::refused(Field::MeasureLayers, true, accepted));
-    }
+    let confusion = confusion(settings, model, train, data)?;
     Ok(Measure {
         at: at(settings, train, data)?,
-        confusion: confusion(settings, data.samples)?,
-        layers,
+        mode: mode(settings, model, &confusion)?,
+        confusion,
+        layers: settings.flag(Field::MeasureLayers).unwrap_or(false),
     })
+}
+
+/// Train mode, where there is batch norm that can be in it.
+fn mode(settings: &Settings, model: &Model, confusion: &[Confusion]) -> Result<Mode, SettingError> {
+    let is_asked = settings.text(Field::MeasureMode) == Some(Mode::Train.as_str());
+    if !is_asked || !has_batch_norm(model) {
+        return Ok(Mode::Eval);
+    }
+    if confusion.iter().all(|measured| measured.is_of_batches()) {
+        return Ok(Mode::Train);
+    }
+    let found = Mode::Train.as_str();
+    Err(SettingError::refused(Field::MeasureMode, found, Accepted::EvalForExamples))
 }
 
 /// Step 0 and the last are always measured, so a list leaves them out, and steps after the last with them.
@@ -84,30 +97,96 @@ fn at(settings: &Settings, train: &Train, data: &Data) -> Result<At, SettingErro
     }
 }
 
-fn confusion(settings: &Settings, samples: u32) -> Result<Vec<Confusion>, SettingError> {
+fn confusion(
+    settings: &Settings,
+    model: &Model,
+    train: &Train,
+    data: &Data,
+) -> Result<Vec<Confusion>, SettingError> {
+    let samples = data.samples;
+    let most = if model.conv().is_some() { FORMED_MAX } else { u32::MAX };
     let default = COUNT_DEFAULT.min(samples);
     let Some(Value::List(entries)) = settings.get(Field::MeasureConfusion) else {
         return Ok(vec![Confusion::Samples { count: default }]);
     };
     let mut plan = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
-        let given = match entry {
-            Value::Table(fields) => fields.get("count").and_then(Value::as_int),
-            _ => None,
+        let Value::Table(fields) = entry else { continue };
+        let number = |key: &str| {
+            let given = fields.get(key).and_then(Value::as_int);
+            given.and_then(|number| u32::try_from(number).ok())
         };
-        let count = given.and_then(|count| u32::try_from(count).ok()).unwrap_or(default);
-        let refuse = |accepted| {
-            let error = SettingError::refused(Field::MeasureConfusion, count, accepted);
-            error.at(&format!("[{index}].count"))
+        let refuse = |part: &str, found: Value, accepted| {
+            let error = SettingError::refused(Field::MeasureConfusion, found, accepted);
+            Err(error.at(&format!("[{index}].{part}")))
         };
-        if count > samples {
-            return Err(refuse(Accepted::AtMostSamples { samples }));
-        }
-        let measured = Confusion::Samples { count };
+        let batch = number("batch").unwrap_or(1);
+        let scope = fields.get("scope").and_then(Value::as_text).unwrap_or_default();
+        let measured = match scope {
+            "batches" => {
+                let fit = samples / batch;
+                if fit < 2 {
+                    let (count, max) = (2, samples / 2);
+                    let accepted = Accepted::DisjointBatches { count, max, samples };
+                    return refuse("batch", batch.into(), accepted);
+                }
+                let count = number("count").unwrap_or(BATCHES_DEFAULT.min(fit));
+                if count > fit {
+                    let accepted =
+                        Accepted::DisjointBatches { count, max: samples / count, samples };
+                    return refuse("batch", batch.into(), accepted);
+                }
+                Confusion::Batches { count, batch }
+            }
+            "batch-pairs" => {
+                if batch > samples / 2 {
+                    let (count, max) = (2, samples / 2);
+                    let accepted = Accepted::DisjointBatches { count, max, samples };
+                    return refuse("batch", batch.into(), accepted);
+                }
+                let count = number("count").unwrap_or(BATCHES_DEFAULT);
+                Confusion::BatchPairs { count, batch }
+            }
+            "cross-iterate" => {
+                let accepted = if train.batch >= samples {
+                    Some(Accepted::OthersLeft { samples })
+                } else {
+                    let bans = [
+                        (train.momentum != 0.0, "train.momentum = 0"),
+                        (train.weight_decay != 0.0, "train.weight_decay = 0"),
+                        (train.augment, "train.augment = false"),
+                        (has_batch_norm(model), "model.batch_norm = false"),
+                    ];
+                    let ban = bans.into_iter().find(|(is_broken, _)| *is_broken);
+                    ban.map(|(_, without)| Accepted::PlainStep { without })
+                };
+                if let Some(accepted) = accepted {
+                    return refuse("scope", scope.into(), accepted);
+                }
+                Confusion::CrossIterate
+            }
+            _ => {
+                let count = number("count").unwrap_or(default);
+                if count > samples {
+                    return refuse("count", count.into(), Accepted::AtMostSamples { samples });
+                }
+                if count > most {
+                    let accepted = Accepted::AtMostFormed { kind: model.kind(), max: most };
+                    return refuse("count", count.into(), accepted);
+                }
+                Confusion::Samples { count }
+            }
+        };
         if plan.contains(&measured) {
-            return Err(refuse(Accepted::DistinctConfusion));
+            let part = if fields.contains_key("count") { "count" } else { "scope" };
+            let found = fields.get(part).cloned().unwrap_or(scope.into());
+            return refuse(part, found, Accepted::DistinctConfusion);
         }
         plan.push(measured);
     }
     Ok(plan)
+}
+
+fn has_batch_norm(model: &Model) -> bool {
+    model.conv().is_some_and(|conv| conv.batch_norm)
 }

@@ -51,7 +51,7 @@ impl JobSpec {
         let (data, outputs) = data::build(settings, facts, data_kind, loss)?;
         let model = model::build(settings, kind, loss, outputs)?;
         let train = train::build(settings, loss, kind, &data)?;
-        let measure = measure::build(settings, kind, &train, &data)?;
+        let measure = measure::build(settings, &model, &train, &data)?;
         let seeds = Seeds::from_settings(settings, train.augment);
         Ok(Self { model, data, train, measure, seeds })
     }

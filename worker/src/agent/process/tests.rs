@@ -4,7 +4,7 @@ use std::io::{PipeReader, PipeWriter, pipe};
 use std::thread::JoinHandle;
 
 use domain::spec::{
-    Activation, At, Confusion, Data, DataKind, Init, Labels, Loss, Measure, Model, Precision,
+    Activation, At, Confusion, Data, DataKind, Init, Labels, Loss, Measure, Mode, Model, Precision,
     Sampling, Seeds, Shape, Train,
 };
 
@@ -47,6 +47,7 @@ pub fn tiny_spec(steps: u64) -> JobSpec {
             at: At::Log(12),
             confusion: vec![Confusion::Samples { count: 4 }],
             layers: false,
+            mode: Mode::Eval,
         },
         seeds: Seeds::all(3),
     }

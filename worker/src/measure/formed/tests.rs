@@ -1,10 +1,11 @@
 //! Formed gradients against those of single passes, and panels of any size against one.
 
-use domain::spec::{Activation, Conv, ConvKind, Init, Model, Precision, Shape};
+use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape};
 
 use super::*;
 use crate::data::Label;
-use crate::measure::{Occasion, formed_row};
+use crate::measure::{Compared, ConvTiles, Occasion, formed_rows};
+use crate::nn::conv::{ConvNetwork, ConvPass};
 use crate::random::Stream;
 
 const COUNT: usize = 7;
@@ -37,13 +38,21 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
         let (network, examples) = (network::<f64>(batch_norm), examples());
         let mut pass = ConvPass::new(&network, COUNT);
         let chosen: Vec<u32> = (0..COUNT as u32).collect();
-        let of = (&examples, Loss::CrossEntropy, &*chosen);
-        let formed = Formed::in_panels(&network, &mut pass, of, COUNT);
+        let groups: Vec<&[u32]> = chosen.chunks(1).collect();
+        let layers = network.layer_ranges();
+        let mut in_panels = |panel| {
+            let (pass, loss) = (&mut pass, Loss::CrossEntropy);
+            let mut tiles = ConvTiles { network: &network, pass, loss, mode: Mode::Eval };
+            Formed::in_panels(&mut tiles, &examples, &groups, &layers, panel)
+        };
+        let all = in_panels(COUNT);
         for panel in [1, 2, 3, 6] {
-            let other = Formed::in_panels(&network, &mut pass, of, panel);
-            assert_eq!(other.gram, formed.gram, "{panel}");
-            assert_eq!(other.sq_norm_of_sum, formed.sq_norm_of_sum);
+            for (other, formed) in in_panels(panel).iter().zip(&all) {
+                assert_eq!(other.gram, formed.gram, "{panel}");
+                assert_eq!(other.sq_norm_of_sum, formed.sq_norm_of_sum);
+            }
         }
+        let formed = &all[0];
 
         let parameters = network.parameters().len();
         let gradients: Vec<Vec<f64>> = (0..COUNT)
@@ -66,6 +75,18 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
                 least = least.min(found);
             }
         }
+        // The layers' products add up to the whole's, the scales and shifts of batch norm apart.
+        assert_eq!(all.len(), 1 + layers.len());
+        for (layer, range) in all[1..].iter().zip(&layers) {
+            let part = |i: usize| &gradients[i][range.clone()];
+            for i in 0..COUNT {
+                for j in i..COUNT {
+                    let expected = part(i).iter().zip(part(j)).map(|(a, b)| a * b).sum::<f64>();
+                    let found = layer.gram[place(COUNT, i, j)];
+                    assert!((found - expected).abs() <= 1e-12 * inner(i, i).max(inner(j, j)));
+                }
+            }
+        }
         // The gradient of the whole minibatch is the sum of its examples'.
         let mut whole = vec![0.0; parameters];
         pass.forward(&network, &examples.inputs, Mode::Eval);
@@ -74,7 +95,12 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
         assert!((square / formed.sq_norm_of_sum - 1.0).abs() < 1e-12);
 
         let occasion = Occasion { step: 4, epoch: 0.5, risk: Some(2.0) };
-        let row = formed_row(&formed, "samples", occasion, (&chosen, &examples.labels));
+        let named = Some((&*chosen, &*examples.labels));
+        let compared = Compared { scope: "samples", mode: Mode::Eval, batch: 1, examples: named };
+        let rows = formed_rows(&all, compared, occasion);
+        let numbers: Vec<_> = rows.iter().map(|row| row.layer).collect();
+        assert_eq!((numbers.len(), numbers[0], numbers[1]), (1 + layers.len(), None, Some(0)));
+        let row = &rows[0];
         assert_eq!((row.step, row.count, row.pairs, row.mode), (4, 7, 21, "eval"));
         assert_eq!(row.eta, Some((-least).max(0.0)));
         let mean = (0..COUNT).map(|i| inner(i, i)).sum::<f64>() / COUNT as f64;
@@ -82,7 +108,9 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
         let (i, j) = (row.argmin_i.expect("a pair"), row.argmin_j.expect("a pair"));
         assert_eq!((row.class_i, row.class_j), (Some(i), Some(j)));
         let cosine = row.min_cos.expect("not zero");
-        assert!(cosine > -1.0 && cosine < 1.0 && row.histogram.expect("counts").len() == 200);
+        assert!(
+            cosine > -1.0 && cosine < 1.0 && row.histogram.as_ref().expect("counts").len() == 200
+        );
     }
 }
 
@@ -91,8 +119,13 @@ fn gradients_that_are_not_finite_have_no_figures() {
     let (mut network, examples) = (network::<f32>(false), examples());
     network.parameters_mut()[0] = f32::NAN;
     let mut pass = ConvPass::new(&network, 1);
-    let formed = Formed::take(&network, &mut pass, &examples, Loss::CrossEntropy, &[1, 3]);
+    let (pass, loss) = (&mut pass, Loss::CrossEntropy);
+    let mut tiles = ConvTiles { network: &network, pass, loss, mode: Mode::Eval };
+    let formed = Formed::take(&mut tiles, &examples, &[&[1], &[3]], &network.layer_ranges());
     let occasion = Occasion { step: 0, epoch: 0.0, risk: None };
-    let row = formed_row(&formed, "samples", occasion, (&[1, 3], &examples.labels[..2]));
-    assert_eq!((row.eta, row.min_cos, row.pairs), (None, None, 1));
+    let named = Some((&[1, 3][..], &examples.labels[..2]));
+    let compared = Compared { scope: "samples", mode: Mode::Eval, batch: 1, examples: named };
+    for row in formed_rows(&formed, compared, occasion) {
+        assert_eq!((row.eta, row.min_cos, row.pairs), (None, None, 1));
+    }
 }

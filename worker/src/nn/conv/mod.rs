@@ -16,7 +16,7 @@ mod walks;
 mod weight_gradient;
 
 pub use network::ConvNetwork;
-pub use pass::{ConvPass, Mode};
+pub use pass::ConvPass;
 
 use super::lanes::LANES;
 

@@ -1,8 +1,10 @@
 //! A convolutional network: its layout, its trained numbers and its running statistics.
 
+use std::ops::Range;
+
 use domain::spec::{Conv, Model};
 
-use super::layout::Layout;
+use super::layout::{ConvLayer, Layout};
 use crate::nn::Real;
 use crate::nn::init::draw;
 use crate::random::Stream;
@@ -98,6 +100,14 @@ impl<T: Real> ConvNetwork<T> {
     /// The running statistics, to be taken and put back.
     pub(super) fn statistics_vec(&mut self) -> &mut Vec<T> {
         &mut self.statistics
+    }
+
+    /// Where the numbers of every layer lie among the parameters: each convolution's, in order, then the classifier's with
+    /// its biases. Scales and shifts of batch norm are in none.
+    pub fn layer_ranges(&self) -> Vec<Range<usize>> {
+        let Layout { head, parameters, .. } = &self.layout;
+        let range = |layer: &ConvLayer| layer.offset..layer.offset + layer.parameters();
+        self.layout.convs().map(range).chain([head.offset..*parameters]).collect()
     }
 
     /// Whether every number is finite.

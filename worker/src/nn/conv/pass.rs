@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use domain::spec::Loss;
+use domain::spec::{Loss, Mode};
 
 use super::correlate::{correlate, pack_backward, pack_forward};
 use super::grid::Grid;
@@ -14,15 +14,6 @@ use super::weight_gradient::add_weight_gradient;
 use super::{ConvNetwork, LANES};
 use crate::nn::kernel::{Strides, combine, dots};
 use crate::nn::{Real, loss_and_gradient};
-
-/// What batch norm normalises by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The moments of the minibatch: its examples then have no gradients of their own.
-    Train,
-    /// The running statistics.
-    Eval,
-}
 
 /// The pixels that a convolution's three passes go over.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The network against a naive twin, finite differences, and itself in other company.
 
-use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Model, Precision, Shape};
+use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape};
 
 use super::correlate::{Correlate, correlate, pack_backward, pack_forward};
 use super::grid::Grid;
@@ -8,7 +8,7 @@ use super::layout::ConvLayer;
 use super::naive::{self, Images};
 use super::walks;
 use super::weight_gradient::{WeightGradient, add_weight_gradient};
-use super::{ConvNetwork, ConvPass, Mode};
+use super::{ConvNetwork, ConvPass};
 use crate::nn::Real;
 use crate::nn::dispatch::Level;
 use crate::random::Stream;

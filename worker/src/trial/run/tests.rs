@@ -75,6 +75,7 @@ fn spec() -> JobSpec {
             at: At::Every(70),
             confusion: vec![Confusion::Samples { count: 8 }],
             layers: false,
+            mode: Mode::Eval,
         },
         seeds: Seeds::all(3),
     }
@@ -114,6 +115,14 @@ fn many_specs() -> Vec<JobSpec> {
         (spec.train.loss, spec.model.outputs) = (Loss::CrossEntropy, 2);
         spec.data.labels = Labels::Sign;
         (spec.data.kind, spec.data.dim) = (DataKind::Orthogonal, 20);
+    });
+    change(&|spec| {
+        (spec.train.batch, spec.measure.layers) = (2, true);
+        spec.measure.confusion = vec![
+            Confusion::Batches { count: 3, batch: 4 },
+            Confusion::BatchPairs { count: 5, batch: 2 },
+            Confusion::CrossIterate,
+        ];
     });
     change(&|spec| {
         spec.train.loss = Loss::Logistic;

@@ -78,7 +78,15 @@ fn a_resumed_network_tells_the_rows_of_the_undisturbed_one() {
     let whole = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
     let mut bare = image_spec(&bundle, conv(ConvKind::Cnn), Precision::F64);
     (bare.train.momentum, bare.train.augment) = (0.0, false);
-    for spec in [whole, bare] {
+    bare.train.weight_decay = 0.0;
+    bare.measure.confusion.push(Confusion::CrossIterate);
+    let mut batches = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
+    batches.measure.confusion = vec![
+        Confusion::Batches { count: 3, batch: 5 },
+        Confusion::BatchPairs { count: 2, batch: 7 },
+    ];
+    (batches.measure.mode, batches.measure.layers) = (Mode::Train, true);
+    for spec in [whole, bare, batches] {
         let (told, figures) = finish_with(&spec, &bundle, None);
         assert_eq!(told.asked, [0, 1, 2, 3, 4]);
         assert!(!figures.diverged && figures.final_risk.is_some(), "{figures:?}");
