@@ -107,7 +107,7 @@ impl<T: Real> ConvNetwork<T> {
     pub fn layer_ranges(&self) -> Vec<Range<usize>> {
         let Layout { head, parameters, .. } = &self.layout;
         let range = |layer: &ConvLayer| layer.offset..layer.offset + layer.parameters();
-        self.layout.convs().map(range).chain([head.offset..*parameters]).collect()
+        self.layout.convs().map(range).chain(std::iter::once(head.offset..*parameters)).collect()
     }
 
     /// Whether every number is finite.
