@@ -7,6 +7,7 @@ mod formed;
 mod listed;
 mod pairs;
 mod quantile;
+mod ranks;
 mod tiles;
 
 pub use capture::{Capture, LayerCapture};
@@ -14,6 +15,6 @@ pub use confusion::{Compared, Occasion, chosen_examples, confusion_rows, formed_
 pub use curve::{ConvCurve, Curve, Figures};
 pub use formed::{Formed, panel_len};
 pub use listed::{StepTaken, batch_pair_rows};
-pub use pairs::{BINS, PairStatistics, pair_statistics};
+pub use pairs::{BINS, HELD, PairStatistics, pair_statistics};
 pub use quantile::quantile;
 pub use tiles::{ConvTiles, DenseTiles, TILE, Tiles};

@@ -1,7 +1,8 @@
 //! Inner products and cosines of all pairs of per-example gradients, without forming a gradient.
 
 use super::capture::LayerCapture;
-use super::quantile;
+use super::quantile::{between, quantile};
+use super::ranks::{Leading, of_ranks};
 use crate::nn::Aligned;
 use crate::nn::dispatch::{Kernel, dispatch};
 use crate::nn::kernel::{Strides, combine};
@@ -11,6 +12,12 @@ pub const TILE: usize = 64;
 
 /// Bins of the histogram of cosines over [−1, 1].
 pub const BINS: usize = 200;
+
+/// Most pairs whose cosines are held in memory, 256 MiB of them: all pairs of 8,192 gradients.
+pub const HELD: usize = 1 << 25;
+
+/// The quantiles that are told of the cosines.
+const SHARES: [f64; 4] = [0.001, 0.01, 0.05, 0.5];
 
 /// What the pairs i < j of N gradients amount to.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,19 +70,41 @@ pub trait PairSource {
 }
 
 /// The statistics of all pairs from `source`, `sq_norms` being |gᵢ|²; numerics as in [`pair_statistics`].
+///
+/// # Cost
+/// Beyond [`HELD`] pairs the cosines are not held: `source` is asked for each tile twice or more, and memory stays bounded.
 pub fn statistics_of(source: &mut impl PairSource, sq_norms: &[f64]) -> PairStatistics {
+    statistics_within(source, sq_norms, HELD)
+}
+
+/// The same with at most `held` cosines in memory, beside those of one tile.
+fn statistics_within(
+    source: &mut impl PairSource,
+    sq_norms: &[f64],
+    held: usize,
+) -> PairStatistics {
     let count = sq_norms.len();
     let norms: Vec<f64> = sq_norms.iter().map(|square| square.sqrt()).collect();
     let pairs = count * (count - 1) / 2;
-    let mut scan = Scan { cosines: Vec::with_capacity(pairs), ..Scan::default() };
-    scan.min_inner = f64::INFINITY;
-    for first in 0..count.div_ceil(TILE) {
-        for second in first..count.div_ceil(TILE) {
-            let inner = source.inner(first, second);
-            scan.tile(inner, (first * TILE, second * TILE), &norms);
-        }
+    if pairs <= held {
+        let mut scan = Scan { cosines: Vec::with_capacity(pairs), ..Scan::new() };
+        scan.all(source, &norms, &mut |_| {});
+        return scan.finish(pairs as u64);
     }
-    scan.finish(pairs as u64)
+    let (mut seen, mut leading) = (Seen::new(), Leading::default());
+    let mut scan = Scan::new();
+    scan.all(source, &norms, &mut |cosines| {
+        seen.take(cosines);
+        leading.count(cosines);
+        cosines.clear();
+    });
+    let quantiles = quantiles_of_told(seen.count, &leading, held as u64, |told| {
+        Scan::new().all(source, &norms, &mut |cosines| {
+            told(cosines);
+            cosines.clear();
+        });
+    });
+    scan.finish_seen(pairs as u64, seen, quantiles)
 }
 
 /// The statistics of pairs that are listed: ⟨a, b⟩, and |a|² and |b|². The pair with the least product is named by its
@@ -84,7 +113,7 @@ pub fn statistics_of(source: &mut impl PairSource, sq_norms: &[f64]) -> PairStat
 /// # Numerics
 /// Pairs are added in order.
 pub fn listed_statistics(inner: &[f64], sq_norms: &[[f64; 2]]) -> PairStatistics {
-    let mut scan = Scan { min_inner: f64::INFINITY, ..Scan::default() };
+    let mut scan = Scan::new();
     for (p, (&product, squares)) in inner.iter().zip(sq_norms).enumerate() {
         scan.inner_sum += product;
         scan.negative += u64::from(product < 0.0);
@@ -244,7 +273,67 @@ fn cosine(product: f64, a: f64, b: f64) -> f64 {
     if cosine < -1.0 { -1.0 } else { cosine }
 }
 
+/// What is known of cosines beside their sums and quantiles.
+struct Seen {
+    count: u64,
+    min: f64,
+    histogram: Vec<i64>,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self { count: 0, min: f64::INFINITY, histogram: vec![0; BINS] }
+    }
+
+    fn take(&mut self, cosines: &[f64]) {
+        self.count += cosines.len() as u64;
+        self.min = cosines.iter().copied().fold(self.min, f64::min);
+        for cosine in cosines {
+            let bin = ((cosine + 1.0) * (BINS as f64 / 2.0)) as usize;
+            self.histogram[bin.min(BINS - 1)] += 1;
+        }
+    }
+}
+
+/// The quantiles of `count` cosines as [`quantile`] defines them; `tell` tells all of them again.
+fn quantiles_of_told(
+    count: u64,
+    leading: &Leading,
+    held: u64,
+    tell: impl FnMut(&mut dyn FnMut(&[f64])),
+) -> Option<[f64; 4]> {
+    let last = count.checked_sub(1)?;
+    let places = SHARES.map(|share| last as f64 * share);
+    let below = places.map(|place| (place as u64).min(last));
+    let [a, b, c, d] = below;
+    let [e, f, g, h] = below.map(|rank| (rank + 1).min(last));
+    let [a, b, c, d, e, f, g, h] = of_ranks([a, b, c, d, e, f, g, h], leading, held, tell);
+    let [p, q, r, s] = places;
+    Some([between(a, e, p), between(b, f, q), between(c, g, r), between(d, h, s)])
+}
+
 impl Scan {
+    fn new() -> Self {
+        Self { min_inner: f64::INFINITY, ..Self::default() }
+    }
+
+    /// Takes in every tile of `source`, and tells `after` of the cosines that are held after each.
+    fn all(
+        &mut self,
+        source: &mut impl PairSource,
+        norms: &[f64],
+        after: &mut dyn FnMut(&mut Vec<f64>),
+    ) {
+        let blocks = norms.len().div_ceil(TILE);
+        for first in 0..blocks {
+            for second in first..blocks {
+                let inner = source.inner(first, second);
+                self.tile(inner, (first * TILE, second * TILE), norms);
+                after(&mut self.cosines);
+            }
+        }
+    }
+
     /// Row `i` of a tile that has every pair: what the loop of single pairs does, in vectors.
     #[inline(always)]
     fn whole_row(
@@ -285,15 +374,20 @@ impl Scan {
     }
 
     fn finish(self, pairs: u64) -> PairStatistics {
-        let mut histogram = vec![0; BINS];
-        for cosine in &self.cosines {
-            let bin = ((cosine + 1.0) * (BINS as f64 / 2.0)) as usize;
-            histogram[bin.min(BINS - 1)] += 1;
-        }
-        let count = self.cosines.len() as f64;
+        let mut seen = Seen::new();
+        seen.take(&self.cosines);
+        let quantiles = quantile(&self.cosines, SHARES);
+        self.finish_seen(pairs, seen, quantiles)
+    }
+
+    fn finish_seen(
+        self,
+        pairs: u64,
+        Seen { count, min, histogram }: Seen,
+        quantiles: Option<[f64; 4]>,
+    ) -> PairStatistics {
+        let count = count as f64;
         let (mean, rms) = (self.cosine_sum / count, (self.cosine_squares / count).sqrt());
-        let quantiles = quantile(&self.cosines, [0.001, 0.01, 0.05, 0.5]);
-        let min = self.cosines.iter().copied().fold(f64::INFINITY, f64::min);
         PairStatistics {
             pairs,
             min_inner: self.min_inner,
@@ -301,6 +395,49 @@ impl Scan {
             inner_sum: self.inner_sum,
             negative: self.negative,
             cosines: quantiles.map(|quantiles| Cosines { min, mean, rms, quantiles, histogram }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    /// The products of plain vectors.
+    struct Vectors(Vec<[f64; 3]>, Vec<f64>);
+
+    impl PairSource for Vectors {
+        fn inner(&mut self, first: usize, second: usize) -> &[f64] {
+            self.1.clear();
+            self.1.resize(TILE * TILE, 0.0);
+            for (i, a) in self.0.iter().enumerate().skip(first * TILE).take(TILE) {
+                for (j, b) in self.0.iter().enumerate().skip(second * TILE).take(TILE) {
+                    let inner = a.iter().zip(b).map(|(a, b)| a * b).sum();
+                    self.1[i % TILE * TILE + j % TILE] = inner;
+                }
+            }
+            &self.1
+        }
+    }
+
+    #[test]
+    fn statistics_are_the_same_whether_or_not_the_cosines_are_held() {
+        let mut stream = Stream::new(3, "vectors", 0);
+        let mut vectors: Vec<[f64; 3]> =
+            (0..200).map(|_| [0; 3].map(|_| stream.normal())).collect();
+        vectors[17] = [0.0; 3];
+        let equal = vec![[1.0, 2.0, 2.0]; 130];
+        let zero = vec![[0.0; 3]; 70];
+        for vectors in [vectors, equal, zero] {
+            let sq_norms: Vec<f64> =
+                vectors.iter().map(|v| v.iter().map(|x| x * x).sum()).collect();
+            let mut source = Vectors(vectors, Vec::new());
+            let expected = statistics_within(&mut source, &sq_norms, HELD);
+            for held in [0, 3, 500] {
+                let found = statistics_within(&mut source, &sq_norms, held);
+                assert_eq!(found, expected, "{held}");
+            }
         }
     }
 }

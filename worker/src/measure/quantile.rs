@@ -54,8 +54,13 @@ pub fn quantile<const Q: usize>(values: &[f64], shares: [f64; Q]) -> Option<[f64
     };
     Some(std::array::from_fn(|i| {
         let (low, high) = (at(wanted[2 * i]), at(wanted[2 * i + 1]));
-        low + (places[i] - wanted[2 * i] as f64) * (high - low)
+        between(low, high, places[i])
     }))
+}
+
+/// The value at `place` between its two order statistics.
+pub fn between(low: f64, high: f64, place: f64) -> f64 {
+    low + place.fract() * (high - low)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use domain::JobSpec;
 use domain::spec::{Confusion, Conv, Precision};
 
-use crate::measure::panel_len;
+use crate::measure::{HELD, panel_len};
 
 /// Floating-point operations and memory of one job.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Cost {
 /// confusion   n (4 W − 2 W₀) + n² S, twice where layers are measured too, + 2 n P for the mean gradient;
 ///             of minibatches and across a step, as for convolutional networks
 /// training    steps · step,   measuring  M (curve + Σ confusion)
-/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (n S + n²/2) of the largest confusion,
+/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (2 n S + min(n²/2, 2²⁵)) of the largest confusion,
 ///             with b the bytes of one number of the trial's precision
 /// ```
 ///
@@ -49,7 +49,9 @@ pub fn cost(spec: &JobSpec) -> Cost {
                 let n = f64::from(count.min(spec.data.samples));
                 let flop = n * (4.0 * size.weights - 2.0 * size.first)
                     + passes * (n * n * size.units + 2.0 * n * size.parameters);
-                Part { flop, bytes: 8.0 * (n * size.units + n * n / 2.0) }
+                // The factors, and the blocks they are copied into.
+                let cosines = (n * n / 2.0).min(HELD as f64);
+                Part { flop, bytes: 8.0 * (2.0 * n * size.units + cosines) }
             }
             _ => formed_cost(spec, confusion, (both, 2.0 * size.weights)),
         })
