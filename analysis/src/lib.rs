@@ -1,4 +1,4 @@
-//! The analysis of gradsweep: reading results, the table that ends a run, SQL.
+//! The analysis of gradsweep: reading results, the table that ends a run, statistics, SQL.
 //!
 //! It knows results as files: it never talks to a coordinator, and the column list in `domain` is all it shares with
 //! those who write them. [`results`] and [`summary`] need Arrow and Parquet alone; `sql` brings DataFusion and stands
@@ -7,6 +7,7 @@
 pub mod results;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod statistics;
 pub mod summary;
 
 pub use results::{Frame, Results, ResultsError};
