@@ -5,10 +5,14 @@
 //! behind the feature of that name.
 
 pub mod results;
+pub mod scaling;
+pub mod simulated;
 #[cfg(feature = "sql")]
 pub mod sql;
 pub mod statistics;
+pub mod study;
 pub mod summary;
 
 pub use results::{Frame, Results, ResultsError};
+pub use study::Study;
 pub use summary::ClosingTable;

@@ -5,3 +5,4 @@
 mod results;
 mod sample;
 mod summary;
+mod truth;

@@ -1,0 +1,123 @@
+//! Every way of drawing the boundary that a reader could have asked for, side by side.
+
+use super::boundary::{Boundary, Convention, Estimate, Regime, Treatment};
+use super::held_out::{Score, compare};
+use crate::statistics::FitError;
+use crate::statistics::bootstrap::Clusters;
+use crate::statistics::collapse::Collapse;
+use crate::study::{Group, Moment, Panel, Statistic};
+
+/// One way of drawing the boundary and what it gave.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    pub statistic: Statistic,
+    pub moment: Moment,
+    pub boundary: Boundary,
+    /// Whether whole data seeds were drawn: the region then speaks of other data too.
+    pub is_by_data: bool,
+    pub estimate: Result<Estimate, FitError>,
+}
+
+impl Variant {
+    /// Whether it differs from others in statistic, threshold and moment alone.
+    pub fn is_plain(&self) -> bool {
+        self.boundary == Boundary::at(self.boundary.threshold) && !self.is_by_data
+    }
+
+    /// What it differs in from the plain analysis; empty if in nothing.
+    pub fn remark(&self) -> &'static str {
+        let Boundary { convention, treatment, regime, .. } = self.boundary;
+        match (convention, treatment, regime, self.is_by_data) {
+            (Convention::HiddenLayers, ..) => "depth counted as β + 1",
+            (Convention::WeightMatrices, ..) => "depth counted as β + 2",
+            (_, Treatment::Bracketed, ..) => "crossings known only between two depths",
+            (_, _, Some(Regime::Narrow), _) => "only cells with l β ≤ d",
+            (_, _, Some(Regime::Wide), _) => "only cells with l β > d",
+            (_, _, None, true) => "whole data sets resampled",
+            (_, _, None, false) => "",
+        }
+    }
+}
+
+/// All of them for one group, and what needs no threshold.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    pub variants: Vec<Variant>,
+    /// Clusters of seeds less strata: what regions rest on.
+    pub freedom: usize,
+    /// By moment and statistic: the collapse, and the laws by held-out rows.
+    pub collapses: Vec<(Moment, Statistic, Collapse)>,
+    pub scores: Vec<(Moment, Statistic, Vec<Score>)>,
+}
+
+/// Draws the boundary of a group in every way, with `resamples` bootstrap draws each.
+pub fn survey(group: &Group, resamples: usize) -> Survey {
+    let mut found =
+        Survey { variants: Vec::new(), freedom: 0, collapses: Vec::new(), scores: Vec::new() };
+    for moment in Moment::ALL {
+        for statistic in Statistic::ALL {
+            let panel = group.panel(statistic, moment);
+            if panel.filled() > 0.0 {
+                found.add(&panel, statistic, moment, resamples);
+            }
+        }
+    }
+    found
+}
+
+impl Survey {
+    fn add(&mut self, panel: &Panel, statistic: Statistic, moment: Moment, resamples: usize) {
+        let clusters = Clusters::stratified(&panel.seeds);
+        self.freedom = clusters.freedom();
+        let mut add = |boundary: Boundary, clusters: &Clusters, is_by_data: bool| {
+            let estimate = boundary.estimate(panel, clusters, resamples);
+            self.variants.push(Variant { statistic, moment, boundary, is_by_data, estimate });
+        };
+        let thresholds = statistic.thresholds();
+        for &threshold in thresholds {
+            add(Boundary::at(threshold), &clusters, false);
+        }
+        // What else could have been chosen is tried where the analysis is at its plainest: rms cosine, middle threshold.
+        if statistic == Statistic::ALL[0] {
+            let plain = Boundary::at(thresholds[thresholds.len() / 2]);
+            for convention in [Convention::HiddenLayers, Convention::WeightMatrices] {
+                add(Boundary { convention, ..plain }, &clusters, false);
+            }
+            add(Boundary { treatment: Treatment::Bracketed, ..plain }, &clusters, false);
+            for regime in [Regime::Narrow, Regime::Wide] {
+                add(Boundary { regime: Some(regime), ..plain }, &clusters, false);
+            }
+            let by_data = Clusters::by_data(&panel.seeds);
+            if by_data != clusters {
+                add(plain, &by_data, true);
+            }
+        }
+        let weights = panel.even_weights();
+        let collapse = super::boundary::collapse_of(panel, &weights);
+        self.collapses.extend(collapse.map(|collapse| (moment, statistic, collapse)));
+        self.scores.push((moment, statistic, compare(panel, &weights)));
+    }
+}
+
+/// The exponents along a fine grid of thresholds, those with any estimate: an answer that moves along it is none.
+pub fn threshold_curve(
+    panel: &Panel,
+    statistic: Statistic,
+    resamples: usize,
+) -> Vec<(f64, Estimate)> {
+    const STEPS: usize = 12;
+    let thresholds = statistic.thresholds();
+    let (Some(first), Some(last)) = (thresholds.first(), thresholds.last()) else {
+        return Vec::new();
+    };
+    // A third of the way beyond the thresholds of the analysis on either side.
+    let reach = (last - first) / 3.0;
+    let (low, high) = (first - reach, last + reach);
+    let clusters = Clusters::stratified(&panel.seeds);
+    let at = |k: usize| low + (high - low) * k as f64 / STEPS as f64;
+    let estimate = |threshold: f64| {
+        let found = Boundary::at(threshold).estimate(panel, &clusters, resamples).ok()?;
+        Some((threshold, found))
+    };
+    (0..=STEPS).map(at).filter_map(estimate).collect()
+}
