@@ -4,6 +4,7 @@
 //! those who write them. [`results`] and [`summary`] need Arrow and Parquet alone; `sql` brings DataFusion and stands
 //! behind the feature of that name.
 
+pub mod claims;
 pub mod results;
 pub mod scaling;
 pub mod simulated;

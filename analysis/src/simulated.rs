@@ -70,7 +70,7 @@ impl Simulation {
             ("model_kind", Setting::Text("mlp".to_owned())),
             ("model_init", Setting::Text("simulated".to_owned())),
         ];
-        Group { settings, trials }
+        Group { settings, trials, spec: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every way of drawing the boundary that a reader could have asked for, side by side.
 
-use super::boundary::{Boundary, Convention, Estimate, Regime, Treatment};
+use super::boundary::{Boundary, Convention, Estimate, Regime, Row, Treatment};
 use super::held_out::{Score, compare};
 use crate::statistics::FitError;
 use crate::statistics::bootstrap::Clusters;
@@ -15,6 +15,8 @@ pub struct Variant {
     pub boundary: Boundary,
     /// Whether whole data seeds were drawn: the region then speaks of other data too.
     pub is_by_data: bool,
+    /// Where each width and dim crosses, also where that gives no estimate.
+    pub rows: Vec<Row>,
     pub estimate: Result<Estimate, FitError>,
 }
 
@@ -69,9 +71,11 @@ impl Survey {
     fn add(&mut self, panel: &Panel, statistic: Statistic, moment: Moment, resamples: usize) {
         let clusters = Clusters::stratified(&panel.seeds);
         self.freedom = clusters.freedom();
+        let weights = panel.even_weights();
         let mut add = |boundary: Boundary, clusters: &Clusters, is_by_data: bool| {
             let estimate = boundary.estimate(panel, clusters, resamples);
-            self.variants.push(Variant { statistic, moment, boundary, is_by_data, estimate });
+            let rows = boundary.rows(panel, &weights);
+            self.variants.push(Variant { statistic, moment, boundary, is_by_data, rows, estimate });
         };
         let thresholds = statistic.thresholds();
         for &threshold in thresholds {
@@ -92,7 +96,6 @@ impl Survey {
                 add(plain, &by_data, true);
             }
         }
-        let weights = panel.even_weights();
         let collapse = super::boundary::collapse_of(panel, &weights);
         self.collapses.extend(collapse.map(|collapse| (moment, statistic, collapse)));
         self.scores.push((moment, statistic, compare(panel, &weights)));

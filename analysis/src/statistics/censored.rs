@@ -37,6 +37,8 @@ pub enum FitError {
     TooFew { rows: usize, parameters: usize },
     #[error("the rows do not tell the parameters apart")]
     Singular,
+    #[error("more than one line passes within all bounds")]
+    Undetermined,
     #[error("every row is censored")]
     AllCensored,
     #[error("the likelihood has no maximum that {steps} steps reach")]
@@ -75,11 +77,15 @@ pub fn fit(rows: &[(Vec<f64>, Observation)]) -> Result<CensoredFit, FitError> {
     let mut at = start(rows, columns)?;
     let mut here = Likelihood::at(rows, &at);
     for _ in 0..STEPS_MAX {
-        // At the floor of σ only a smaller σ is left to gain from.
+        // At the floor of σ only a smaller σ is left to gain from: known values fix a line, bounds alone do not.
         if at[columns] >= 0.999_999 / SIGMA_MIN {
-            return Ok(CensoredFit::at(&at, here.value));
+            let known = rows.iter().filter(|(_, y)| matches!(y, Observation::Exact(_))).count();
+            let is_fixed = known >= columns;
+            return is_fixed
+                .then(|| CensoredFit::at(&at, here.value))
+                .ok_or(FitError::Undetermined);
         }
-        let (step, _) = solve(&here.curvature, &here.slope).ok_or(FitError::Singular)?;
+        let (step, _) = solve(&here.curvature, &here.slope).ok_or(FitError::Undetermined)?;
         if dot(&step, &here.slope) < 1e-12 {
             return Ok(CensoredFit::at(&at, here.value));
         }
@@ -254,6 +260,8 @@ mod tests {
         assert_eq!(fit(&rows(&[AtMost(1.0); 4])), Err(FitError::AllCensored));
         let same = vec![(vec![1.0, 2.0], Exact(1.0)); 4];
         assert_eq!(fit(&same), Err(FitError::Singular));
+        let wide = [0.0, 1.0, 2.0, 3.0].map(|y| Between(y, y + 5.0));
+        assert_eq!(fit(&rows(&wide)), Err(FitError::Undetermined));
         assert_eq!(fit(&[]), Err(FitError::TooFew { rows: 0, parameters: 1 }));
     }
 

@@ -29,6 +29,8 @@ pub struct Group {
     /// Every setting but width, depth, dim and seeds, by column name, in the order of the columns.
     pub settings: Vec<(&'static str, Setting)>,
     pub trials: Vec<Trial>,
+    /// The whole spec of one of the trials, canonical JSON.
+    pub spec: Option<String>,
 }
 
 /// One job with a result.
@@ -41,6 +43,8 @@ pub struct Trial {
     pub dim: Option<i64>,
     /// The seed of the data, and one number for the other streams.
     pub seeds: (i64, i64),
+    /// Seeds of data, initial weights, order, measured examples, augmentation.
+    pub streams: [i64; 5],
     pub is_diverged: bool,
     pub final_risk: Option<f64>,
     pub optimum_risk: Option<f64>,

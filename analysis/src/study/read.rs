@@ -37,6 +37,7 @@ const OTHER_SEEDS: [&str; 4] = ["init_seed", "order_seed", "measure_seed", "augm
 struct Found {
     trials: BTreeMap<String, Trial>,
     settings: BTreeMap<String, Vec<(&'static str, Setting)>>,
+    specs: BTreeMap<String, String>,
     /// By scope and job.
     measured: BTreeMap<(usize, String), Vec<Measured>>,
 }
@@ -67,6 +68,7 @@ impl Study {
             "optimum_risk",
             "strong_convexity",
             "smoothness",
+            "spec",
         ];
         let columns = [&own[..], &OTHER_SEEDS, &settings].concat();
         let mut absent = results.scan(Table::Jobs, sweep, &columns, |frame| {
@@ -101,7 +103,8 @@ impl Study {
 
 impl Found {
     fn add_jobs(&mut self, frame: &Frame, settings: &[&'static str]) {
-        let [ids, stages, statuses] = ["job_id", "stage", "status"].map(|name| frame.texts(name));
+        let [ids, stages, statuses, specs] =
+            ["job_id", "stage", "status", "spec"].map(|name| frame.texts(name));
         let [widths, depths, dims] =
             ["model_width", "model_depth", "data_dim"].map(|name| frame.ints(name));
         let data_seeds = frame.ints("data_seed");
@@ -112,16 +115,17 @@ impl Found {
         let columns: Vec<_> = settings.iter().map(|name| Setting::column(frame, name)).collect();
         for (row, id) in ids.into_iter().enumerate() {
             let Some(id) = id.filter(|_| stages[row] != Some("tune")) else { continue };
-            let other = others.iter().map(|column| column[row].unwrap_or(0));
+            let [init, order, measure, augment] =
+                [0, 1, 2, 3].map(|stream: usize| others[stream][row].unwrap_or(0));
+            let streams = [data_seeds[row].unwrap_or(0), init, order, measure, augment];
+            let other = |sum: i64, seed: &i64| sum.wrapping_mul(1000).wrapping_add(*seed);
             let trial = Trial {
                 job: id.to_owned(),
                 width: widths[row],
                 depth: depths[row],
                 dim: dims[row],
-                seeds: (
-                    data_seeds[row].unwrap_or(0),
-                    other.fold(0, |sum: i64, seed| sum.wrapping_mul(1000).wrapping_add(seed)),
-                ),
+                seeds: (streams[0], streams[1..].iter().fold(0, other)),
+                streams,
                 is_diverged: statuses[row] == Some("diverged"),
                 final_risk: risks[row],
                 optimum_risk: optima[row],
@@ -132,6 +136,9 @@ impl Found {
             let values =
                 settings.iter().zip(&columns).map(|(name, column)| (*name, column[row].clone()));
             self.settings.entry(id.to_owned()).or_insert_with(|| values.collect());
+            if let Some(spec) = specs[row] {
+                self.specs.insert(id.to_owned(), spec.to_owned());
+            }
             self.trials.entry(id.to_owned()).or_insert(trial);
         }
     }
@@ -222,7 +229,10 @@ impl Found {
             settings.push(("measure_count", count.map_or(Setting::Null, Setting::Int)));
             groups.entry(settings).or_default().push(trial);
         }
-        let groups = groups.into_iter().map(|(settings, trials)| Group { settings, trials });
+        let groups = groups.into_iter().map(|(settings, trials)| {
+            let spec = trials.iter().find_map(|trial: &Trial| self.specs.get(&trial.job).cloned());
+            Group { settings, trials, spec }
+        });
         (scope.map(|scope| SCOPES[scope]), groups.collect())
     }
 }

@@ -77,7 +77,7 @@ impl Statistic {
 pub enum Moment {
     /// At the initial weights.
     Start,
-    /// Where last measured.
+    /// Where last measured, after some training.
     End,
 }
 
@@ -89,7 +89,7 @@ impl Moment {
     pub fn of(self, measurements: &[Measurement]) -> Option<&Measurement> {
         match self {
             Self::Start => measurements.first().filter(|measurement| measurement.step == 0),
-            Self::End => measurements.last(),
+            Self::End => measurements.last().filter(|measurement| measurement.step > 0),
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers are tests too")]
 
+mod claims;
 mod results;
 mod sample;
 mod summary;
