@@ -5,6 +5,7 @@
 //! behind the feature of that name.
 
 pub mod claims;
+pub mod figures;
 pub mod results;
 pub mod scaling;
 pub mod simulated;
