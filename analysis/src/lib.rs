@@ -6,6 +6,7 @@
 
 pub mod claims;
 pub mod figures;
+pub mod report;
 pub mod results;
 pub mod scaling;
 pub mod simulated;
