@@ -30,7 +30,7 @@ fn line([p, q]: [f64; 2], (name, depths): (&str, &[i64]), seeds: i64) {
     let (mut held, mut poster, mut fitted, mut censored, mut rows) = (0.0, 0.0, 0, 0, 0);
     for draw in 0..SWEEPS {
         let panel = simulation.group(draw).panel(Statistic::RmsCos, Moment::Start);
-        let clusters = Clusters::stratified(&panel.seeds);
+        let clusters = Clusters::of(&panel.seeds);
         let estimate = Boundary::at(0.25).estimate(&panel, &clusters, RESAMPLES);
         // Sweeps of which nearly every row is censored have no exponents, and say so.
         let Some((estimate, region)) = estimate.ok().and_then(|e| Some((e.clone(), e.region?)))

@@ -38,8 +38,17 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
         axes.deeper();
     }
     if before > 0.2 {
+        let early = rows.iter().filter(|row| matches!(row.crossing, Crossing::AtMost(_)));
+        let lowest = axes.dims.first().map_or(0.0, |dim| *dim as f64);
+        let (at_lowest, all) =
+            early.fold((0, 0), |(own, all), row| (own + usize::from(row.dim == lowest), all + 1));
+        // Gradients of random inputs have cosines of about 1/√d whatever the network: width does not lower those.
         let what = if axes.shallower() {
             "shallower networks"
+        } else if axes.has_free_dim && 2 * at_lowest >= all {
+            let count = axes.dims.len() + 1;
+            extend(&mut axes.dims, 4, count);
+            "most of them at the lowest dim, so a higher one"
         } else {
             axes.wider();
             "wider networks"

@@ -105,7 +105,7 @@ impl Finding {
             _ if all == 1 => (evidence[0].verdict, evidence[0].reason.clone()),
             (s, _) if s == all => (Verdict::Supported, format!("so in all {all} settings")),
             (_, c) if c == all => (Verdict::Contradicted, format!("so in all {all} settings")),
-            (0, 0) => (Verdict::CannotTell, format!("in none of {all} settings")),
+            (0, 0) => (Verdict::CannotTell, format!("open in all {all} settings")),
             (s, c) => (
                 Verdict::CannotTell,
                 format!(

@@ -37,13 +37,22 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         true => format!("β* ∝ l^{p:.2} d^{q:.2}"),
         false => format!("β* ∝ l^{p:.2}"),
     };
+    let region = match (&estimate.region, estimate.has_dims) {
+        (None, _) => "Seeds are too few for a region of the exponents.".to_owned(),
+        (Some(_), true) => {
+            "Right: the joint 95 % region of the exponents from resampled seeds, and what the laws say.".to_owned()
+        }
+        (Some(region), false) => {
+            let (low, high) = region.extent(0);
+            format!("95 % interval of the exponent: {low:.2} to {high:.2}.")
+        }
+    };
     Some(Figure {
         name: format!("boundary-{}", view.moment_name()),
         title: format!("Where the rms cosine reaches {threshold} {}", view.moment.label()),
         caption: format!(
-            "Left: the critical depth, interpolated in ln β on an isotonic fit; an arrow says that a row crosses beyond its \
-             depths. Lines: the censored fit, {law}. Right: the joint 95 % region of the exponents from resampled \
-             seeds, and what the laws say. A line across l β = d fits two regimes at once: see the sensitivity."
+            "The critical depth, interpolated in ln β on an isotonic fit; an arrow says that a row crosses beyond its \
+             depths. Lines: the censored fit, {law}. {region} A line across l β = d fits two regimes at once: see the sensitivity."
         ),
         svg: chart.svg(),
         csv,
@@ -119,21 +128,21 @@ fn region(estimate: &Estimate) -> Option<Plot> {
     let outline: Vec<_> = outline.into_iter().map(|[p, q]| (p, q)).collect();
     let [p, q] = estimate.exponents;
     let laws = [
-        (Law::Poster, "poster"),
-        (Law::Iclr, "ICLR"),
-        (Law::IcmlNarrow, "ICML, lβ≪d"),
-        (Law::IcmlWide, "ICML, lβ≫d"),
-        (Law::RandomMatrix, "random matrix"),
-        (Law::FirstLayer, "first layer"),
+        (Law::Poster, "poster", false),
+        (Law::Iclr, "ICLR", true),
+        (Law::IcmlNarrow, "ICML, lβ≪d", false),
+        (Law::IcmlWide, "ICML, lβ≫d", true),
+        (Law::RandomMatrix, "random matrix", false),
+        (Law::FirstLayer, "first layer", false),
     ];
     let mut marks = vec![
         Mark::Area { points: outline.clone(), series: 3 },
         Mark::Dots { points: vec![(p, q)], series: 0 },
     ];
-    for (law, name) in laws {
+    for (law, name, is_above) in laws {
         let [p, q] = law.exponents()?;
         marks.push(Mark::Dots { points: vec![(p, q)], series: 7 });
-        marks.push(Mark::Word { at: (p, q), text: name.to_owned() });
+        marks.push(Mark::Word { at: (p, q), text: name.to_owned(), is_above });
     }
     let all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
     let x = FigureAxis::new("p, exponent of width", Scale::Linear, all.iter().map(|point| point.0));

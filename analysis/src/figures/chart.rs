@@ -37,9 +37,11 @@ pub(super) enum Mark {
         points: Vec<(f64, f64)>,
         series: usize,
     },
+    /// Beside its point, or above it.
     Word {
         at: (f64, f64),
         text: String,
+        is_above: bool,
     },
 }
 
@@ -251,17 +253,19 @@ impl Mark {
                     -5.0 * way
                 );
             }
-            Self::Word { at: point, text } => {
+            Self::Word { at: point, text, is_above } => {
                 let (x, y) = at(*point);
                 let room = LETTER * text.chars().count() as f64 + 8.0;
-                // Beyond the right edge it would be cut: then it stands to the left of its point.
-                let (class, x) =
-                    if x + room > right { ("end", x - 7.0) } else { ("start", x + 7.0) };
+                let (class, x, y) = match is_above {
+                    true => ("mid", x, y - 8.0),
+                    // Beyond the right edge it would be cut: then it stands to the left of its point.
+                    false if x + room > right => ("end", x - 7.0, y + 4.0),
+                    false => ("start", x + 7.0, y + 4.0),
+                };
+                let text = escape(text);
                 let _ = writeln!(
                     out,
-                    "<text class=\"{class} small\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
-                    y + 4.0,
-                    escape(text)
+                    "<text class=\"{class} small\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"
                 );
             }
         }

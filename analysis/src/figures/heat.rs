@@ -8,7 +8,8 @@ use super::style::{escape, viridis};
 use super::{Figure, View, csv_line, thinned};
 use crate::study::Statistic;
 
-const CELL_WIDTH: f64 = 46.0;
+/// A cell is as wide as three panels in a row let it be, between these.
+const CELL_WIDTH: (f64, f64) = (32.0, 46.0);
 const CELL_HEIGHT: f64 = 26.0;
 const LEFT: f64 = 62.0;
 const TOP: f64 = 28.0;
@@ -38,8 +39,10 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
             (low.min(*x), high.max(*x))
         });
 
+    let room = WIDTH_MAX / dims.len().min(3) as f64 - LEFT - GAP;
+    let cell_width = (room / depths.len() as f64).clamp(CELL_WIDTH.0, CELL_WIDTH.1);
     let (grid_width, grid_height) =
-        (CELL_WIDTH * depths.len() as f64, CELL_HEIGHT * widths.len() as f64);
+        (cell_width * depths.len() as f64, CELL_HEIGHT * widths.len() as f64);
     let (step_x, step_y) = (LEFT + grid_width + GAP, TOP + grid_height + BOTTOM);
     let columns = ((WIDTH_MAX / step_x) as usize).clamp(1, dims.len());
     let rows = dims.len().div_ceil(columns);
@@ -74,7 +77,7 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
             );
         }
         for (column, depth) in depths.iter().enumerate() {
-            let x = left + CELL_WIDTH * (column as f64 + 0.5);
+            let x = left + cell_width * (column as f64 + 0.5);
             let _ = writeln!(
                 svg,
                 "<text class=\"mid\" x=\"{x:.1}\" y=\"{:.1}\">{depth}</text>",
@@ -84,14 +87,14 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
         for (cell, mean) in means.iter().filter(|(cell, _)| cell.dim == *dim) {
             let column = depths.binary_search(&cell.depth).unwrap_or(0) as f64;
             let row = widths.binary_search(&cell.width).unwrap_or(0) as f64;
-            let (x, y) = (left + CELL_WIDTH * column, top + CELL_HEIGHT * row);
+            let (x, y) = (left + cell_width * column, top + CELL_HEIGHT * row);
             let share = if high > low { (mean - low) / (high - low) } else { 0.5 };
             let (colour, is_light) = viridis(share);
             let ink = if is_light { "#000" } else { "#fff" };
             let _ = writeln!(
                 svg,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{CELL_WIDTH}\" height=\"{CELL_HEIGHT}\" fill=\"{colour}\"/><text class=\"mid small\" style=\"fill:{ink}\" x=\"{:.1}\" y=\"{:.1}\">{mean:.2}</text>",
-                x + CELL_WIDTH / 2.0,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{cell_width:.1}\" height=\"{CELL_HEIGHT}\" fill=\"{colour}\"/><text class=\"mid small\" style=\"fill:{ink}\" x=\"{:.1}\" y=\"{:.1}\">{mean:.2}</text>",
+                x + cell_width / 2.0,
                 y + 17.0
             );
         }

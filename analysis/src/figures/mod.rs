@@ -107,6 +107,6 @@ mod tests {
     fn thinning_keeps_both_ends() {
         assert_eq!(thinned(&[1, 2, 3], 3), [1, 2, 3]);
         assert_eq!(thinned(&[1, 2, 3, 4, 5, 6, 7], 3), [1, 4, 7]);
-        assert_eq!(thinned::<i64>(&[], 3), []);
+        assert!(thinned::<i64>(&[], 3).is_empty());
     }
 }

@@ -125,7 +125,7 @@ fn claim(out: &mut String, finding: &Finding) {
 
 fn sensitivity(out: &mut String, evidence: &Evidence, is_only: bool) {
     let head = match is_only {
-        true => "how the answer changes".to_owned(),
+        true => "in detail".to_owned(),
         false => format!("{}: {}, {}", evidence.group, evidence.verdict.label(), evidence.reason),
     };
     if evidence.sensitivity.is_empty() {

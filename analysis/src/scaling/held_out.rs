@@ -105,11 +105,9 @@ struct Curve {
 }
 
 impl Curve {
-    fn through(mut points: Vec<(f64, f64)>) -> Self {
-        points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        let values: Vec<_> = points.iter().map(|point| point.1).collect();
-        let fit = isotonic::increasing(&values, &vec![1.0; values.len()]);
-        Self { points: points.iter().zip(fit).map(|(point, level)| (point.0, level)).collect() }
+    fn through(points: Vec<(f64, f64)>) -> Self {
+        let weighted = points.into_iter().map(|(x, y)| (x, y, 1.0));
+        Self { points: isotonic::curve(weighted.collect()) }
     }
 
     fn at(&self, x: f64) -> f64 {

@@ -11,4 +11,4 @@ mod survey;
 pub use boundary::{Boundary, Convention, Estimate, Regime, Row, Treatment, collapse_of};
 pub use held_out::{Score, compare};
 pub use law::Law;
-pub use survey::{Survey, Variant, survey, threshold_curve};
+pub use survey::{Drawn, Survey, Variant, survey, threshold_curve};

@@ -13,8 +13,7 @@ pub struct Variant {
     pub statistic: Statistic,
     pub moment: Moment,
     pub boundary: Boundary,
-    /// Whether whole data seeds were drawn: the region then speaks of other data too.
-    pub is_by_data: bool,
+    pub drawn: Drawn,
     /// Where each width and dim crosses, also where that gives no estimate.
     pub rows: Vec<Row>,
     pub estimate: Result<Estimate, FitError>,
@@ -23,22 +22,34 @@ pub struct Variant {
 impl Variant {
     /// Whether it differs from others in statistic, threshold and moment alone.
     pub fn is_plain(&self) -> bool {
-        self.boundary == Boundary::at(self.boundary.threshold) && !self.is_by_data
+        self.boundary == Boundary::at(self.boundary.threshold) && self.drawn == Drawn::All
     }
 
     /// What it differs in from the plain analysis; empty if in nothing.
     pub fn remark(&self) -> &'static str {
         let Boundary { convention, treatment, regime, .. } = self.boundary;
-        match (convention, treatment, regime, self.is_by_data) {
+        match (convention, treatment, regime, self.drawn) {
             (Convention::HiddenLayers, ..) => "depth counted as β + 1",
             (Convention::WeightMatrices, ..) => "depth counted as β + 2",
             (_, Treatment::Bracketed, ..) => "crossings known only between two depths",
             (_, _, Some(Regime::Narrow), _) => "only cells with l β ≤ d",
             (_, _, Some(Regime::Wide), _) => "only cells with l β > d",
-            (_, _, None, true) => "whole data sets resampled",
-            (_, _, None, false) => "",
+            (_, _, None, Drawn::ByData) => "only data seeds resampled",
+            (_, _, None, Drawn::WithinData) => "only initial seeds resampled, within data seeds",
+            (_, _, None, Drawn::All) => "",
         }
     }
+}
+
+/// What a region speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// New seeds of every kind.
+    All,
+    /// New initial weights on the same data.
+    WithinData,
+    /// New data with the same initial weights.
+    ByData,
 }
 
 /// All of them for one group, and what needs no threshold.
@@ -69,31 +80,35 @@ pub fn survey(group: &Group, resamples: usize) -> Survey {
 
 impl Survey {
     fn add(&mut self, panel: &Panel, statistic: Statistic, moment: Moment, resamples: usize) {
-        let clusters = Clusters::stratified(&panel.seeds);
+        let clusters = Clusters::of(&panel.seeds);
         self.freedom = clusters.freedom();
         let weights = panel.even_weights();
-        let mut add = |boundary: Boundary, clusters: &Clusters, is_by_data: bool| {
+        let mut add = |boundary: Boundary, clusters: &Clusters, drawn: Drawn| {
             let estimate = boundary.estimate(panel, clusters, resamples);
             let rows = boundary.rows(panel, &weights);
-            self.variants.push(Variant { statistic, moment, boundary, is_by_data, rows, estimate });
+            self.variants.push(Variant { statistic, moment, boundary, drawn, rows, estimate });
         };
         let thresholds = statistic.thresholds();
         for &threshold in thresholds {
-            add(Boundary::at(threshold), &clusters, false);
+            add(Boundary::at(threshold), &clusters, Drawn::All);
         }
         // What else could have been chosen is tried where the analysis is at its plainest: rms cosine, middle threshold.
         if statistic == Statistic::ALL[0] {
             let plain = Boundary::at(thresholds[thresholds.len() / 2]);
             for convention in [Convention::HiddenLayers, Convention::WeightMatrices] {
-                add(Boundary { convention, ..plain }, &clusters, false);
+                add(Boundary { convention, ..plain }, &clusters, Drawn::All);
             }
-            add(Boundary { treatment: Treatment::Bracketed, ..plain }, &clusters, false);
+            add(Boundary { treatment: Treatment::Bracketed, ..plain }, &clusters, Drawn::All);
             for regime in [Regime::Narrow, Regime::Wide] {
-                add(Boundary { regime: Some(regime), ..plain }, &clusters, false);
+                add(Boundary { regime: Some(regime), ..plain }, &clusters, Drawn::All);
             }
-            let by_data = Clusters::by_data(&panel.seeds);
-            if by_data != clusters {
-                add(plain, &by_data, true);
+            for (drawn, others) in [
+                (Drawn::WithinData, Clusters::stratified(&panel.seeds)),
+                (Drawn::ByData, Clusters::by_data(&panel.seeds)),
+            ] {
+                if others != clusters {
+                    add(plain, &others, drawn);
+                }
             }
         }
         let collapse = super::boundary::collapse_of(panel, &weights);
@@ -116,7 +131,7 @@ pub fn threshold_curve(
     // A third of the way beyond the thresholds of the analysis on either side.
     let reach = (last - first) / 3.0;
     let (low, high) = (first - reach, last + reach);
-    let clusters = Clusters::stratified(&panel.seeds);
+    let clusters = Clusters::of(&panel.seeds);
     let at = |k: usize| low + (high - low) * k as f64 / STEPS as f64;
     let estimate = |threshold: f64| {
         let found = Boundary::at(threshold).estimate(panel, &clusters, resamples).ok()?;

@@ -95,16 +95,17 @@ impl Best {
     }
 }
 
-/// What an increasing curve in the index leaves; cells of equal index in the order that favours it.
+/// What an increasing curve in the index leaves.
 fn residual(points: &[Point], p: f64, q: f64) -> f64 {
     let index = |c: &Point| c.ln_depth - p * c.ln_width - q * c.ln_dim;
-    let mut order: Vec<_> = points.iter().map(|c| (index(c), c.value, c.weight)).collect();
-    order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let values: Vec<_> = order.iter().map(|c| c.1).collect();
-    let weights: Vec<_> = order.iter().map(|c| c.2).collect();
-    let fit = isotonic::increasing(&values, &weights);
-    let terms = values.iter().zip(&fit).zip(&weights);
-    terms.map(|((y, f), w)| w * (y - f).powi(2)).sum()
+    let curve = isotonic::curve(points.iter().map(|c| (index(c), c.value, c.weight)).collect());
+    let miss = |c: &Point| {
+        // The curve has a point for each index; the last one not beyond it is its own.
+        let after = curve.partition_point(|point| point.0 <= index(c));
+        let level = curve[after.saturating_sub(1)].1;
+        c.weight * (c.value - level).powi(2)
+    };
+    points.iter().map(miss).sum()
 }
 
 #[cfg(test)]

@@ -32,6 +32,31 @@ pub fn increasing(values: &[f64], weights: &[f64]) -> Vec<f64> {
     blocks.iter().flat_map(|&(level, _, count)| std::iter::repeat_n(level, count)).collect()
 }
 
+/// The increasing curve nearest to points `(x, y, weight)`: its own points `(x, level)`, `x` increasing.
+///
+/// Points of one `x`, to rounding, are one point first: a curve has one level there, and to order them by their values
+/// would let it follow their noise.
+pub fn curve(mut points: Vec<(f64, f64, f64)>) -> Vec<(f64, f64)> {
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let is_same = |a: &(f64, f64, f64), b: &(f64, f64, f64)| b.0 - a.0 <= TIE * b.0.abs().max(1.0);
+    let pooled = points.chunk_by(is_same).map(|tied| {
+        let weight: f64 = tied.iter().map(|point| point.2).sum();
+        let sum: f64 = tied.iter().map(|point| point.1 * point.2).sum();
+        (tied[0].0, sum / weight, weight)
+    });
+    let pooled: Vec<_> = pooled.collect();
+    let values: Vec<_> = pooled.iter().map(|point| point.1).collect();
+    let weights: Vec<_> = pooled.iter().map(|point| point.2).collect();
+    pooled
+        .iter()
+        .zip(increasing(&values, &weights))
+        .map(|(point, level)| (point.0, level))
+        .collect()
+}
+
+/// Arguments this close, relatively, differ by rounding only.
+const TIE: f64 = 1e-9;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +79,13 @@ mod tests {
         let level = 5.4 / 2.5;
         check(&[3.0, 1.8, 2.0, 5.0], &[0.5, 1.0, 1.0, 2.0], &[2.12, 2.12, 2.12, 5.0]);
         check(&[3.0, 1.8, 2.1, 5.0], &[0.5, 1.0, 1.0, 2.0], &[level, level, level, 5.0]);
+    }
+
+    #[test]
+    fn points_of_one_argument_are_one_point_of_the_curve() {
+        let found = curve(vec![(2.0, 9.0, 1.0), (1.0, 4.0, 1.0), (1.0 + 1e-13, 0.0, 3.0)]);
+        assert_eq!(found, [(1.0, 1.0), (2.0, 9.0)]);
+        assert!(curve(Vec::new()).is_empty());
     }
 
     #[test]

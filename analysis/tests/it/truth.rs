@@ -24,7 +24,7 @@ fn coverage(truth: [f64; 2], seeds: i64, count: u64) -> (u64, u64) {
     let (mut held, mut poster) = (0, 0);
     for draw in 0..count {
         let panel = panel(&Simulation::of(exponents(p, q, 0.5), seeds), draw);
-        let clusters = Clusters::stratified(&panel.seeds);
+        let clusters = Clusters::of(&panel.seeds);
         let estimate = Boundary::at(0.25).estimate(&panel, &clusters, 200).unwrap();
         held += u64::from(estimate.holds(truth).unwrap());
         poster += u64::from(estimate.holds(POSTER).unwrap());
@@ -51,7 +51,7 @@ fn censored_rows_are_kept_and_do_not_bend_the_slopes() {
     let simulation =
         Simulation { depths: vec![8, 16, 32], ..Simulation::of(exponents(1.0, 0.0, 0.5), 10) };
     let panel = panel(&simulation, 1);
-    let clusters = Clusters::stratified(&panel.seeds);
+    let clusters = Clusters::of(&panel.seeds);
     let estimate = Boundary::at(0.25).estimate(&panel, &clusters, 200).unwrap();
     assert!(estimate.rows.len() == 15 && estimate.censored_count() >= 6, "{:?}", estimate.rows);
     assert!((estimate.exponents[0] - 1.0).abs() < 0.25, "{estimate:?}");
@@ -83,7 +83,7 @@ fn the_collapse_and_the_held_out_rows_name_the_law_that_was_put_in() {
 fn the_regimes_are_fitted_apart() {
     let simulation = Simulation::of(Truth::SquaredCosine(Law::FanInCosine), 10);
     let panel = panel(&simulation, 5);
-    let clusters = Clusters::stratified(&panel.seeds);
+    let clusters = Clusters::of(&panel.seeds);
     let of = |regime| {
         let boundary = Boundary { regime, ..Boundary::at(0.3) };
         boundary.estimate(&panel, &clusters, 100).unwrap()
