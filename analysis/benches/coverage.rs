@@ -17,16 +17,19 @@ fn main() {
     println!("true p, q        depths  seeds  coverage  error  poster held  rows censored  fitted");
     for truth in [POSTER, [1.0, 0.0], [-1.0 / 3.0, 2.0 / 3.0]] {
         for (name, depths) in [("1..64", vec![1, 2, 4, 8, 16, 32, 64]), ("4..16", vec![4, 8, 16])] {
-            for seeds in [5, 10, 20] {
-                line(truth, (name, &depths), seeds);
+            for seeds in [5_i64, 10, 20] {
+                let own: Vec<_> = (0..seeds).map(|seed| (seed, seed)).collect();
+                line(truth, (name, &depths), (&seeds.to_string(), own));
             }
+            let crossed = (0..5).flat_map(|data| (0..5).map(move |init| (data, init)));
+            line(truth, (name, &depths), ("5x5", crossed.collect()));
         }
     }
 }
 
-fn line([p, q]: [f64; 2], (name, depths): (&str, &[i64]), seeds: i64) {
+fn line([p, q]: [f64; 2], (name, depths): (&str, &[i64]), (count, seeds): (&str, Vec<(i64, i64)>)) {
     let truth = Truth::Exponents { p, q, scale: 0.7 };
-    let simulation = Simulation { depths: depths.to_vec(), ..Simulation::of(truth, seeds) };
+    let simulation = Simulation { depths: depths.to_vec(), seeds, ..Simulation::of(truth, 1) };
     let (mut held, mut poster, mut fitted, mut censored, mut rows) = (0.0, 0.0, 0, 0, 0);
     for draw in 0..SWEEPS {
         let panel = simulation.group(draw).panel(Statistic::RmsCos, Moment::Start);
@@ -47,7 +50,7 @@ fn line([p, q]: [f64; 2], (name, depths): (&str, &[i64]), seeds: i64) {
     let share = held / n;
     let error = (share * (1.0 - share) / n).sqrt();
     println!(
-        "{p:>6.2} {q:>6.2}  {name:>8}  {seeds:>5}  {share:>8.3}  {error:.3}  {:>11.3}  {:>13.2}  {fitted:>6}",
+        "{p:>6.2} {q:>6.2}  {name:>8}  {count:>5}  {share:>8.3}  {error:.3}  {:>11.3}  {:>13.2}  {fitted:>6}",
         poster / n,
         censored as f64 / rows as f64
     );

@@ -3,6 +3,8 @@
 //! Nothing of it is measured. The tests and the coverage benchmark ask whether the analysis finds what was put in, and
 //! whether it keeps from finding what was not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::scaling::Law;
 use crate::statistics::Random;
 use crate::study::{Group, Measurement, Trial};
@@ -26,7 +28,8 @@ pub struct Simulation {
     pub dims: Vec<i64>,
     /// `(data seed, init seed)` of each repetition.
     pub seeds: Vec<(i64, i64)>,
-    /// Standard deviation of what a seed adds to `ln β*` in every cell, and, a tenth of that, to the slope in `ln l`.
+    /// Standard deviation of what a seed adds to `ln β*` in every cell, and, a tenth of that, to the slope in `ln l`; half of
+    /// the variance is its data seed's and half its initial seed's.
     pub seed_noise: f64,
     /// Standard deviation of what each trial adds on its own, relative.
     pub trial_noise: f64,
@@ -50,9 +53,18 @@ impl Simulation {
     pub fn group(&self, seed: u64) -> Group {
         let mut random = Random::new(seed);
         let mut trials = Vec::new();
+        let mut effects = |labels: Vec<i64>| -> BTreeMap<i64, [f64; 2]> {
+            let distinct: BTreeSet<_> = labels.into_iter().collect();
+            distinct.into_iter().map(|seed| (seed, [random.normal(), random.normal()])).collect()
+        };
+        let of_data = effects(self.seeds.iter().map(|seeds| seeds.0).collect());
+        let of_init = effects(self.seeds.iter().map(|seeds| seeds.1).collect());
         for &seeds in &self.seeds {
-            let shift = self.seed_noise * random.normal();
-            let tilt = 0.1 * self.seed_noise * random.normal();
+            let [shift, tilt] = [0, 1].map(|k| {
+                let both = of_data[&seeds.0][k] + of_init[&seeds.1][k];
+                self.seed_noise * std::f64::consts::FRAC_1_SQRT_2 * both
+            });
+            let tilt = 0.1 * tilt;
             for &width in &self.widths {
                 for &depth in &self.depths {
                     for &dim in &self.dims {

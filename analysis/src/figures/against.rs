@@ -1,7 +1,7 @@
 //! The smallest cosine against width and against depth: the published figures, with error bars over seeds.
 
 use super::axis::{FigureAxis, Scale};
-use super::chart::{Chart, Mark, Plot};
+use super::chart::{Chart, Mark, Plot, spread};
 use super::curves::{PANELS_MAX, SERIES_MAX};
 use super::{Figure, View, csv_line, thinned};
 use crate::statistics::{mean, standard_error};
@@ -46,7 +46,8 @@ fn figure(
     let mut chart = Chart::default();
     for dim in thinned(&dims, PANELS_MAX) {
         let mut marks = Vec::new();
-        for (series, value) in lines.iter().enumerate() {
+        for (index, value) in lines.iter().enumerate() {
+            let series = spread(index, lines.len());
             // A depth of 0 has no place on a logarithmic axis.
             let own = cells
                 .iter()
@@ -66,7 +67,8 @@ fn figure(
         let y = FigureAxis::new("min cosine", Scale::Linear, ys);
         chart.plots.push(Plot { title: format!("d = {dim}"), x, y, marks });
     }
-    chart.legend = lines.iter().map(|line| format!("{line_word} {line}")).collect();
+    let entry = |(index, line)| (spread(index, lines.len()), format!("{line_word} {line}"));
+    chart.legend = lines.iter().enumerate().map(entry).collect();
     let mut csv = "data_dim,model_width,model_depth,min_cos,standard_error,trials\n".to_owned();
     for (cell, mean, error, count) in &cells {
         let [dim, width, depth] = [cell.dim, cell.width, cell.depth].map(|x| x.to_string());

@@ -1,7 +1,7 @@
 //! The boundary and the region of its exponents, and how both move with the threshold.
 
 use super::axis::{FigureAxis, Scale};
-use super::chart::{Chart, Mark, Plot};
+use super::chart::{Chart, Mark, Plot, Side, spread};
 use super::{Figure, View, csv_line};
 use crate::scaling::{Estimate, Law, Survey, threshold_curve};
 use crate::statistics::Crossing;
@@ -21,7 +21,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     let estimate = variant.estimate.as_ref().ok()?;
     let mut chart = Chart { plots: vec![depths(estimate)], legend: Vec::new() };
     chart.plots.extend(region(estimate));
-    chart.legend = dims(estimate).iter().map(|dim| format!("d = {dim}")).collect();
+    chart.legend = names(&dims(estimate));
     let mut csv = "data_dim,model_width,critical_depth,censored\n".to_owned();
     for row in &estimate.rows {
         let (depth, censored) = match row.crossing {
@@ -60,6 +60,12 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     })
 }
 
+/// The legend of lines by dim.
+fn names(dims: &[i64]) -> Vec<(usize, String)> {
+    let name = |(index, dim): (usize, &i64)| (spread(index, dims.len()), format!("d = {dim}"));
+    dims.iter().enumerate().map(name).collect()
+}
+
 fn dims(estimate: &Estimate) -> Vec<i64> {
     let mut dims: Vec<_> = estimate.rows.iter().map(|row| row.dim as i64).collect();
     dims.sort_unstable();
@@ -73,7 +79,9 @@ fn depths(estimate: &Estimate) -> Plot {
     widths.sort_unstable();
     widths.dedup();
     let mut marks = Vec::new();
-    for (series, dim) in dims(estimate).into_iter().enumerate() {
+    let dims = dims(estimate);
+    for (index, &dim) in dims.iter().enumerate() {
+        let series = spread(index, dims.len());
         let line = |width: &i64| {
             let [p, q] = estimate.exponents;
             let ln = estimate.intercept + p * (*width as f64).ln() + q * (dim as f64).ln();
@@ -128,23 +136,25 @@ fn region(estimate: &Estimate) -> Option<Plot> {
     let outline: Vec<_> = outline.into_iter().map(|[p, q]| (p, q)).collect();
     let [p, q] = estimate.exponents;
     let laws = [
-        (Law::Poster, "poster", false),
-        (Law::Iclr, "ICLR", true),
-        (Law::IcmlNarrow, "ICML, lβ≪d", false),
-        (Law::IcmlWide, "ICML, lβ≫d", true),
-        (Law::RandomMatrix, "random matrix", false),
-        (Law::FirstLayer, "first layer", false),
+        (Law::Poster, "poster", Side::Right),
+        (Law::Iclr, "ICLR", Side::Above),
+        (Law::IcmlNarrow, "ICML, lβ≪d", Side::Right),
+        (Law::IcmlWide, "ICML, lβ≫d", Side::Above),
+        (Law::RandomMatrix, "random matrix", Side::Below),
+        (Law::FirstLayer, "first layer", Side::Right),
     ];
     let mut marks = vec![
         Mark::Area { points: outline.clone(), series: 3 },
         Mark::Dots { points: vec![(p, q)], series: 0 },
     ];
-    for (law, name, is_above) in laws {
+    for (law, name, side) in laws {
         let [p, q] = law.exponents()?;
         marks.push(Mark::Dots { points: vec![(p, q)], series: 7 });
-        marks.push(Mark::Word { at: (p, q), text: name.to_owned(), is_above });
+        marks.push(Mark::Word { at: (p, q), text: name.to_owned(), side });
     }
-    let all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
+    let mut all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
+    // Room for the words below and to the right of the outermost laws.
+    all.push((1.35, -0.15));
     let x = FigureAxis::new("p, exponent of width", Scale::Linear, all.iter().map(|point| point.0));
     let y = FigureAxis::new("q, exponent of dim", Scale::Linear, all.iter().map(|point| point.1));
     Some(Plot { title: "joint 95 % region of (p, q)".to_owned(), x, y, marks })

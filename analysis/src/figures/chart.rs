@@ -37,12 +37,19 @@ pub(super) enum Mark {
         points: Vec<(f64, f64)>,
         series: usize,
     },
-    /// Beside its point, or above it.
     Word {
         at: (f64, f64),
         text: String,
-        is_above: bool,
+        side: Side,
     },
+}
+
+/// Where a word stands from its point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Right,
+    Above,
+    Below,
 }
 
 /// One panel.
@@ -58,8 +65,8 @@ pub(super) struct Plot {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chart {
     pub plots: Vec<Plot>,
-    /// The series by name, in their order; none, no legend.
-    pub legend: Vec<String>,
+    /// The series by name; none, no legend.
+    pub legend: Vec<(usize, String)>,
 }
 
 const ROW: usize = 3;
@@ -100,16 +107,24 @@ pub(super) fn open(width: f64, height: f64) -> String {
     )
 }
 
+/// The number of series that have a colour and marker of their own.
+const SERIES: usize = 8;
+
+/// The series to use for item `index` of `count`, as far apart as there are colours.
+pub(super) fn spread(index: usize, count: usize) -> usize {
+    if count < 2 { 2 } else { (index * (SERIES - 1) / (count - 1)) % SERIES }
+}
+
 /// The legend over the panels, and its height.
-fn legend(names: &[String], width: f64) -> (String, f64) {
+fn legend(names: &[(usize, String)], width: f64) -> (String, f64) {
     let (mut out, mut x, mut y) = (String::new(), 10.0, 14.0);
-    for (series, name) in names.iter().enumerate() {
+    for (series, name) in names {
         let room = 26.0 + LETTER * name.chars().count() as f64 + 14.0;
         if x > 10.0 && x + room > width {
             (x, y) = (10.0, y + 18.0);
         }
-        let _ = write!(out, "<path class=\"line s{}\" d=\"M{x:.1} {y:.1}h18\"/>", series % 8);
-        marker(&mut out, (x + 9.0, y), series);
+        let _ = write!(out, "<path class=\"line s{}\" d=\"M{x:.1} {y:.1}h18\"/>", series % SERIES);
+        marker(&mut out, (x + 9.0, y), *series);
         let _ = writeln!(
             out,
             "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
@@ -124,7 +139,8 @@ fn legend(names: &[String], width: f64) -> (String, f64) {
 
 /// A circle, square, triangle, diamond, and those again hollow.
 fn marker(out: &mut String, (x, y): (f64, f64), series: usize) {
-    let class = format!("{} s{}", if series % 8 < 4 { "dot" } else { "ring" }, series % 8);
+    let class =
+        format!("{} s{}", if series % SERIES < 4 { "dot" } else { "ring" }, series % SERIES);
     let _ = match series % 4 {
         0 => write!(out, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>"),
         1 => write!(
@@ -189,7 +205,7 @@ impl Plot {
             escape(&self.y.label)
         );
         for mark in &self.marks {
-            mark.draw(out, &at, right);
+            mark.draw(out, &at);
         }
     }
 }
@@ -208,22 +224,23 @@ impl Mark {
         }
     }
 
-    fn draw(&self, out: &mut String, at: &impl Fn((f64, f64)) -> (f64, f64), right: f64) {
+    fn draw(&self, out: &mut String, at: &impl Fn((f64, f64)) -> (f64, f64)) {
         match self {
             Self::Line { points, series, is_dashed } => {
                 let dash = if *is_dashed { " dash" } else { "" };
                 let path = path(points.iter().map(|point| at(*point)));
-                let _ = writeln!(out, "<path class=\"line{dash} s{}\" d=\"{path}\"/>", series % 8);
+                let _ =
+                    writeln!(out, "<path class=\"line{dash} s{}\" d=\"{path}\"/>", series % SERIES);
             }
             Self::Band { points, series } => {
                 let top = points.iter().map(|&(x, _, high)| at((x, high)));
                 let back = points.iter().rev().map(|&(x, low, _)| at((x, low)));
                 let path = path(top.chain(back));
-                let _ = writeln!(out, "<path class=\"band s{}\" d=\"{path}z\"/>", series % 8);
+                let _ = writeln!(out, "<path class=\"band s{}\" d=\"{path}z\"/>", series % SERIES);
             }
             Self::Area { points, series } => {
                 let path = path(points.iter().map(|point| at(*point)));
-                let _ = writeln!(out, "<path class=\"area s{}\" d=\"{path}z\"/>", series % 8);
+                let _ = writeln!(out, "<path class=\"area s{}\" d=\"{path}z\"/>", series % SERIES);
             }
             Self::Dots { points, series } => {
                 points.iter().for_each(|point| marker(out, at(*point), *series));
@@ -235,7 +252,7 @@ impl Mark {
                     let _ = writeln!(
                         out,
                         "<path class=\"line s{}\" d=\"M{:.1} {low:.1}h6m-3 0V{high:.1}m-3 0h6\"/>",
-                        series % 8,
+                        series % SERIES,
                         x - 3.0
                     );
                 }
@@ -246,21 +263,19 @@ impl Mark {
                 let _ = writeln!(
                     out,
                     "<path class=\"line s{}\" d=\"M{x:.1} {y:.1}v{:.1}m-4 {:.1}l4 {:.1}l4 {:.1}\"/>",
-                    series % 8,
+                    series % SERIES,
                     16.0 * way,
                     -5.0 * way,
                     5.0 * way,
                     -5.0 * way
                 );
             }
-            Self::Word { at: point, text, is_above } => {
+            Self::Word { at: point, text, side } => {
                 let (x, y) = at(*point);
-                let room = LETTER * text.chars().count() as f64 + 8.0;
-                let (class, x, y) = match is_above {
-                    true => ("mid", x, y - 8.0),
-                    // Beyond the right edge it would be cut: then it stands to the left of its point.
-                    false if x + room > right => ("end", x - 7.0, y + 4.0),
-                    false => ("start", x + 7.0, y + 4.0),
+                let (class, x, y) = match side {
+                    Side::Right => ("start", x + 7.0, y + 4.0),
+                    Side::Above => ("mid", x, y - 8.0),
+                    Side::Below => ("mid", x, y + 16.0),
                 };
                 let text = escape(text);
                 let _ = writeln!(

@@ -1,7 +1,7 @@
 //! The collapse plot: every cell against the index that makes them one curve, and against the poster's.
 
 use super::axis::{FigureAxis, Scale};
-use super::chart::{Chart, Mark, Plot};
+use super::chart::{Chart, Mark, Plot, spread};
 use super::{Figure, View, csv_line};
 use crate::scaling::{Law, Survey};
 use crate::study::{Cell, Statistic};
@@ -9,9 +9,7 @@ use crate::study::{Cell, Statistic};
 const STATISTIC: Statistic = Statistic::ALL[0];
 
 pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
-    let at = (view.moment, STATISTIC);
-    let (.., found) =
-        survey.collapses.iter().find(|(moment, statistic, _)| (*moment, *statistic) == at)?;
+    let (_, found) = survey.collapses.iter().find(|(moment, _)| *moment == view.moment)?;
     let panel = view.panel(STATISTIC);
     let weights = panel.even_weights();
     let cells = panel.cells.iter().filter(|cell| cell.depth > 0);
@@ -24,14 +22,15 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         (format!("best: β / (l^{:.2} d^{:.2})", found.p, found.q), [found.p, found.q]),
         ("poster: β / (l^0.5 d^0.25)".to_owned(), poster),
     ] {
-        let index = |cell: &Cell| {
+        let place = |cell: &Cell| {
             let [l, b, d] = [cell.width, cell.depth, cell.dim].map(|x| x as f64);
             b / (l.powf(p) * d.powf(q))
         };
         let mut marks = Vec::new();
-        for (series, dim) in dims.iter().enumerate() {
+        for (index, dim) in dims.iter().enumerate() {
+            let series = spread(index, dims.len());
             let own = cells.iter().filter(|(cell, _)| cell.dim == *dim);
-            let points = own.map(|(cell, mean)| (index(cell), *mean)).collect();
+            let points = own.map(|(cell, mean)| (place(cell), *mean)).collect();
             marks.push(Mark::Dots { points, series });
         }
         let all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
@@ -39,7 +38,8 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         let y = FigureAxis::new("rms cosine", Scale::Linear, all.iter().map(|point| point.1));
         chart.plots.push(Plot { title, x, y, marks });
     }
-    chart.legend = dims.iter().map(|dim| format!("d = {dim}")).collect();
+    let name = |(index, dim)| (spread(index, dims.len()), format!("d = {dim}"));
+    chart.legend = dims.iter().enumerate().map(name).collect();
     let mut csv = "data_dim,model_width,model_depth,rms_cos,trials\n".to_owned();
     for (cell, mean) in &cells {
         let [dim, width, depth] = [cell.dim, cell.width, cell.depth].map(|x| x.to_string());
@@ -54,9 +54,9 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         name: format!("collapse-{}", view.moment_name()),
         title: format!("All cells on one curve? {}", view.moment.label()),
         caption: format!(
-            "No threshold: the exponents under which one increasing curve leaves least, explaining {:.1} % of the \
-             variance between cells, beside the poster's.{edge}",
-            100.0 * found.explained
+            "No threshold: the exponents under which one increasing curve through all other rows best predicts a row \
+             (one width and dim), {:.1} % of the variance between cells; beside it the poster's.{edge}",
+            100.0 * found.predicted
         ),
         svg: chart.svg(),
         csv,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::table::HISTOGRAM_BINS;
 
 use super::axis::{FigureAxis, Scale};
-use super::chart::{Chart, Mark, Plot};
+use super::chart::{Chart, Mark, Plot, spread};
 use super::curves::{PANELS_MAX, SERIES_MAX};
 use super::{Figure, View, csv_line, thinned};
 use crate::study::bin_middle;
@@ -47,7 +47,8 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     };
     let mut chart = Chart::default();
     for width in thinned(&widths, PANELS_MAX) {
-        let lines = depths.iter().enumerate().filter_map(|(series, depth)| {
+        let lines = depths.iter().enumerate().filter_map(|(index, depth)| {
+            let series = spread(index, depths.len());
             let points = density(counts.get(&(width, *depth))?);
             Some(Mark::Line { points, series, is_dashed: false })
         });
@@ -60,7 +61,8 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     if chart.plots.is_empty() {
         return None;
     }
-    chart.legend = depths.iter().map(|depth| format!("depth {depth}")).collect();
+    let name = |(index, depth)| (spread(index, depths.len()), format!("depth {depth}"));
+    chart.legend = depths.iter().enumerate().map(name).collect();
     let mut csv = "model_width,model_depth,cosine,pairs\n".to_owned();
     for ((width, depth), sum) in &counts {
         for (bin, count) in sum.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::axis::{FigureAxis, Scale};
-use super::chart::{Chart, Mark, Plot};
+use super::chart::{Chart, Mark, Plot, spread};
 use super::{Figure, View, csv_line, question, thinned};
 use crate::statistics::mean;
 
@@ -46,7 +46,8 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     let mut chart = Chart::default();
     for width in thinned(&widths, PANELS_MAX) {
         let mut marks = Vec::new();
-        for (series, line) in lines.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
+            let series = spread(index, lines.len());
             let of = points.iter().filter(|((w, l, _), _)| (w, l) == (&width, line));
             let band: Vec<_> = of
                 .filter_map(|((_, _, step), risks)| {
@@ -77,7 +78,8 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     }
     let word = if has_layers { "depth" } else { "d =" };
     let name = |line: &Option<i64>| line.map_or("-".to_owned(), |line| format!("{word} {line}"));
-    chart.legend = lines.iter().map(name).collect();
+    let name = |(index, line)| (spread(index, lines.len()), name(line));
+    chart.legend = lines.iter().enumerate().map(name).collect();
 
     let mut csv =
         "model_width,model_depth,data_dim,step,risk,risk_min,risk_max,trials\n".to_owned();

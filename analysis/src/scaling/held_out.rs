@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::law::Law;
-use crate::statistics::{gaussian, isotonic, standard_error};
+use crate::statistics::isotonic::Curve;
+use crate::statistics::{gaussian, standard_error};
 use crate::study::Panel;
 
 /// How a law predicts.
@@ -77,12 +78,14 @@ fn likelihoods(law: Law, rows: &[KnownRow]) -> (Vec<f64>, f64) {
         .map(|out| {
             let others = rows.iter().enumerate().filter(|(place, _)| *place != out);
             let known = others.flat_map(|(_, (at, cells))| {
-                cells.iter().map(|(depth, value)| (index(*at, *depth), *value))
+                cells.iter().map(|(depth, value)| (index(*at, *depth), *value, 1.0))
             });
             let curve = Curve::through(known.collect());
             let (at, cells) = &rows[out];
-            let miss = |(depth, value): &(f64, f64)| (value - curve.at(index(*at, *depth))).powi(2);
-            cells.iter().map(miss).collect()
+            let miss = |(depth, value): &(f64, f64)| {
+                curve.at(index(*at, *depth)).map(|level| (value - level).powi(2))
+            };
+            cells.iter().filter_map(miss).collect()
         })
         .collect();
     let sums: Vec<(f64, f64)> =
@@ -97,25 +100,4 @@ fn likelihoods(law: Law, rows: &[KnownRow]) -> (Vec<f64>, f64) {
         row.iter().map(ln).sum::<f64>() / row.len() as f64
     };
     (squares.iter().zip(&sums).map(likelihood).collect(), (sum / count).sqrt())
-}
-
-/// An increasing curve, straight between points and level beyond them.
-struct Curve {
-    points: Vec<(f64, f64)>,
-}
-
-impl Curve {
-    fn through(points: Vec<(f64, f64)>) -> Self {
-        let weighted = points.into_iter().map(|(x, y)| (x, y, 1.0));
-        Self { points: isotonic::curve(weighted.collect()) }
-    }
-
-    fn at(&self, x: f64) -> f64 {
-        let after = self.points.partition_point(|point| point.0 < x);
-        match (after.checked_sub(1).and_then(|k| self.points.get(k)), self.points.get(after)) {
-            (Some(a), Some(b)) => a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0),
-            (Some(end), None) | (None, Some(end)) => end.1,
-            (None, None) => 0.0,
-        }
-    }
 }

@@ -58,8 +58,9 @@ pub struct Survey {
     pub variants: Vec<Variant>,
     /// Clusters of seeds less strata: what regions rest on.
     pub freedom: usize,
-    /// By moment and statistic: the collapse, and the laws by held-out rows.
-    pub collapses: Vec<(Moment, Statistic, Collapse)>,
+    /// By moment: the collapse of the rms cosine.
+    pub collapses: Vec<(Moment, Collapse)>,
+    /// By moment and statistic: the laws by held-out rows, the best first.
     pub scores: Vec<(Moment, Statistic, Vec<Score>)>,
 }
 
@@ -102,6 +103,8 @@ impl Survey {
             for regime in [Regime::Narrow, Regime::Wide] {
                 add(Boundary { regime: Some(regime), ..plain }, &clusters, Drawn::All);
             }
+            let collapse = super::boundary::collapse_of(panel, &weights);
+            self.collapses.extend(collapse.map(|collapse| (moment, collapse)));
             for (drawn, others) in [
                 (Drawn::WithinData, Clusters::stratified(&panel.seeds)),
                 (Drawn::ByData, Clusters::by_data(&panel.seeds)),
@@ -111,8 +114,6 @@ impl Survey {
                 }
             }
         }
-        let collapse = super::boundary::collapse_of(panel, &weights);
-        self.collapses.extend(collapse.map(|collapse| (moment, statistic, collapse)));
         self.scores.push((moment, statistic, compare(panel, &weights)));
     }
 }

@@ -32,26 +32,42 @@ pub fn increasing(values: &[f64], weights: &[f64]) -> Vec<f64> {
     blocks.iter().flat_map(|&(level, _, count)| std::iter::repeat_n(level, count)).collect()
 }
 
-/// The increasing curve nearest to points `(x, y, weight)`: its own points `(x, level)`, `x` increasing.
-///
-/// Points of one `x`, to rounding, are one point first: a curve has one level there, and to order them by their values
-/// would let it follow their noise.
-pub fn curve(mut points: Vec<(f64, f64, f64)>) -> Vec<(f64, f64)> {
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let is_same = |a: &(f64, f64, f64), b: &(f64, f64, f64)| b.0 - a.0 <= TIE * b.0.abs().max(1.0);
-    let pooled = points.chunk_by(is_same).map(|tied| {
-        let weight: f64 = tied.iter().map(|point| point.2).sum();
-        let sum: f64 = tied.iter().map(|point| point.1 * point.2).sum();
-        (tied[0].0, sum / weight, weight)
-    });
-    let pooled: Vec<_> = pooled.collect();
-    let values: Vec<_> = pooled.iter().map(|point| point.1).collect();
-    let weights: Vec<_> = pooled.iter().map(|point| point.2).collect();
-    pooled
-        .iter()
-        .zip(increasing(&values, &weights))
-        .map(|(point, level)| (point.0, level))
-        .collect()
+/// An increasing curve: straight between its points, level beyond them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    points: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// The curve through the isotonic fit to points `(x, y, weight)`.
+    ///
+    /// Points of one `x`, to rounding, are one point first: a curve has one level there, and to order them by their
+    /// values would let it follow their noise.
+    pub fn through(mut points: Vec<(f64, f64, f64)>) -> Self {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let is_same =
+            |a: &(f64, f64, f64), b: &(f64, f64, f64)| b.0 - a.0 <= TIE * b.0.abs().max(1.0);
+        let pooled = points.chunk_by(is_same).map(|tied| {
+            let weight: f64 = tied.iter().map(|point| point.2).sum();
+            let sum: f64 = tied.iter().map(|point| point.1 * point.2).sum();
+            (tied[0].0, sum / weight, weight)
+        });
+        let pooled: Vec<_> = pooled.collect();
+        let values: Vec<_> = pooled.iter().map(|point| point.1).collect();
+        let weights: Vec<_> = pooled.iter().map(|point| point.2).collect();
+        let levels = increasing(&values, &weights);
+        Self { points: pooled.iter().zip(levels).map(|(point, level)| (point.0, level)).collect() }
+    }
+
+    /// The level at `x`; none of a curve without points.
+    pub fn at(&self, x: f64) -> Option<f64> {
+        let after = self.points.partition_point(|point| point.0 < x);
+        let before = after.checked_sub(1).and_then(|place| self.points.get(place));
+        match (before, self.points.get(after)) {
+            (Some(a), Some(b)) => Some(a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0)),
+            (end, None) | (None, end) => end.map(|end| end.1),
+        }
+    }
 }
 
 /// Arguments this close, relatively, differ by rounding only.
@@ -83,9 +99,12 @@ mod tests {
 
     #[test]
     fn points_of_one_argument_are_one_point_of_the_curve() {
-        let found = curve(vec![(2.0, 9.0, 1.0), (1.0, 4.0, 1.0), (1.0 + 1e-13, 0.0, 3.0)]);
-        assert_eq!(found, [(1.0, 1.0), (2.0, 9.0)]);
-        assert!(curve(Vec::new()).is_empty());
+        let curve = Curve::through(vec![(2.0, 9.0, 1.0), (1.0, 4.0, 1.0), (1.0 + 1e-13, 0.0, 3.0)]);
+        assert_eq!(
+            [0.0, 1.0, 1.5, 2.0, 7.0].map(|x| curve.at(x)),
+            [1.0, 1.0, 5.0, 9.0, 9.0].map(Some)
+        );
+        assert_eq!(Curve::through(Vec::new()).at(1.0), None);
     }
 
     #[test]

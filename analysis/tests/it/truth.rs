@@ -45,6 +45,25 @@ fn regions_hold_the_truth_about_as_often_as_they_say_and_reject_the_poster_where
     assert!(held >= 33, "{held} of 40");
 }
 
+/// Initial seeds that all data seeds share: resampled within data seeds alone, the region is too small.
+#[test]
+fn crossed_seeds_keep_their_coverage() {
+    let (mut held, mut within) = (0, 0);
+    for draw in 0..40 {
+        let crossed = (0..5).flat_map(|data| (0..5).map(move |init| (data, init)));
+        let truth = exponents(1.0, 0.0, 0.5);
+        let simulation = Simulation { seeds: crossed.collect(), ..Simulation::of(truth, 1) };
+        let panel = panel(&Simulation { trial_noise: 0.01, ..simulation }, draw);
+        let holds = |clusters: Clusters| {
+            let estimate = Boundary::at(0.25).estimate(&panel, &clusters, 200).unwrap();
+            u64::from(estimate.holds([1.0, 0.0]).unwrap())
+        };
+        held += holds(Clusters::of(&panel.seeds));
+        within += holds(Clusters::stratified(&panel.seeds));
+    }
+    assert!(held >= 33 && within < held, "{held} of 40, {within} within data seeds");
+}
+
 #[test]
 fn censored_rows_are_kept_and_do_not_bend_the_slopes() {
     // The boundary runs from 0.5 · 8 to 0.5 · 128: of depths 8 to 32 many rows see one side only.
