@@ -1,8 +1,8 @@
-//! The analysis of gradsweep: reading results, the table that ends a run, statistics, SQL.
+//! The analysis of gradsweep: reading results, the table that ends a run, statistics, claims, figures, the report, SQL.
 //!
 //! It knows results as files: it never talks to a coordinator, and the column list in `domain` is all it shares with
-//! those who write them. [`results`] and [`summary`] need Arrow and Parquet alone; `sql` brings DataFusion and stands
-//! behind the feature of that name.
+//! those who write them. `sql` brings DataFusion and stands behind the feature of that name; all else needs Arrow and
+//! Parquet alone.
 
 pub mod claims;
 pub mod figures;
