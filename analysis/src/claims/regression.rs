@@ -2,7 +2,7 @@
 
 use super::{Claim, Evidence, Verdict, found};
 use crate::statistics::mean;
-use crate::study::Study;
+use crate::study::{Study, Trial};
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "Over-parameterised regression converges where under-parameterised regression stalls.",
@@ -17,7 +17,7 @@ const SEEDS_MIN: usize = 3;
 
 /// What the study says of the claim; none without linear regression.
 pub(super) fn evidence(study: &Study) -> Option<Evidence> {
-    let (mut over, mut under) = (Vec::new(), Vec::new());
+    let (mut over, mut under, mut falling) = (Vec::new(), Vec::new(), 0);
     for group in study.groups.iter().filter(|group| group.is("model_kind", "linear")) {
         let Some(samples) = group.number("data_samples") else { continue };
         for trial in &group.trials {
@@ -27,7 +27,12 @@ pub(super) fn evidence(study: &Study) -> Option<Evidence> {
             let (Some(dim), Some(start)) = (trial.dim, first.excess_risk) else { continue };
             let end = if trial.is_diverged { None } else { last.excess_risk };
             let ln_share = end.map_or(0.0, |end| (end / start).max(1e-300).ln());
-            if dim as f64 > samples { over.push(ln_share) } else { under.push(ln_share) }
+            if dim as f64 > samples {
+                over.push(ln_share);
+                falling += usize::from(is_falling(trial));
+            } else {
+                under.push(ln_share);
+            }
         }
     }
     if over.is_empty() && under.is_empty() {
@@ -53,15 +58,31 @@ pub(super) fn evidence(study: &Study) -> Option<Evidence> {
                 "every trial with d > N ends below {worst:.1e} of its start, none with d ≤ N below {best:.1e}"
             ),
         )
+    } else if falling > 0 && worst >= CONVERGED {
+        let all = over.len();
+        (
+            Verdict::CannotTell,
+            format!(
+                "{falling} of {all} trials with d > N still fell over the last half of training: train longer"
+            ),
+        )
     } else if above > below {
         (Verdict::Contradicted, "trials with d > N end further from their optimum".to_owned())
     } else {
         (
             Verdict::CannotTell,
             format!(
-                "d > N ends at up to {worst:.1e} of its start, d ≤ N at down to {best:.1e}: train longer, or tune the step size"
+                "d > N ends at up to {worst:.1e} of its start, d ≤ N at down to {best:.1e}: the two do not differ as claimed"
             ),
         )
     };
     Some(found(verdict, reason, lines))
+}
+
+/// Whether the second half of training still took a tenth off the excess loss: such a trial has not stalled.
+fn is_falling(trial: &Trial) -> bool {
+    let Some(last) = trial.curve.last().filter(|_| !trial.is_diverged) else { return false };
+    let before = trial.curve.iter().rev().find(|point| 2 * point.step <= last.step);
+    let excesses = before.and_then(|before| before.excess_risk).zip(last.excess_risk);
+    excesses.is_some_and(|(before, end)| end < 0.9 * before)
 }

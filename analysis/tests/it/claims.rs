@@ -183,7 +183,18 @@ fn the_envelope_holds_cannot_be_told_with_few_seeds_and_is_no_bound_once_exceede
 #[test]
 fn over_and_under_parameterised_regression_are_told_apart() {
     check(regressions(5, 50.0, 0.05), REGRESSION, Verdict::Supported, "every trial with d > N");
-    check(regressions(5, 50.0, 0.0), REGRESSION, Verdict::CannotTell, "train longer");
+    check(regressions(5, 50.0, 0.0), REGRESSION, Verdict::CannotTell, "do not differ");
+    let still_falling = |dim: i64| if dim > 100 { 2000.0 } else { 50.0 };
+    let slow =
+        (0..5).flat_map(|seed| [50, 200].map(|dim| regression(dim, seed, still_falling(dim), 0.0)));
+    let mut group = regressions(5, 50.0, 0.05);
+    group[0].trials = slow.collect();
+    check(group.clone(), REGRESSION, Verdict::CannotTell, "5 of 5 trials with d > N still fell");
+    // Stalled at a third of the start where the others converge.
+    group[0].trials = (0..5)
+        .flat_map(|seed| [regression(50, seed, 50.0, 0.0), regression(200, seed, 50.0, 0.3)])
+        .collect();
+    check(group, REGRESSION, Verdict::Contradicted, "further from their optimum");
     check(regressions(2, 50.0, 0.05), REGRESSION, Verdict::CannotTell, "three of each");
     check(regressions(5, 50.0, 0.05), LINEAR, Verdict::Supported, "slope -0.500");
 }
