@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use analysis::ResultsError;
+use analysis::report::ReportError;
 use coordinator::ServeError;
 use domain::{SweepFileError, SweepName};
 use proto::connection::ConnectionError;
@@ -80,6 +81,8 @@ pub enum Failure {
     WatchEnded,
     #[error(transparent)]
     Results(#[from] ResultsError),
+    #[error(transparent)]
+    Report(ReportError),
     #[cfg(feature = "sql")]
     #[error(transparent)]
     Sql(analysis::sql::SqlError),
@@ -128,6 +131,8 @@ impl Failure {
             Self::WorkLeft => 75,
             Self::Interrupted | Self::WatchEnded => 130,
             Self::Results(error) => results_code(error),
+            Self::Report(ReportError::Results(error)) => results_code(error),
+            Self::Report(ReportError::Write { .. }) => 74,
             #[cfg(feature = "sql")]
             Self::Sql(error) => sql_code(error),
             #[cfg(not(feature = "sql"))]
@@ -159,7 +164,7 @@ impl Failure {
             }
             Self::DataChanged { .. } => "run the command again: it reads the data anew",
             Self::NoSuchWorker { .. } => "`gradsweep workers` lists them",
-            Self::Folder { .. } => {
+            Self::Folder { .. } | Self::Report(ReportError::Write { .. }) => {
                 "check that the folder exists, is yours to write, and that its disk has room"
             }
             Self::InUse { .. } => {
@@ -283,6 +288,15 @@ fn results_code(error: &ResultsError) -> u8 {
         | ResultsError::NoSuchSweep { .. }
         | ResultsError::NoSuchColumn { .. } => 2,
         _ => 74,
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Results(error) => Self::Results(error),
+            error => Self::Report(error),
+        }
     }
 }
 

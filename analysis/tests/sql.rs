@@ -9,11 +9,15 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use analysis::report::Report;
 use analysis::sql::{Format, SqlError, query, write};
+use analysis::{Results, Study};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use domain::{Cell, Table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sample::{batch, confusion, job, job_without_layers, with, write as write_rows, write_batch};
+use sample::{
+    batch, confusion, grid, job, job_without_layers, with, write as write_rows, write_batch,
+};
 use tempfile::TempDir;
 
 /// Two sweeps: `first` with two segments of jobs and one of confusion, `second` with a single job.
@@ -296,4 +300,54 @@ fn a_deep_query_is_no_overflow() {
     let long = vec!["final_risk > 0"; 500].join(" or ");
     let sql = format!("select count(*) as n from jobs where {long}");
     check(folder.path(), None, &sql, "n\n3\n");
+}
+
+/// Rows of a CSV by their first `keys` cells.
+fn rows(csv: &str, keys: usize) -> std::collections::BTreeMap<Vec<String>, Vec<f64>> {
+    let row = |line: &str| {
+        let cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        let numbers = cells[keys..].iter().map(|cell| cell.parse().unwrap_or(f64::INFINITY));
+        (cells[..keys].to_vec(), numbers.collect())
+    };
+    csv.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn the_sql_of_every_figure_runs_and_gives_the_numbers_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    grid(folder.path(), 3);
+    let results = Results::open(folder.path()).unwrap();
+    let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
+    let report = Report::of(study);
+    let mut compared = Vec::new();
+    for figure in report.figures.iter().flatten() {
+        let found = query(folder.path(), Some("s"), &figure.sql);
+        let found = found.unwrap_or_else(|error| panic!("{}: {error:?}", figure.name));
+        assert!(found.iter().any(|batch| batch.num_rows() > 0), "{}", figure.name);
+        let head = figure.csv.lines().next().unwrap();
+        let schema = found[0].schema();
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        // Histograms and fitted numbers are made from the rows of the SQL; the others are the rows.
+        if names.join(",") != head {
+            continue;
+        }
+        let keys = if names.contains(&"step") { 4 } else { 3 };
+        let (own, told) = (rows(&figure.csv, keys), rows(&text(Format::Csv, &found), keys));
+        assert!(own.keys().eq(told.keys()), "{}", figure.name);
+        for (key, numbers) in &own {
+            let pairs = numbers.iter().zip(&told[key]);
+            let near = pairs.clone().all(|(a, b)| a == b || (a - b).abs() < 1e-12);
+            assert!(near, "{} at {key:?}: {numbers:?}, {:?}", figure.name, told[key]);
+        }
+        compared.push(figure.name.as_str());
+    }
+    let expected = [
+        "1-heat",
+        "1-curves",
+        "1-min-cos-width",
+        "1-min-cos-depth",
+        "1-collapse-start",
+        "1-collapse-end",
+    ];
+    assert_eq!(compared, expected);
 }

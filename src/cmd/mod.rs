@@ -6,6 +6,7 @@ mod drain;
 mod flush;
 mod jobs;
 mod plan;
+mod report;
 mod run;
 mod sql;
 mod status;
@@ -35,6 +36,7 @@ pub enum Command {
     Flush(flush::FlushArgs),
     Coordinator(coordinator::CoordinatorArgs),
     Worker(worker::WorkerArgs),
+    Report(report::ReportArgs),
     Sql(sql::SqlArgs),
     Version(version::VersionArgs),
     /// Run trials that come on standard input: a worker starts this.
@@ -58,6 +60,7 @@ impl Command {
             Self::Flush(args) => flush::run(args, out),
             Self::Coordinator(args) => coordinator::run(args),
             Self::Worker(args) => worker::run(args),
+            Self::Report(args) => report::run(args, out),
             Self::Sql(args) => sql::run(args, out),
             Self::Version(args) => version::run(args, out),
             // `main` answers it before anything is set up that a trial must not share.

@@ -51,6 +51,29 @@ fn a_sweep_runs_from_file_to_parquet_and_a_second_run_has_nothing_to_do() {
 }
 
 #[test]
+fn a_report_of_a_run_is_a_page_and_an_unknown_sweep_is_bad_input() {
+    let place = Place::new();
+    succeed(&mut place.run(&place.sweep(SMALL), 2));
+    let out = place.path("report");
+    let printed = succeed(gradsweep().arg("report").arg(place.results()).arg("--out").arg(&out));
+    let page = out.join("small/index.html");
+    assert!(printed.contains(&page.display().to_string()), "{printed}");
+    let html = fs::read_to_string(page).expect("the page is there");
+    assert!(html.contains("6 trials with a result") && html.contains("cannot tell"), "{html}");
+
+    let output = gradsweep().arg("report").arg(place.results()).args(["--sweep", "smal"]).output();
+    let output = output.expect("starts");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("there are: small"), "{}", text(&output));
+    // Twice the same results: the same page, and no segment was touched by a report among them.
+    let before = content(&place.results(), "small");
+    succeed(gradsweep().arg("report").arg(place.results()));
+    let inside = place.results().join("report/small/index.html");
+    assert_eq!(fs::read_to_string(inside).expect("is there"), html);
+    assert_eq!(content(&place.results(), "small"), before);
+}
+
+#[test]
 fn longer_axes_run_only_the_new_jobs() {
     let place = Place::new();
     succeed(&mut place.run(&place.sweep(SMALL), 1));

@@ -29,7 +29,7 @@ impl Setting {
     }
 
     /// The values of a column of settings.
-    pub(super) fn column(frame: &Frame, name: &str) -> Vec<Self> {
+    pub(crate) fn column(frame: &Frame, name: &str) -> Vec<Self> {
         fn wrap<T>(values: Vec<Option<T>>, wrap: fn(T) -> Setting) -> Vec<Setting> {
             values.into_iter().map(|value| value.map_or(Setting::Null, wrap)).collect()
         }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers are tests too")]
 
+mod claims;
+mod report;
 mod results;
 mod sample;
 mod summary;
+mod truth;

@@ -52,6 +52,53 @@ pub fn confusion(id: &str, step: i64, scope: &'static str, rms: f64, min: f64) -
     ]
 }
 
+/// Writes the sweep `s`: widths, depths, dims and seeds, measured at the start and the end of training.
+pub fn grid(root: &Path, seeds: i64) {
+    let (mut jobs, mut steps, mut measured) = (Vec::new(), Vec::new(), Vec::new());
+    for width in [8, 16, 32] {
+        for depth in [1, 2, 4, 8] {
+            for dim in [16, 64, 256] {
+                for seed in 0..seeds {
+                    let id = format!("{width}-{depth}-{dim}-{seed}");
+                    let rms = (1.0 / dim as f64 + depth as f64 / (3.0 * width as f64)).sqrt();
+                    let rms = rms * (1.0 + 0.01 * ((seed * 7 + width + depth) % 5) as f64);
+                    let spec = [("data_dim", Cell::Int(dim)), ("steps_done", Cell::Int(500))];
+                    jobs.push(with(job(&id, width, depth, seed, 0.1 * rms), spec));
+                    for (step, factor) in [(0, 0.9), (500, 1.0)] {
+                        let row = confusion(
+                            &id,
+                            step,
+                            "samples",
+                            factor * rms,
+                            -(4.0 * factor * rms).tanh(),
+                        );
+                        let more = [
+                            ("cos_q01", Cell::Float(-(2.0 * factor * rms).tanh())),
+                            ("relative_eta", Cell::Float(4.0 * factor * rms)),
+                            ("count", Cell::Int(64)),
+                            ("model_width", Cell::Int(width)),
+                            ("model_depth", Cell::Int(depth)),
+                            ("data_dim", Cell::Int(dim)),
+                        ];
+                        measured.push(with(row, more));
+                        steps.push(vec![
+                            ("job_id", id.as_str().into()),
+                            ("step", Cell::Int(step)),
+                            ("risk", Cell::Float(0.5 * (-0.004 * step as f64).exp())),
+                            ("model_width", Cell::Int(width)),
+                            ("model_depth", Cell::Int(depth)),
+                            ("data_dim", Cell::Int(dim)),
+                        ]);
+                    }
+                }
+            }
+        }
+    }
+    write(root, Table::Jobs, ("s", "1.parquet"), &jobs);
+    write(root, Table::Steps, ("s", "1.parquet"), &steps);
+    write(root, Table::Confusion, ("s", "1.parquet"), &measured);
+}
+
 /// `row` with other values for some columns.
 pub fn with<const N: usize>(mut row: SampleRow, cells: [(&'static str, Cell); N]) -> SampleRow {
     row.retain(|(name, _)| !cells.iter().any(|(other, _)| other == name));

@@ -1,0 +1,220 @@
+//! What data to add, as a sweep file that runs: the same sweep with longer axes, so that finished jobs are kept.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use domain::{Value, json};
+
+use crate::scaling::Survey;
+use crate::statistics::Crossing;
+use crate::study::{Group, Study, Trial};
+
+/// A sweep file, and why it would help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    pub group: String,
+    pub reasons: Vec<String>,
+    pub file: String,
+}
+
+const SEEDS_MIN: usize = 5;
+const VALUES_MIN: usize = 3;
+
+/// What would help a group; none where nothing is missing, or its spec names files that only the sweep's own file finds.
+pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
+    let mut axes = Axes::of(group)?;
+    let mut reasons = Vec::new();
+    let plain = survey.variants.iter().filter(|variant| variant.is_plain());
+    let rows: Vec<_> = plain.flat_map(|variant| &variant.rows).collect();
+    let share = |of: fn(&Crossing) -> bool| {
+        rows.iter().filter(|row| of(&row.crossing)).count() as f64 / rows.len().max(1) as f64
+    };
+    let (beyond, before) = (
+        share(|crossing| matches!(crossing, Crossing::MoreThan(_))),
+        share(|crossing| matches!(crossing, Crossing::AtMost(_))),
+    );
+    if beyond > 0.2 {
+        reasons.push(format!("{:.0} % of the rows never cross: deeper networks", 100.0 * beyond));
+        axes.deeper();
+    }
+    if before > 0.2 {
+        let early = rows.iter().filter(|row| matches!(row.crossing, Crossing::AtMost(_)));
+        let lowest = axes.dims.first().map_or(0.0, |dim| *dim as f64);
+        let (at_lowest, all) =
+            early.fold((0, 0), |(own, all), row| (own + usize::from(row.dim == lowest), all + 1));
+        // Gradients of random inputs have cosines of about 1/√d whatever the network: width does not lower those.
+        let what = if axes.shallower() {
+            "shallower networks"
+        } else if axes.has_free_dim && 2 * at_lowest >= all {
+            let count = axes.dims.len() + 1;
+            extend(&mut axes.dims, 4, count);
+            "most of them at the lowest dim, so a higher one"
+        } else {
+            axes.wider();
+            "wider networks"
+        };
+        reasons.push(format!(
+            "{:.0} % of the rows have crossed at the first depth: {what}",
+            100.0 * before
+        ));
+    }
+    for (name, values) in [("widths", &mut axes.widths), ("depths", &mut axes.depths)] {
+        if values.len() < VALUES_MIN {
+            reasons.push(format!("{} {name} are too few for a slope", values.len()));
+            extend(values, 2, VALUES_MIN);
+        }
+    }
+    if axes.dims.len() < VALUES_MIN && axes.has_free_dim {
+        reasons.push(format!("{} dims cannot show how the boundary moves with d", axes.dims.len()));
+        extend(&mut axes.dims, 4, VALUES_MIN);
+    }
+    if axes.seed_count() < SEEDS_MIN {
+        reasons.push(format!("{} seeds are too few for a region", axes.seed_count()));
+        axes.more_seeds();
+    }
+    if reasons.is_empty() {
+        return None;
+    }
+    let file = axes.sweep_file(study, group)?;
+    Some(Advice { group: study.label(group), reasons, file })
+}
+
+/// The axes of a group, as a sweep file would list them.
+struct Axes {
+    widths: Vec<i64>,
+    depths: Vec<i64>,
+    dims: Vec<i64>,
+    has_free_dim: bool,
+    /// Where all streams share a seed, only `seeds`; else the seeds of data and of initial weights.
+    seeds: Vec<i64>,
+    data_seeds: Vec<i64>,
+    init_seeds: Vec<i64>,
+}
+
+impl Axes {
+    /// None for models without width and depth.
+    fn of(group: &Group) -> Option<Self> {
+        let mlp = group.is("model_kind", "mlp");
+        let streams = |stream: usize| group.values(|trial: &Trial| Some(trial.streams[stream]));
+        let is_shared = |trial: &Trial| {
+            let [data, init, order, measure, _] = trial.streams;
+            [init, order, measure] == [data; 3]
+        };
+        let shared = group.trials.iter().all(is_shared);
+        let found = Self {
+            widths: group.values(|trial| trial.width),
+            depths: group.values(|trial| trial.depth),
+            dims: group.values(|trial| trial.dim),
+            has_free_dim: group.is("data_kind", "sphere") || group.is("data_kind", "gaussian"),
+            seeds: if shared { streams(0) } else { Vec::new() },
+            data_seeds: if shared { Vec::new() } else { streams(0) },
+            init_seeds: if shared { Vec::new() } else { streams(1) },
+        };
+        (mlp && !found.widths.is_empty() && !found.depths.is_empty()).then_some(found)
+    }
+
+    fn seed_count(&self) -> usize {
+        self.seeds.len().max(self.data_seeds.len() * self.init_seeds.len())
+    }
+
+    fn deeper(&mut self) {
+        let count = self.depths.len() + 1;
+        extend(&mut self.depths, 2, count);
+    }
+
+    /// Halves the first depth; not where it is 1 or 0 already.
+    fn shallower(&mut self) -> bool {
+        let first = self.depths[0];
+        if first > 1 {
+            self.depths.insert(0, first / 2);
+        }
+        first > 1
+    }
+
+    fn wider(&mut self) {
+        let count = self.widths.len() + 1;
+        extend(&mut self.widths, 2, count);
+    }
+
+    fn more_seeds(&mut self) {
+        for seeds in [&mut self.seeds, &mut self.data_seeds, &mut self.init_seeds] {
+            let mut next = 0;
+            while !seeds.is_empty() && seeds.len() < SEEDS_MIN {
+                if !seeds.contains(&next) {
+                    seeds.push(next);
+                }
+                next += 1;
+            }
+            seeds.sort_unstable();
+        }
+    }
+
+    fn sweep_file(&self, study: &Study, group: &Group) -> Option<String> {
+        let Ok(Value::Table(spec)) = json::read(group.spec.as_ref()?) else { return None };
+        let section = |name: &str| match spec.get(name) {
+            Some(Value::Table(fields)) => Some(fields),
+            _ => None,
+        };
+        // A digest names data by content; where the files lie, only the sweep's own file says.
+        if section("data")?.contains_key("digest") {
+            return None;
+        }
+        let mut text = format!("name = \"{}\"\n", study.sweep);
+        // Seeds that were not drawn together and are no axis here stay what they were.
+        for name in ["order_seed", "measure_seed", "augment_seed"] {
+            if let Some(Value::Int(seed)) = spec.get(name).filter(|_| self.seeds.is_empty()) {
+                let _ = writeln!(text, "{name} = {seed}");
+            }
+        }
+        text.push_str("\n[axes]\n");
+        for (name, values) in [
+            ("\"model.width\"", &self.widths),
+            ("\"model.depth\"", &self.depths),
+            ("\"data.dim\"", &self.dims),
+            ("seed", &self.seeds),
+            ("data_seed", &self.data_seeds),
+            ("init_seed", &self.init_seeds),
+        ] {
+            if !values.is_empty() {
+                let _ = writeln!(text, "{name} = {values:?}");
+            }
+        }
+        for name in ["model", "data", "train", "measure"] {
+            let _ = writeln!(text, "\n[{name}]");
+            for (key, value) in section(name)? {
+                let axis = format!("{name}.{key}");
+                if !["model.width", "model.depth", "data.dim"].contains(&axis.as_str()) {
+                    let _ = writeln!(text, "{key} = {}", toml(value));
+                }
+            }
+        }
+        Some(text)
+    }
+}
+
+/// Multiplies the last value by `factor` until there are `count`.
+fn extend(values: &mut Vec<i64>, factor: i64, count: usize) {
+    while let Some(last) = values.last().filter(|_| values.len() < count) {
+        let next = last.saturating_mul(factor).max(last + 1);
+        values.push(next);
+    }
+}
+
+/// A value as TOML, on one line.
+fn toml(value: &Value) -> String {
+    let join = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(number) => number.to_string(),
+        // Rust writes floats so that they read back, and with a point.
+        Value::Float(number) => format!("{number:?}"),
+        Value::Text(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        Value::List(items) => format!("[{}]", join(items.iter().map(toml).collect())),
+        Value::Table(fields) => inline(fields, join),
+    }
+}
+
+fn inline(fields: &BTreeMap<String, Value>, join: impl Fn(Vec<String>) -> String) -> String {
+    let parts = fields.iter().map(|(key, value)| format!("{key} = {}", toml(value)));
+    format!("{{ {} }}", join(parts.collect()))
+}

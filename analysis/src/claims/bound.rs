@@ -1,0 +1,50 @@
+//! The neural-net bound: eta below 5 at every weight that SGD visits.
+
+use super::{Claim, Evidence, Verdict, found};
+use crate::study::Group;
+
+pub(super) const CLAIM: Claim = Claim {
+    statement: "At the weights that training visits, eta stays below 5.",
+    source: "poster, neural-net bound",
+    statistic: "the largest eta over all measured steps of trials whose l/β² is at least 1/√d",
+    needs: "an MLP with the poster's initialisation, and at least five seeds",
+};
+
+const BOUND: f64 = 5.0;
+/// A bound that is never approached to this share is not tested by not being exceeded.
+const BINDING: f64 = 0.2;
+
+/// What a group says of the claim; none if it is of another initialisation.
+pub(super) fn evidence(group: &Group) -> Option<Evidence> {
+    if !group.is("model_kind", "mlp") || !group.is("model_init", "paper") {
+        return None;
+    }
+    let (mut largest, mut trials, mut outside) = (0.0_f64, 0, 0);
+    for trial in &group.trials {
+        let (Some(l), Some(b), Some(d)) = (trial.width, trial.depth, trial.dim) else { continue };
+        let [l, b, d] = [l, b, d].map(|x| x as f64);
+        if l / (b * b) < 1.0 / d.sqrt() {
+            outside += 1;
+            continue;
+        }
+        let etas = trial.measurements.iter().filter_map(|measurement| measurement.eta);
+        largest = etas.fold(largest, f64::max);
+        trials += 1;
+    }
+    let lines = vec![format!("{trials} trials inside l/β² ≥ 1/√d, {outside} outside it")];
+    let (verdict, reason) = if trials == 0 {
+        (Verdict::CannotTell, "no trial lies inside l/β² ≥ 1/√d".to_owned())
+    } else if largest > BOUND {
+        (Verdict::Contradicted, format!("eta reaches {largest:.3}"))
+    } else if largest < BINDING * BOUND {
+        let reason =
+            format!("eta never exceeds {largest:.2e}: a bound so far away is not tested by this");
+        (Verdict::CannotTell, reason)
+    } else {
+        (
+            Verdict::Supported,
+            format!("eta never exceeds {largest:.3}, at the steps that were measured"),
+        )
+    };
+    Some(found(verdict, reason, lines))
+}

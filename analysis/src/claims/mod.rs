@@ -1,0 +1,144 @@
+//! The claims: what the poster states, what would show it, and what these results say of it.
+//!
+//! A verdict is for all ways of asking or it is none: where statistics, thresholds or settings disagree, where cells are
+//! censored or seeds too few, the answer is "cannot tell", with what would tell.
+
+mod advice;
+mod bound;
+mod convergence;
+mod envelope;
+mod linear;
+mod logistic;
+mod regression;
+mod scaling;
+mod trend;
+
+use crate::scaling::Survey;
+use crate::study::{Group, Study};
+
+pub use advice::{Advice, advise};
+pub use trend::{Direction, Trend, trend};
+
+/// A statement of the poster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub statement: &'static str,
+    /// The poster's section, or where else it stands.
+    pub source: &'static str,
+    pub statistic: &'static str,
+    /// The data without which nothing can be said.
+    pub needs: &'static str,
+}
+
+/// What results say of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Supported,
+    Contradicted,
+    CannotTell,
+}
+
+impl Verdict {
+    /// The words for it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Contradicted => "contradicted",
+            Self::CannotTell => "cannot tell",
+        }
+    }
+}
+
+/// What one group of trials says of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What tells the group from others; empty for the only one.
+    pub group: String,
+    pub verdict: Verdict,
+    pub reason: String,
+    /// How the answer changes with statistic, threshold and moment: one line each.
+    pub sensitivity: Vec<String>,
+}
+
+/// A claim with its verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub claim: Claim,
+    pub verdict: Verdict,
+    pub reason: String,
+    pub evidence: Vec<Evidence>,
+}
+
+/// The verdict on every claim. `surveys` has one entry a group of the study, in its order.
+pub fn judge(study: &Study, surveys: &[Survey]) -> Vec<Finding> {
+    let each = |claim: Claim, of: &dyn Fn(&Group, Option<&Survey>) -> Option<Evidence>| {
+        let groups = study.groups.iter().enumerate();
+        let evidence = groups.filter_map(|(index, group)| {
+            Some(Evidence { group: study.label(group), ..of(group, surveys.get(index))? })
+        });
+        Finding::of(claim, evidence.collect())
+    };
+    vec![
+        each(trend::WIDTH, &|group, _| trend::evidence(group, Direction::Width)),
+        each(trend::DEPTH, &|group, _| trend::evidence(group, Direction::Depth)),
+        each(scaling::CLAIM, &|_, survey| scaling::evidence(survey?)),
+        each(convergence::CLAIM, &|group, _| convergence::evidence(group)),
+        each(bound::CLAIM, &|group, _| bound::evidence(group)),
+        each(envelope::CLAIM, &|group, _| envelope::evidence(group)),
+        Finding::of(regression::CLAIM, regression::evidence(study).into_iter().collect()),
+        each(linear::CLAIM, &|group, _| linear::evidence(group)),
+        each(logistic::CLAIM, &|group, _| logistic::evidence(group)),
+    ]
+}
+
+impl Finding {
+    /// The groups' verdict where they agree.
+    fn of(claim: Claim, evidence: Vec<Evidence>) -> Self {
+        let count = |verdict| evidence.iter().filter(|one| one.verdict == verdict).count();
+        let (supported, contradicted) = (count(Verdict::Supported), count(Verdict::Contradicted));
+        let all = evidence.len();
+        let (verdict, reason) = match (supported, contradicted) {
+            _ if all == 0 => (
+                Verdict::CannotTell,
+                format!("these results have none of it: it needs {}", claim.needs),
+            ),
+            _ if all == 1 => (evidence[0].verdict, evidence[0].reason.clone()),
+            (s, _) if s == all => (Verdict::Supported, format!("so in all {all} settings")),
+            (_, c) if c == all => (Verdict::Contradicted, format!("so in all {all} settings")),
+            (0, 0) => (Verdict::CannotTell, format!("open in all {all} settings")),
+            (s, c) => (
+                Verdict::CannotTell,
+                format!(
+                    "it depends on the setting: supported in {s}, contradicted in {c}, open in {} of {all}",
+                    all - s - c
+                ),
+            ),
+        };
+        Self { claim, verdict, reason, evidence }
+    }
+}
+
+/// Evidence of a group, without its name: [`judge`] knows that.
+fn found(verdict: Verdict, reason: String, sensitivity: Vec<String>) -> Evidence {
+    Evidence { group: String::new(), verdict, reason, sensitivity }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_disagree_leave_the_claim_open() {
+        use Verdict::{CannotTell, Contradicted, Supported};
+        let of = |verdicts: &[Verdict]| {
+            let evidence = verdicts.iter().map(|verdict| found(*verdict, String::new(), vec![]));
+            Finding::of(trend::WIDTH, evidence.collect()).verdict
+        };
+        assert_eq!(of(&[]), CannotTell);
+        assert_eq!(of(&[Contradicted]), Contradicted);
+        assert_eq!(of(&[Supported, Supported]), Supported);
+        assert_eq!(of(&[Supported, CannotTell]), CannotTell);
+        assert_eq!(of(&[Supported, Contradicted]), CannotTell);
+        assert_eq!(of(&[Contradicted, Contradicted]), Contradicted);
+    }
+}

@@ -1,0 +1,88 @@
+//! Over- and under-parameterised linear regression: one reaches its optimum, the other stays on a floor.
+
+use super::{Claim, Evidence, Verdict, found};
+use crate::statistics::mean;
+use crate::study::{Study, Trial};
+
+pub(super) const CLAIM: Claim = Claim {
+    statement: "Over-parameterised regression converges where under-parameterised regression stalls.",
+    source: "poster, linear regression with d > N and d < N",
+    statistic: "F(w) − F* at the end over that at the start, per trial, d > N against d < N",
+    needs: "linear regression with dims on both sides of the number of examples, and three seeds each",
+};
+
+/// Below this share of the start it has converged, above the second it has stalled.
+const CONVERGED: f64 = 1e-3;
+const SEEDS_MIN: usize = 3;
+
+/// What the study says of the claim; none without linear regression.
+pub(super) fn evidence(study: &Study) -> Option<Evidence> {
+    let (mut over, mut under, mut falling) = (Vec::new(), Vec::new(), 0);
+    for group in study.groups.iter().filter(|group| group.is("model_kind", "linear")) {
+        let Some(samples) = group.number("data_samples") else { continue };
+        for trial in &group.trials {
+            let (Some(first), Some(last)) = (trial.curve.first(), trial.curve.last()) else {
+                continue;
+            };
+            let (Some(dim), Some(start)) = (trial.dim, first.excess_risk) else { continue };
+            let end = if trial.is_diverged { None } else { last.excess_risk };
+            let ln_share = end.map_or(0.0, |end| (end / start).max(1e-300).ln());
+            if dim as f64 > samples {
+                over.push(ln_share);
+                falling += usize::from(is_falling(trial));
+            } else {
+                under.push(ln_share);
+            }
+        }
+    }
+    if over.is_empty() && under.is_empty() {
+        return None;
+    }
+    let (counts, enough) = ((over.len(), under.len()), over.len().min(under.len()) >= SEEDS_MIN);
+    let [above, below] = [&over, &under].map(|of| mean(of).map(f64::exp));
+    let (Some(above), Some(below), true) = (above, below, enough) else {
+        let (o, u) = counts;
+        let reason = format!("{o} trials with d > N and {u} with d ≤ N: three of each at least");
+        return Some(found(Verdict::CannotTell, reason, Vec::new()));
+    };
+    let lines = vec![format!(
+        "geometric mean of what is left: {above:.2e} with d > N, {below:.2e} with d ≤ N"
+    )];
+    // The worst over-parameterised trial against the best of the others: no overlap, no averaging away.
+    let worst = over.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
+    let best = under.iter().copied().fold(f64::INFINITY, f64::min).exp();
+    let (verdict, reason) = if worst < CONVERGED && best > 10.0 * worst {
+        (
+            Verdict::Supported,
+            format!(
+                "every trial with d > N ends below {worst:.1e} of its start, none with d ≤ N below {best:.1e}"
+            ),
+        )
+    } else if falling > 0 && worst >= CONVERGED {
+        let all = over.len();
+        (
+            Verdict::CannotTell,
+            format!(
+                "{falling} of {all} trials with d > N still fell over the last half of training: train longer"
+            ),
+        )
+    } else if above > below {
+        (Verdict::Contradicted, "trials with d > N end further from their optimum".to_owned())
+    } else {
+        (
+            Verdict::CannotTell,
+            format!(
+                "d > N ends at up to {worst:.1e} of its start, d ≤ N at down to {best:.1e}: the two do not differ as claimed"
+            ),
+        )
+    };
+    Some(found(verdict, reason, lines))
+}
+
+/// Whether the second half of training still took a tenth off the excess loss: such a trial has not stalled.
+fn is_falling(trial: &Trial) -> bool {
+    let Some(last) = trial.curve.last().filter(|_| !trial.is_diverged) else { return false };
+    let before = trial.curve.iter().rev().find(|point| 2 * point.step <= last.step);
+    let excesses = before.and_then(|before| before.excess_risk).zip(last.excess_risk);
+    excesses.is_some_and(|(before, end)| end < 0.9 * before)
+}

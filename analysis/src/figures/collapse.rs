@@ -1,0 +1,68 @@
+//! The collapse plot: every cell against the index that makes them one curve, and against the poster's.
+
+use super::axis::{FigureAxis, Scale};
+use super::chart::{Chart, Mark, Plot, spread};
+use super::{Figure, View, csv_line};
+use crate::scaling::{Law, Survey};
+use crate::study::{Cell, Statistic};
+
+const STATISTIC: Statistic = Statistic::ALL[0];
+
+pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
+    let (_, found) = survey.collapses.iter().find(|(moment, _)| *moment == view.moment)?;
+    let panel = view.panel(STATISTIC);
+    let weights = panel.even_weights();
+    let cells = panel.cells.iter().filter(|cell| cell.depth > 0);
+    let cells: Vec<_> = cells.filter_map(|cell| Some((cell, cell.mean(&weights)?.0))).collect();
+    let mut dims: Vec<_> = cells.iter().map(|(cell, _)| cell.dim).collect();
+    dims.dedup();
+    let poster = Law::Poster.exponents()?;
+    let mut chart = Chart::default();
+    for (title, [p, q]) in [
+        (format!("best: β / (l^{:.2} d^{:.2})", found.p, found.q), [found.p, found.q]),
+        ("poster: β / (l^0.5 d^0.25)".to_owned(), poster),
+    ] {
+        let place = |cell: &Cell| {
+            let [l, b, d] = [cell.width, cell.depth, cell.dim].map(|x| x as f64);
+            b / (l.powf(p) * d.powf(q))
+        };
+        let mut marks = Vec::new();
+        for (index, dim) in dims.iter().enumerate() {
+            let series = spread(index, dims.len());
+            let own = cells.iter().filter(|(cell, _)| cell.dim == *dim);
+            let points = own.map(|(cell, mean)| (place(cell), *mean)).collect();
+            marks.push(Mark::Dots { points, series });
+        }
+        let all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
+        let x = FigureAxis::new("index β / (l^p d^q)", Scale::Log, all.iter().map(|point| point.0));
+        let y = FigureAxis::new("rms cosine", Scale::Linear, all.iter().map(|point| point.1));
+        chart.plots.push(Plot { title, x, y, marks });
+    }
+    let name = |(index, dim)| (spread(index, dims.len()), format!("d = {dim}"));
+    chart.legend = dims.iter().enumerate().map(name).collect();
+    let mut csv = "data_dim,model_width,model_depth,rms_cos,trials\n".to_owned();
+    for (cell, mean) in &cells {
+        let [dim, width, depth] = [cell.dim, cell.width, cell.depth].map(|x| x.to_string());
+        csv += &csv_line(&[dim, width, depth, mean.to_string(), cell.present().len().to_string()]);
+    }
+    let edge = if found.is_at_edge {
+        " An exponent is at the edge of what was searched, [−1, 2]."
+    } else {
+        ""
+    };
+    Some(Figure {
+        name: format!("collapse-{}", view.moment_name()),
+        title: format!("All cells on one curve? {}", view.moment.label()),
+        caption: format!(
+            "No threshold: the exponents under which one increasing curve through all other rows best predicts a row \
+             (one width and dim), {:.1} % of the variance between cells; beside it the poster's.{edge}",
+            100.0 * found.predicted
+        ),
+        svg: chart.svg(),
+        csv,
+        sql: view.sql(
+            "c.data_dim, c.model_width, c.model_depth, avg(c.rms_cos) AS rms_cos, count(c.rms_cos) AS trials",
+            3,
+        ),
+    })
+}

@@ -1,0 +1,93 @@
+//! The report of a sweep: one HTML page that needs no network, its figures as SVG and CSV, and sweep files for what is missing.
+//!
+//! The page holds no time and no path: the same results give the same bytes.
+
+mod page;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use domain::SweepName;
+
+use crate::claims::{Advice, Finding, advise, judge};
+use crate::figures::{Figure, figures, standalone};
+use crate::results::{Results, ResultsError};
+use crate::scaling::{Survey, survey};
+use crate::study::Study;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    #[error("{} cannot be written", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// Everything that a report says.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub study: Study,
+    pub findings: Vec<Finding>,
+    /// One a group, in their order; the groups beyond [`GROUPS_MAX`] are judged but not drawn.
+    pub figures: Vec<Vec<Figure>>,
+    pub advice: Vec<Advice>,
+}
+
+/// Resamples of each boundary: standard errors of a region's extent stay below 4 %.
+const RESAMPLES: usize = 500;
+/// Settings that are drawn: a page of more is not read.
+pub const GROUPS_MAX: usize = 6;
+
+impl Report {
+    /// The report of a study.
+    pub fn of(study: Study) -> Self {
+        let surveys: Vec<Survey> =
+            study.groups.iter().map(|group| survey(group, RESAMPLES)).collect();
+        let findings = judge(&study, &surveys);
+        let both = || study.groups.iter().zip(&surveys);
+        let drawn = both().take(GROUPS_MAX).enumerate();
+        let figures = drawn.map(|(index, (group, survey))| figures(&study, group, survey, index));
+        let figures = figures.collect();
+        let advice = both().filter_map(|(group, survey)| advise(&study, group, survey)).collect();
+        Self { study, findings, figures, advice }
+    }
+
+    /// Writes the page and what lies beside it into `folder`, which is made where it is not, and returns the page.
+    ///
+    /// # Errors
+    /// [`ReportError::Write`], for the first file that cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf, ReportError> {
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(|source| ReportError::Write { path, source })
+        };
+        fs::create_dir_all(folder)
+            .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
+        for figure in self.figures.iter().flatten() {
+            write(&format!("{}.svg", figure.name), &standalone(&figure.svg))?;
+            write(&format!("{}.csv", figure.name), &figure.csv)?;
+        }
+        for (index, advice) in self.advice.iter().enumerate() {
+            write(&advice_name(index), &advice.file)?;
+        }
+        write(PAGE, &page::html(self))?;
+        Ok(folder.join(PAGE))
+    }
+}
+
+const PAGE: &str = "index.html";
+
+/// The file of one piece of advice.
+fn advice_name(index: usize) -> String {
+    format!("more-{}.toml", index + 1)
+}
+
+/// Writes the report of a sweep into `folder` and returns its page.
+///
+/// # Errors
+/// If there is no such sweep, its results cannot be read, or a file cannot be written.
+pub fn write(results: &Results, sweep: &SweepName, folder: &Path) -> Result<PathBuf, ReportError> {
+    Report::of(Study::read(results, sweep)?).write(folder)
+}

@@ -1,0 +1,216 @@
+//! The boundary `β*(l, d)` at one threshold, and the exponents of `ln β* = a + p ln l + q ln d`.
+
+use std::collections::BTreeMap;
+
+use crate::statistics::bootstrap::Clusters;
+use crate::statistics::collapse::{Collapse, Point, collapse};
+use crate::statistics::{Crossing, FitError, Observation, Random, Region, censored, crossing};
+use crate::study::{Cell, Panel};
+
+/// What counts as depth. At small depths the choice moves a slope by tens of percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convention {
+    /// β: hidden-to-hidden matrices, as the poster counts.
+    HiddenMatrices,
+    /// β + 1: hidden layers.
+    HiddenLayers,
+    /// β + 2: weight matrices.
+    WeightMatrices,
+}
+
+impl Convention {
+    /// Every convention, the poster's first.
+    pub const ALL: [Self; 3] = [Self::HiddenMatrices, Self::HiddenLayers, Self::WeightMatrices];
+
+    fn depth(self, beta: i64) -> f64 {
+        beta as f64
+            + match self {
+                Self::HiddenMatrices => 0.0,
+                Self::HiddenLayers => 1.0,
+                Self::WeightMatrices => 2.0,
+            }
+    }
+}
+
+/// The side of `l β = d` that a cell is on. The laws of the two sides differ, and one line across both fits neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regime {
+    /// `l β ≤ d`: the first layer may dominate.
+    Narrow,
+    /// `l β > d`.
+    Wide,
+}
+
+impl Regime {
+    /// The regime of a cell.
+    pub fn of(width: f64, depth: f64, dim: f64) -> Self {
+        if width * depth <= dim { Self::Narrow } else { Self::Wide }
+    }
+}
+
+/// What a crossing between two depths is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// The interpolated depth.
+    Interpolated,
+    /// No more than the two depths it lies between.
+    Bracketed,
+}
+
+/// How a boundary is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Boundary {
+    pub threshold: f64,
+    pub convention: Convention,
+    pub treatment: Treatment,
+    /// Only the cells of this regime; a row that has not crossed by its edge is censored there.
+    pub regime: Option<Regime>,
+}
+
+/// One width and dim, and where it crosses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    pub width: f64,
+    pub dim: f64,
+    pub crossing: Crossing,
+}
+
+/// Exponents of a boundary, and how well they are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    pub rows: Vec<Row>,
+    /// `ln β* = intercept + p ln l + q ln d`.
+    pub intercept: f64,
+    /// p and q; q is 0 where the rows have one dim.
+    pub exponents: [f64; 2],
+    pub has_dims: bool,
+    /// What rows scatter by around the line, in ln β*.
+    pub sigma: f64,
+    /// The 95 % region; none with too few seeds.
+    pub region: Option<Region>,
+}
+
+/// Resamples without a fit that a region may do without.
+const LOST_MAX: f64 = 0.1;
+
+impl Boundary {
+    /// The plain boundary at a threshold: the poster's depth, interpolated, both regimes.
+    pub fn at(threshold: f64) -> Self {
+        let (convention, treatment) = (Convention::HiddenMatrices, Treatment::Interpolated);
+        Self { threshold, convention, treatment, regime: None }
+    }
+
+    /// Where each width and dim crosses, seeds weighted by `weights`.
+    pub fn rows(&self, panel: &Panel, weights: &[f64]) -> Vec<Row> {
+        let mut rows: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for cell in &panel.cells {
+            let depth = self.convention.depth(cell.depth);
+            let is_in = depth > 0.0 && self.regime.is_none_or(|regime| regime == regime_of(cell));
+            if let Some((mean, weight)) = cell.mean(weights).filter(|_| is_in) {
+                rows.entry((cell.dim, cell.width)).or_default().push((depth, mean, weight));
+            }
+        }
+        let row = |((dim, width), points): ((i64, i64), Vec<_>)| {
+            let crossing = crossing::critical_depth(&points, self.threshold)?;
+            Some(Row { width: width as f64, dim: dim as f64, crossing })
+        };
+        rows.into_iter().filter_map(row).collect()
+    }
+
+    fn fit(&self, rows: &[Row]) -> Result<(f64, [f64; 2], f64), FitError> {
+        let has_dims = has_dims(rows);
+        let known: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let mut x = vec![1.0, row.width.ln()];
+                x.extend(has_dims.then(|| row.dim.ln()));
+                let y = match (row.crossing, self.treatment) {
+                    (Crossing::AtMost(depth), _) => Observation::AtMost(depth.ln()),
+                    (Crossing::MoreThan(depth), _) => Observation::AtLeast(depth.ln()),
+                    (Crossing::At { depth, .. }, Treatment::Interpolated) => {
+                        Observation::Exact(depth.ln())
+                    }
+                    (Crossing::At { above, up_to, .. }, Treatment::Bracketed) => {
+                        Observation::Between(above.ln(), up_to.ln())
+                    }
+                };
+                (x, y)
+            })
+            .collect();
+        let fit = censored::fit(&known)?;
+        let b = &fit.coefficients;
+        Ok((b[0], [b[1], b.get(2).copied().unwrap_or(0.0)], fit.sigma))
+    }
+
+    /// The exponents, with a region from `resamples` draws of whole clusters of seeds.
+    ///
+    /// # Errors
+    /// Why the rows give no exponents.
+    pub fn estimate(
+        &self,
+        panel: &Panel,
+        clusters: &Clusters,
+        resamples: usize,
+    ) -> Result<Estimate, FitError> {
+        let rows = self.rows(panel, &panel.even_weights());
+        let (intercept, exponents, sigma) = self.fit(&rows)?;
+        let mut random = Random::new(BOOTSTRAP_SEED);
+        let drawn: Vec<_> = (0..resamples)
+            .filter_map(|_| {
+                let rows = self.rows(panel, &clusters.resample(&mut random));
+                self.fit(&rows).ok().map(|(_, exponents, _)| exponents)
+            })
+            .collect();
+        let is_whole = drawn.len() as f64 >= (1.0 - LOST_MAX) * resamples as f64;
+        let shape = (clusters.freedom(), clusters.inflation());
+        let region = Region::new(exponents, &drawn, shape, ALPHA).filter(|_| is_whole);
+        let has_dims = has_dims(&rows);
+        Ok(Estimate { rows, intercept, exponents, has_dims, sigma, region })
+    }
+}
+
+/// Of the bootstrap: fixed, so that the same results give the same report.
+const BOOTSTRAP_SEED: u64 = 0x6772_6164;
+/// Regions hold the truth in all but this share of sweeps.
+const ALPHA: f64 = 0.05;
+
+impl Estimate {
+    /// How many rows are censored.
+    pub fn censored_count(&self) -> usize {
+        self.rows.iter().filter(|row| row.crossing.is_censored()).count()
+    }
+
+    /// Whether rows cross on both sides of `l β = d`, so that one line was fitted across it.
+    pub fn mixes_regimes(&self) -> bool {
+        let side = |row: &Row| match row.crossing {
+            Crossing::At { depth, .. } => Some(Regime::of(row.width, depth, row.dim)),
+            Crossing::AtMost(_) | Crossing::MoreThan(_) => None,
+        };
+        let sides: Vec<_> = self.rows.iter().filter_map(side).collect();
+        sides.contains(&Regime::Narrow) && sides.contains(&Regime::Wide)
+    }
+
+    /// Whether exponents are compatible with the region: in it, or, where one dim leaves q open, their p is.
+    pub fn holds(&self, exponents: [f64; 2]) -> Option<bool> {
+        self.region.as_ref().map(|region| region.contains(exponents))
+    }
+}
+
+fn has_dims(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.dim != rows[0].dim)
+}
+
+fn regime_of(cell: &Cell) -> Regime {
+    Regime::of(cell.width as f64, cell.depth as f64, cell.dim as f64)
+}
+
+/// The collapse of a panel onto one curve, seeds weighted by `weights`.
+pub fn collapse_of(panel: &Panel, weights: &[f64]) -> Option<Collapse> {
+    let point = |cell: &Cell| {
+        let (value, weight) = cell.mean(weights).filter(|_| cell.depth > 0)?;
+        let [ln_width, ln_depth, ln_dim] =
+            [cell.width, cell.depth, cell.dim].map(|x| (x as f64).ln());
+        Some(Point { ln_width, ln_depth, ln_dim, value, weight })
+    };
+    collapse(&panel.cells.iter().filter_map(point).collect::<Vec<_>>())
+}

@@ -1,0 +1,136 @@
+//! The results of a sweep as the analysis sees them: trials in groups that differ in width, depth, dim and seeds alone.
+
+mod panel;
+mod read;
+mod statistic;
+
+use domain::SweepName;
+use domain::table::HISTOGRAM_BINS;
+
+use crate::results::Absent;
+use crate::summary::Setting;
+
+pub use panel::{Cell, Panel};
+pub use statistic::{Moment, Statistic};
+
+/// All trials of a sweep.
+#[derive(Clone, Debug)]
+pub struct Study {
+    pub sweep: SweepName,
+    /// What gradients were compared: `samples`, or `batches` or `batch-pairs` where only those were measured.
+    pub scope: Option<&'static str>,
+    pub groups: Vec<Group>,
+    pub absent: Vec<Absent>,
+}
+
+/// Trials of the same settings. Groups are never pooled: an initialisation can turn a slope around.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Every setting but width, depth, dim and seeds, by column name, in the order of the columns.
+    pub settings: Vec<(&'static str, Setting)>,
+    pub trials: Vec<Trial>,
+    /// The whole spec of one of the trials, canonical JSON.
+    pub spec: Option<String>,
+}
+
+/// One job with a result.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trial {
+    pub job: String,
+    /// Null for models without hidden layers, like the depth.
+    pub width: Option<i64>,
+    pub depth: Option<i64>,
+    pub dim: Option<i64>,
+    /// The seed of the data, and one number for the other streams.
+    pub seeds: (i64, i64),
+    /// Seeds of data, initial weights, order, measured examples, augmentation.
+    pub streams: [i64; 5],
+    pub is_diverged: bool,
+    pub final_risk: Option<f64>,
+    pub optimum_risk: Option<f64>,
+    pub strong_convexity: Option<f64>,
+    pub smoothness: Option<f64>,
+    /// In the order of their steps, of the whole network.
+    pub measurements: Vec<Measurement>,
+    /// In the order of their steps.
+    pub curve: Vec<CurvePoint>,
+    /// Counts of cosines where last measured.
+    pub histogram: Option<Vec<i64>>,
+}
+
+/// Confusion at one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measurement {
+    pub step: i64,
+    /// Gradients compared.
+    pub count: Option<i64>,
+    pub eta: Option<f64>,
+    pub relative_eta: Option<f64>,
+    pub min_inner: Option<f64>,
+    pub min_cos: Option<f64>,
+    pub mean_cos: Option<f64>,
+    pub rms_cos: Option<f64>,
+    pub cos_q01: Option<f64>,
+    pub cos_q05: Option<f64>,
+    pub cos_q50: Option<f64>,
+}
+
+/// The training curve at one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CurvePoint {
+    pub step: i64,
+    pub epoch: Option<f64>,
+    pub risk: Option<f64>,
+    pub excess_risk: Option<f64>,
+}
+
+impl Group {
+    /// The value of a setting.
+    pub fn setting(&self, name: &str) -> Option<&Setting> {
+        self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// Whether a setting has this text.
+    pub fn is(&self, name: &str, text: &str) -> bool {
+        matches!(self.setting(name), Some(Setting::Text(found)) if found == text)
+    }
+
+    /// A setting that is a number.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        match self.setting(name)? {
+            Setting::Int(number) => Some(*number as f64),
+            Setting::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The distinct values of a coordinate, sorted.
+    pub fn values(&self, of: impl Fn(&Trial) -> Option<i64>) -> Vec<i64> {
+        let mut values: Vec<_> = self.trials.iter().filter_map(of).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
+    }
+
+    /// A statistic of every cell and seed at one moment of training.
+    pub fn panel(&self, statistic: Statistic, moment: Moment) -> Panel {
+        Panel::of(&self.trials, |trial| statistic.of(moment.of(&trial.measurements)?))
+    }
+}
+
+impl Study {
+    /// What tells a group from the others of the study, as `init = lecun, loss = squared`; empty for the only one.
+    pub fn label(&self, group: &Group) -> String {
+        let varies = |name: &str, value: &Setting| {
+            self.groups.iter().any(|other| other.setting(name) != Some(value))
+        };
+        let told = group.settings.iter().filter(|(name, value)| varies(name, value));
+        let told = told.map(|(name, value)| format!("{} = {value}", name.replacen('_', ".", 1)));
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The middle of a bin of a histogram of cosines.
+pub fn bin_middle(bin: usize) -> f64 {
+    -1.0 + 2.0 * (bin as f64 + 0.5) / HISTOGRAM_BINS as f64
+}

@@ -1,0 +1,234 @@
+//! Verdicts on simulated sweeps: what is true is supported, what is false contradicted, and what cannot be told is not.
+
+use analysis::claims::{Finding, Verdict, advise, judge};
+use analysis::scaling::{Law, Survey, survey};
+use analysis::simulated::{Simulation, Truth};
+use analysis::study::{CurvePoint, Group, Measurement, Study, Trial};
+use analysis::summary::Setting;
+use domain::SweepName;
+
+const WIDTH: usize = 0;
+const DEPTH: usize = 1;
+const SCALING: usize = 2;
+const CONVERGENCE: usize = 3;
+const BOUND: usize = 4;
+const ENVELOPE: usize = 5;
+const REGRESSION: usize = 6;
+const LINEAR: usize = 7;
+const LOGISTIC: usize = 8;
+
+fn study(groups: Vec<Group>) -> (Study, Vec<Survey>) {
+    let sweep: SweepName = "s".parse().unwrap();
+    let surveys = groups.iter().map(|group| survey(group, 150)).collect();
+    (Study { sweep, scope: Some("samples"), groups, absent: Vec::new() }, surveys)
+}
+
+fn findings(groups: Vec<Group>) -> Vec<Finding> {
+    let (study, surveys) = study(groups);
+    judge(&study, &surveys)
+}
+
+#[track_caller]
+fn check(groups: Vec<Group>, claim: usize, verdict: Verdict, words: &str) {
+    let found = &findings(groups)[claim];
+    let of_one = found.evidence.first().map_or("", |evidence| &evidence.reason);
+    let is_said = found.reason.contains(words) || of_one.contains(words);
+    assert!(found.verdict == verdict && is_said, "{found:#?}");
+}
+
+fn of(p: f64, q: f64, scale: f64, seeds: i64) -> Simulation {
+    Simulation::of(Truth::Exponents { p, q, scale }, seeds)
+}
+
+fn linear(settings: Vec<(&'static str, Setting)>, trials: Vec<Trial>) -> Group {
+    Group { settings, trials, spec: None }
+}
+
+fn text(value: &str) -> Setting {
+    Setting::Text(value.to_owned())
+}
+
+#[test]
+fn the_poster_is_supported_only_where_it_is_true_and_stays_within_one_regime() {
+    // Every boundary far within l β > d, enough seeds to exclude the rivals.
+    let simulation = Simulation {
+        dims: vec![2, 4, 8, 16],
+        depths: (0..9).map(|k| 1 << k).collect(),
+        ..of(0.5, 0.25, 4.0, 20)
+    };
+    check(vec![simulation.group(1)], SCALING, Verdict::Supported, "no rival");
+}
+
+#[test]
+fn the_poster_is_contradicted_where_another_law_is_true() {
+    check(vec![of(1.0, 0.0, 0.3, 10).group(1)], SCALING, Verdict::Contradicted, "none of");
+    let narrow = of(-1.0 / 3.0, 2.0 / 3.0, 1.0, 10).group(1);
+    check(vec![narrow], SCALING, Verdict::Contradicted, "beaten on held-out rows");
+}
+
+/// Weights scaled by fan-in cross from one regime into the other; at some thresholds the slopes average to the poster's.
+/// No draw may be taken for a confirmation.
+#[test]
+fn two_regimes_are_never_taken_for_the_poster() {
+    for draw in 0..6 {
+        let simulation = Simulation {
+            widths: vec![8, 16, 32, 64, 128],
+            dims: vec![64, 256, 1024],
+            ..Simulation::of(Truth::SquaredCosine(Law::FanInCosine), 8)
+        };
+        let found = findings(vec![simulation.group(draw)]);
+        assert_ne!(found[SCALING].verdict, Verdict::Supported, "{:#?}", found[SCALING]);
+    }
+}
+
+#[test]
+fn censored_cells_few_seeds_and_one_dim_leave_the_scaling_open() {
+    let open = Verdict::CannotTell;
+    check(vec![of(0.5, 0.25, 1.0, 3).group(1)], SCALING, open, "3 seeds are too few");
+    let shallow = Simulation { depths: vec![1, 2], ..of(0.5, 0.25, 4.0, 10) };
+    check(vec![shallow.group(1)], SCALING, open, "no more than half of their rows censored");
+    let one_dim = Simulation { dims: vec![64], ..of(0.5, 0.25, 1.0, 10) };
+    check(vec![one_dim.group(1)], SCALING, open, "one dim");
+    check(vec![], SCALING, open, "these results have none of it");
+}
+
+#[test]
+fn width_and_depth_are_judged_by_the_direction_of_every_row() {
+    let usual = of(1.0, 0.0, 0.5, 8);
+    check(vec![usual.group(1)], WIDTH, Verdict::Supported, "by every statistic");
+    check(vec![usual.group(1)], DEPTH, Verdict::Supported, "by every statistic");
+    let reverse = of(-1.0, 0.0, 60.0, 8);
+    check(vec![reverse.group(1)], WIDTH, Verdict::Contradicted, "the reverse");
+    let flat = of(0.0, 0.25, 1.0, 8);
+    check(vec![flat.group(1)], WIDTH, Verdict::CannotTell, "mixed rows");
+    let few = of(1.0, 0.0, 0.5, 2);
+    check(vec![few.group(1)], WIDTH, Verdict::CannotTell, "2 seeds");
+    // Two settings that disagree.
+    let mut other = reverse.group(1);
+    other.settings[1].1 = text("other");
+    check(vec![usual.group(1), other], WIDTH, Verdict::CannotTell, "");
+}
+
+#[test]
+fn convergence_follows_confusion_or_not() {
+    let mut group = of(1.0, 0.0, 0.5, 5).group(1);
+    for trial in &mut group.trials {
+        trial.final_risk = trial.measurements[0].rms_cos.map(|rms| 1e-3 * (9.0 * rms).exp());
+    }
+    check(vec![group.clone()], CONVERGENCE, Verdict::Supported, "end lower");
+    for trial in &mut group.trials {
+        trial.final_risk = trial.final_risk.map(|risk| 1.0 / risk);
+    }
+    check(vec![group.clone()], CONVERGENCE, Verdict::Contradicted, "end higher");
+    group.trials.iter_mut().for_each(|trial| trial.final_risk = None);
+    check(vec![group], CONVERGENCE, Verdict::CannotTell, "none of it");
+}
+
+#[test]
+fn a_bound_that_is_never_near_is_not_tested() {
+    let with_eta = |eta: f64| {
+        let mut group = of(1.0, 0.0, 0.5, 5).group(1);
+        group.settings[1].1 = text("paper");
+        group.trials.iter_mut().for_each(|trial| trial.measurements[0].eta = Some(eta));
+        vec![group]
+    };
+    check(with_eta(0.008), BOUND, Verdict::CannotTell, "not tested");
+    check(with_eta(4.0), BOUND, Verdict::Supported, "4.000");
+    check(with_eta(5.5), BOUND, Verdict::Contradicted, "5.500");
+}
+
+/// Excess risk that falls from 1 to a floor, against an envelope of rate 1 − 2μ(α − N L α²/2)/N.
+fn regression(dim: i64, seed: i64, half_life: f64, floor: f64) -> Trial {
+    let decayed = |step: i64| 0.5_f64.powf(step as f64 / half_life);
+    let excess = |step: i64| decayed(step) + floor * (1.0 - decayed(step));
+    let point =
+        |step| CurvePoint { step, excess_risk: Some(excess(step)), ..CurvePoint::default() };
+    Trial {
+        dim: Some(dim),
+        seeds: (seed, seed),
+        strong_convexity: Some(0.5),
+        smoothness: Some(1.0),
+        curve: vec![point(0), point(500), point(2000)],
+        measurements: vec![Measurement {
+            eta: Some(0.01),
+            min_cos: Some(-(dim as f64).powf(-0.5) * (1.0 + 0.001 * seed as f64)),
+            ..Measurement::default()
+        }],
+        ..Trial::default()
+    }
+}
+
+fn regressions(seeds: i64, half_life: f64, floor: f64) -> Vec<Group> {
+    let settings = vec![
+        ("model_kind", text("linear")),
+        ("data_samples", Setting::Int(100)),
+        ("train_batch", Setting::Int(1)),
+        ("train_step_size", Setting::Float(0.01)),
+    ];
+    let trials = [50, 100, 200].into_iter().flat_map(|dim| {
+        let (half_life, floor) = if dim > 100 { (50.0, 0.0) } else { (half_life, floor) };
+        (0..seeds).map(move |seed| regression(dim, seed, half_life, floor))
+    });
+    vec![linear(settings, trials.collect())]
+}
+
+#[test]
+fn the_envelope_holds_cannot_be_told_with_few_seeds_and_is_no_bound_once_exceeded() {
+    check(regressions(30, 50.0, 0.0), ENVELOPE, Verdict::Supported, "no mean exceeds it");
+    check(regressions(5, 50.0, 0.0), ENVELOPE, Verdict::CannotTell, "5 seeds");
+    // ρ = 1 − 2·0.5/100·(0.01 − 0.005): after 2000 steps 0.905 + 2 at most, and 4 is found.
+    check(regressions(30, 50.0, 4.0), ENVELOPE, Verdict::CannotTell, "some steps only");
+}
+
+#[test]
+fn over_and_under_parameterised_regression_are_told_apart() {
+    check(regressions(5, 50.0, 0.05), REGRESSION, Verdict::Supported, "every trial with d > N");
+    check(regressions(5, 50.0, 0.0), REGRESSION, Verdict::CannotTell, "do not differ");
+    let still_falling = |dim: i64| if dim > 100 { 2000.0 } else { 50.0 };
+    let slow =
+        (0..5).flat_map(|seed| [50, 200].map(|dim| regression(dim, seed, still_falling(dim), 0.0)));
+    let mut group = regressions(5, 50.0, 0.05);
+    group[0].trials = slow.collect();
+    check(group.clone(), REGRESSION, Verdict::CannotTell, "5 of 5 trials with d > N still fell");
+    // Stalled at a third of the start where the others converge.
+    group[0].trials = (0..5)
+        .flat_map(|seed| [regression(50, seed, 50.0, 0.0), regression(200, seed, 50.0, 0.3)])
+        .collect();
+    check(group, REGRESSION, Verdict::Contradicted, "further from their optimum");
+    check(regressions(2, 50.0, 0.05), REGRESSION, Verdict::CannotTell, "three of each");
+    check(regressions(5, 50.0, 0.05), LINEAR, Verdict::Supported, "slope -0.500");
+}
+
+#[test]
+fn orthogonal_inputs_decouple_up_to_rounding() {
+    let group = |rms: f64| {
+        let settings = vec![("model_kind", text("logistic")), ("data_kind", text("orthogonal"))];
+        let measurements = vec![Measurement { rms_cos: Some(rms), ..Measurement::default() }];
+        vec![linear(settings, vec![Trial { measurements, ..Trial::default() }])]
+    };
+    check(group(1e-16), LOGISTIC, Verdict::Supported, "1.0e-16");
+    check(group(0.1), LOGISTIC, Verdict::Contradicted, "1.0e-1");
+}
+
+#[test]
+fn what_is_missing_is_asked_for_as_a_sweep_file() {
+    let spec = r#"{"data":{"dim":16,"kind":"sphere","labels":"random","samples":64},"data_seed":0,"init_seed":0,"measure":{"at":{"log":6},"confusion":[{"count":64,"scope":"samples"}]},"measure_seed":0,"model":{"activation":"tanh","depth":1,"init":"paper","kind":"mlp","output":"tanh","outputs":1,"precision":"f64","width":8},"order_seed":0,"train":{"batch":1,"loss":"squared","sampling":"uniform","step_size":0.05,"steps":500}}"#;
+    let mut group = Simulation { depths: vec![1, 2, 4], ..of(0.5, 0.25, 4.0, 3) }.group(1);
+    group.spec = Some(spec.to_owned());
+    group.settings.push(("data_kind", text("sphere")));
+    for trial in &mut group.trials {
+        trial.streams = [trial.seeds.0; 5];
+    }
+    let (study, surveys) = study(vec![group]);
+    let advice = advise(&study, &study.groups[0], &surveys[0]).unwrap();
+    assert!(advice.reasons[0].contains("never cross"), "{advice:?}");
+    assert!(advice.file.contains("\"model.depth\" = [1, 2, 4, 8]\n"), "{}", advice.file);
+    assert!(advice.file.contains("\nseed = [0, 1, 2, 3, 4]\n"), "{}", advice.file);
+    let draft = domain::sweep_file::parse(&advice.file, "more.toml").unwrap();
+    let sweep = draft.resolve(&Default::default()).unwrap();
+    assert_eq!((sweep.name().as_str(), sweep.len()), ("s", 5 * 4 * 3 * 5));
+
+    let mut of_files = study.groups[0].clone();
+    of_files.spec = Some(spec.replace("\"kind\":\"sphere\"", "\"digest\":\"00\",\"kind\":\"idx\""));
+    assert_eq!(advise(&study, &of_files, &surveys[0]), None);
+}
