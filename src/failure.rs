@@ -21,6 +21,7 @@ Exit codes:
     0  done; jobs that diverged are results
     1  the answer is no: jobs were abandoned or cancelled
     2  the input is wrong: flags, a sweep file, a refused submission
+   65  the journal is damaged, or of another format
    69  no coordinator answers
    70  gradsweep itself failed
    73  another process uses the folder
@@ -112,6 +113,7 @@ impl Failure {
             Self::Lost { .. } => 69,
             Self::InUse { .. } => 73,
             Self::Serve(error) if error.is_in_use() => 73,
+            Self::Serve(error) if error.is_unreadable() => 65,
             Self::Worker(error) => worker_code(error),
             Self::Folder { .. }
             | Self::Serve(_)
@@ -188,6 +190,15 @@ impl Failure {
             Self::Worker(AgentError::Cache { .. } | AgentError::CachePath { .. }) => {
                 "choose another folder with --cache DIR"
             }
+            Self::CoordinatorDied { status, log, .. } if status.code() == Some(65) => {
+                return Some(format!(
+                    "{UNREADABLE} with --out; the whole log is {}",
+                    log.display()
+                ));
+            }
+            Self::Serve(error) if error.is_unreadable() => {
+                return Some(format!("{UNREADABLE} with --journal and --results"));
+            }
             Self::CoordinatorDied { log, .. } | Self::CoordinatorSilent { log, .. } => {
                 return Some(format!(
                     "run the same command again: nothing that was measured is lost; the whole log is {}",
@@ -222,9 +233,13 @@ impl Failure {
     }
 }
 
+/// What to do where the journal cannot be read; the option that names other folders follows.
+const UNREADABLE: &str = "put a copy of the journal in its place, or begin anew in another folder: what is in \
+    the Parquet files is whole and stays readable. Choose the folder";
+
 /// Codes by which a child says what went wrong; others are not of gradsweep's making.
 fn is_fault(code: &u8) -> bool {
-    matches!(code, 2 | 69 | 70 | 73 | 74 | 76 | 77)
+    matches!(code, 2 | 65 | 69 | 70 | 73 | 74 | 76 | 77)
 }
 
 fn connection_code(error: &ConnectionError) -> u8 {
@@ -369,6 +384,7 @@ mod tests {
         check(CallError::Unreachable { url: url(), reason: url() }.into(), 69);
         check(died(9), 70);
         check(died(1 << 8), 70);
+        check(died(65 << 8), 65);
         check(died(73 << 8), 73);
         check(died(74 << 8), 74);
         check(Failure::InUse { folder: "x".into(), process: Some(7) }, 73);

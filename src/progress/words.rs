@@ -56,7 +56,11 @@ pub fn running(progress: &SweepProgress, max: usize) -> Vec<String> {
 fn running_line(job: &RunningJob) -> String {
     let progress = &job.progress;
     let (step, steps) = (text::count(progress.step), text::count(progress.steps));
-    let mut line = format!("{}: step {step} of {steps}", name(&job.point));
+    let mut line = name(&job.point).to_owned();
+    // Until its worker has said how far it is, nothing is known of it.
+    if progress.steps > 0 {
+        line.push_str(&format!(": step {step} of {steps}"));
+    }
     let mut figure = |name: &str, value: Option<f64>| {
         if let Some(value) = value {
             line.push_str(&format!(", {name} {}", text::figure(value)));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::harness::{Place, gradsweep, text};
+use crate::harness::{Place, gradsweep, succeed, text};
 
 fn bad_sweeps() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/bad-sweeps");
@@ -50,4 +50,29 @@ fn an_unknown_sweep_is_an_error_of_its_own() {
     let output = place.client(&["watch", "nobody"]).output().expect("starts");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("nobody"), "{}", text(&output));
+}
+
+#[test]
+fn a_damaged_journal_is_named_and_never_advised_to_be_tried_again() {
+    let place = Place::new();
+    let sweep = place.sweep(
+        "name = \"x\"\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"sphere\"\nsamples = 10\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n",
+    );
+    succeed(&mut place.run(&sweep, 1));
+    let journal = place.results().join(".gradsweep/journal/journal.redb");
+    let whole = fs::read(&journal).expect("reads");
+    let mut flipped = whole.clone();
+    for byte in flipped.iter_mut().skip(8_192).step_by(512) {
+        *byte ^= 0xff;
+    }
+    for damaged in [&whole[..whole.len() / 3], &flipped] {
+        fs::write(&journal, damaged).expect("writes");
+        let output = place.run(&sweep, 1).output().expect("starts");
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(said.contains("journal.redb is damaged"), "{said}");
+        assert!(said.contains("--out") && !said.contains("run the same command again"), "{said}");
+    }
+    fs::write(&journal, whole).expect("writes");
+    assert!(succeed(&mut place.run(&sweep, 1)).contains("nothing is left to do"));
 }

@@ -49,6 +49,15 @@ pub enum ServeError {
 }
 
 impl ServeError {
+    /// Whether the journal is damaged or of another format: it will not be readable at the next start either.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Self::Replay { .. }
+                | Self::Journal(JournalError::Damaged { .. } | JournalError::Format { .. })
+        )
+    }
+
     /// Whether another coordinator has the journal open.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Self::Journal(JournalError::InUse { .. }))
