@@ -135,7 +135,7 @@ fn score_lines(survey: &Survey) -> impl Iterator<Item = String> {
     survey.scores.iter().filter(|(_, _, scores)| !scores.is_empty()).map(
         |(moment, statistic, scores)| {
             let of = |score: &crate::scaling::Score| {
-                format!("{} ({:+.2} ± {:.2})", score.law.label(), -score.behind, score.behind_error)
+                format!("{} ({:.2} ± {:.2})", score.law.label(), score.behind, score.behind_error)
             };
             let listed: Vec<_> = scores.iter().take(3).map(of).collect();
             let poster = scores.iter().find(|score| score.law == Law::Poster).map(of);
