@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test helpers are tests too")]
 
 mod claims;
+mod kept;
 mod report;
 mod results;
 mod sample;

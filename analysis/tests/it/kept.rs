@@ -1,0 +1,41 @@
+//! The real sweep that is kept under `tests/data`: what the analysis says of it is what the docs say.
+
+use std::path::Path;
+
+use analysis::Results;
+use analysis::report::Report;
+use analysis::scaling::Boundary;
+use analysis::statistics::bootstrap::Clusters;
+use analysis::study::{Moment, Statistic, Study};
+
+fn study() -> Study {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/tanh-boundary");
+    let results = Results::open(&root).unwrap();
+    Study::read(&results, &results.sweep("tanh-boundary").unwrap()).unwrap()
+}
+
+/// Exponents (p, q) as docs/analysis.md gives them, to its digits.
+#[test]
+fn the_exponents_of_the_kept_sweep_are_those_of_the_docs() {
+    let study = study();
+    for (init, expected) in [("lecun", [0.30, 1.15]), ("paper", [1.23, 1.02])] {
+        let group = study.groups.iter().find(|group| group.is("model_init", init)).unwrap();
+        assert_eq!(group.trials.len(), 2_250);
+        let panel = group.panel(Statistic::RmsCos, Moment::Start);
+        let clusters = Clusters::of(&panel.seeds);
+        let estimate = Boundary::at(0.25).estimate(&panel, &clusters, 200).unwrap();
+        for (found, expected) in estimate.exponents.iter().zip(expected) {
+            assert!((found - expected).abs() < 0.006, "{init}: {:?}", estimate.exponents);
+        }
+        assert_eq!(estimate.holds([0.5, 0.25]), Some(false), "{init}");
+    }
+}
+
+#[test]
+fn the_posters_law_is_contradicted_by_the_kept_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = std::fs::read_to_string(Report::of(study()).write(folder.path()).unwrap()).unwrap();
+    let claim = page.split("The depth at which confusion sets in").nth(1).unwrap();
+    let verdict = claim.find("contradicted").unwrap();
+    assert!(verdict < claim.find("supported").unwrap_or(usize::MAX), "{}", &claim[..400]);
+}
