@@ -3,6 +3,7 @@
 //! Tables: `meta` (format, journal id, epoch), `events` (number → record, see [`super::stored`]), `spool` (sweep, job,
 //! table, first row → row count and Arrow bytes, behind the same checksum).
 
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,8 +41,7 @@ impl RedbJournal {
     /// [`JournalError::InUse`] while another process has it open; [`JournalError::Damaged`] or
     /// [`JournalError::Format`] where it cannot be read.
     pub fn open(path: &Path, fresh: JournalId) -> Result<Self, JournalError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        Self::start(database, path, fresh)
+        Self::start(|| Database::builder().set_cache_size(CACHE_BYTES).create(path), path, fresh)
     }
 
     /// The same on another disk: a simulated one.
@@ -50,32 +50,25 @@ impl RedbJournal {
         path: &Path,
         fresh: JournalId,
     ) -> Result<Self, JournalError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend);
-        Self::start(database, path, fresh)
+        let create =
+            || Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+        Self::start(create, path, fresh)
     }
 
     fn start(
-        database: Result<Database, redb::DatabaseError>,
+        create: impl FnOnce() -> Result<Database, redb::DatabaseError>,
         path: &Path,
         fresh: JournalId,
     ) -> Result<Self, JournalError> {
         let path = path.to_owned();
-        let database = match database {
+        let open = |source| JournalError::Open { path: path.clone(), source: Box::new(source) };
+        let opened = unharmed(&path, || Ok(create()?));
+        let database = match opened? {
             Ok(database) => Arc::new(database),
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
-                return Err(JournalError::InUse { path });
-            }
-            Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(what))) => {
-                return Err(JournalError::Damaged { path, what });
-            }
-            Err(error) => {
-                return Err(JournalError::Open { path, source: Box::new(error.into()) });
-            }
+            Err(redb::Error::DatabaseAlreadyOpen) => return Err(JournalError::InUse { path }),
+            Err(error) => return Err(open(error)),
         };
-        let begun = begin(&database, fresh).map_err(|source| JournalError::Open {
-            path: path.clone(),
-            source: Box::new(source),
-        })?;
+        let begun = unharmed(&path, || begin(&database, fresh))?.map_err(open)?;
         let (format, id, epoch) = begun;
         if format != FORMAT {
             return Err(JournalError::Format { path, found: format, expected: FORMAT });
@@ -93,6 +86,24 @@ impl RedbJournal {
 
     fn damaged(&self, place: impl std::fmt::Display, problem: &BadRecord) -> JournalError {
         JournalError::Damaged { path: self.path.clone(), what: format!("{place}: {problem}") }
+    }
+}
+
+/// What `read` reads, its damages told as [`JournalError::Damaged`]: those that redb finds, and those that it trips over.
+fn unharmed<T>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<Result<T, redb::Error>, JournalError> {
+    let damaged = |what| Err(JournalError::Damaged { path: path.to_owned(), what });
+    // Whatever `read` has left half done is dropped with it: nothing of it is looked at after a panic.
+    match panic::catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Err(redb::Error::Corrupted(what))) => damaged(what),
+        Ok(read) => Ok(read),
+        Err(payload) => {
+            let words = payload.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| payload.downcast_ref::<&str>().copied());
+            damaged(words.unwrap_or("it cannot be read").to_owned())
+        }
     }
 }
 
@@ -207,10 +218,7 @@ impl Journal for RedbJournal {
             }
             Ok(records)
         };
-        let records = read().map_err(|error| match error {
-            redb::Error::Corrupted(what) => JournalError::Damaged { path: self.path.clone(), what },
-            error => self.store(error),
-        })?;
+        let records = unharmed(&self.path, read)?.map_err(|error| self.store(error))?;
         let event = |(index, (number, record)): (usize, (u64, Vec<u8>))| {
             if number != index as u64 {
                 let what = format!("event {index} is missing");
@@ -261,7 +269,11 @@ impl Journal for RedbJournal {
             let row_count = u32::from_le_bytes(*count);
             Ok(SpooledRows { first_row, row_count, arrow: arrow.to_vec() })
         };
-        read().map_err(|error| self.store(error))?.into_iter().map(rows).collect()
+        unharmed(&self.path, read)?
+            .map_err(|error| self.store(error))?
+            .into_iter()
+            .map(rows)
+            .collect()
     }
 }
 
