@@ -35,7 +35,8 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
     part(counts.diverged, "diverged");
     part(counts.abandoned, "abandoned");
     part(counts.cancelled, "cancelled");
-    part(counts.failed_attempts, "attempts without a result");
+    let attempts = if counts.failed_attempts == 1 { "attempt" } else { "attempts" };
+    part(counts.failed_attempts, &format!("{attempts} without a result"));
     if !progress.trouble.is_empty() {
         parts.push(progress.trouble.clone());
     }

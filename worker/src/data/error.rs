@@ -9,7 +9,7 @@ use domain::Digest;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     #[error(
-        "no data folder {}; Fashion-MNIST comes with `apt-get install dataset-fashion-mnist`, which puts it in \
+        "no data folder {}; CIFAR is a folder of cifar-10-binary.tar.gz or cifar-100-binary.tar.gz, Fashion-MNIST comes with `apt-get install dataset-fashion-mnist`, which puts it in \
          /usr/share/datasets/fashion-mnist", folder.display()
     )]
     FolderMissing { folder: PathBuf },
