@@ -26,20 +26,20 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
     } else if let Some(left) = left {
         parts.push(format!("about {} left", text::duration(left)));
     }
-    let mut part = |count: u64, word: &str| {
-        if count > 0 {
-            parts.push(format!("{} {word}", text::count(count)));
-        }
-    };
-    part(counts.leased, "running");
-    part(counts.diverged, "diverged");
-    part(counts.abandoned, "abandoned");
-    part(counts.cancelled, "cancelled");
+    let part =
+        |count: u64, word: &str| (count > 0).then(|| format!("{} {word}", text::count(count)));
+    // Silence would look like a hang where there is no worker, or none that may have what is queued.
+    let is_idle = counts.leased == 0 && counts.settled() < progress.total;
     let attempts = if counts.failed_attempts == 1 { "attempt" } else { "attempts" };
-    part(counts.failed_attempts, &format!("{attempts} without a result"));
-    if !progress.trouble.is_empty() {
-        parts.push(progress.trouble.clone());
-    }
+    let told = [
+        if is_idle { Some("none running".to_owned()) } else { part(counts.leased, "running") },
+        part(counts.diverged, "diverged"),
+        part(counts.abandoned, "abandoned"),
+        part(counts.cancelled, "cancelled"),
+        part(counts.failed_attempts, &format!("{attempts} without a result")),
+        Some(progress.trouble.clone()).filter(|trouble| !trouble.is_empty()),
+    ];
+    parts.extend(told.into_iter().flatten());
     parts.join(", ")
 }
 
@@ -135,6 +135,13 @@ pub mod tests {
             ..snapshot(1, JobCounts { committed: 1, ..JobCounts::default() })
         };
         assert_eq!(summary(&over, None), "1 of 1 jobs, all written");
+    }
+
+    #[test]
+    fn a_sweep_that_waits_for_workers_says_so() {
+        let counts = JobCounts { committed: 1, failed_attempts: 1, ..JobCounts::default() };
+        let expected = "1 of 3 jobs, none running, 1 attempt without a result";
+        assert_eq!(summary(&snapshot(3, counts), None), expected);
     }
 
     #[test]
