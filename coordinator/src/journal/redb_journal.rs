@@ -80,6 +80,22 @@ impl RedbJournal {
         Ok(Self { database, path, id: JournalId(id), epoch: Epoch(epoch) })
     }
 
+    /// [`Journal::append`] on this thread: blocks.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_now(&self, batch: &Batch) -> Result<(), JournalError> {
+        self.told(append(&self.database, self.epoch, batch))
+    }
+
+    fn told(&self, appended: Result<Option<Epoch>, redb::Error>) -> Result<(), JournalError> {
+        match appended {
+            Ok(None) => Ok(()),
+            Ok(Some(current)) => Err(JournalError::Fenced { ours: self.epoch, current }),
+            Err(error) => Err(self.store(error)),
+        }
+    }
+
     fn store(&self, source: impl Into<redb::Error>) -> JournalError {
         JournalError::Store { path: self.path.clone(), source: Box::new(source.into()) }
     }
@@ -233,11 +249,7 @@ impl Journal for RedbJournal {
     async fn append(&self, batch: Batch) -> Result<(), JournalError> {
         let (database, ours) = (Arc::clone(&self.database), self.epoch);
         let stored = tokio::task::spawn_blocking(move || append(&database, ours, &batch)).await;
-        match stored.map_err(|_| JournalError::Gone)? {
-            Ok(None) => Ok(()),
-            Ok(Some(current)) => Err(JournalError::Fenced { ours, current }),
-            Err(error) => Err(self.store(error)),
-        }
+        self.told(stored.map_err(|_| JournalError::Gone)?)
     }
 
     fn rows(

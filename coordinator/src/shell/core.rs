@@ -12,6 +12,7 @@ use proto::message::{Attempt, Grant, Progress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
 
 use super::leases::{JobKey, Leases};
+use super::request::Request;
 use super::roster::Roster;
 use super::watch::Watchers;
 use crate::journal::{Batch, SpoolChange};
@@ -98,6 +99,34 @@ impl Core {
             epoch: settings.epoch,
             results: settings.results,
         })
+    }
+
+    /// One turn of the loop, in memory: does the requests, and on a tick what time brings; then gives work out and plans
+    /// segments. What is to be durable is in `batch`, and what is owed to the world once it is, in `owed`. Whether to
+    /// go on.
+    pub fn turn(
+        &mut self,
+        requests: impl Iterator<Item = Request>,
+        ticked: bool,
+        now: Timestamp,
+    ) -> bool {
+        let mut go_on = true;
+        for request in requests {
+            go_on &= self.handle(request, now);
+        }
+        if ticked {
+            self.expire(now);
+            if self.retry_segments_at.is_some_and(|at| at <= now) {
+                self.retry_segments_at = None;
+                let planned = self.machine.lineages().filter(|(_, l)| l.planned().is_some());
+                self.owed.segments.extend(planned.map(|(name, _)| name.clone()));
+            }
+        }
+        if go_on {
+            self.dispatch(now);
+            self.plan_segments(now);
+        }
+        go_on
     }
 
     /// What makes this coordinator's segment names its own.
@@ -322,4 +351,4 @@ pub struct Settings {
 }
 
 /// The channel by which the loop is asked.
-pub type Requests = mpsc::Sender<super::request::Request>;
+pub type Requests = mpsc::Sender<Request>;

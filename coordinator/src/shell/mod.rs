@@ -1,4 +1,7 @@
 //! The async shell: sockets, clock, files and the loop that drives the machine.
+//!
+//! [`Core`] and what it takes are public for the simulation, which drives the same core and the same journal on a
+//! virtual clock, disk and network: see `tests/sim`.
 
 mod api;
 mod blobs;
@@ -14,5 +17,9 @@ mod serve;
 mod watch;
 mod worker_messages;
 
+pub use self::core::{Core, Owed, Settings};
+pub use clock::started_at;
 pub use identity::IdentityError;
+pub use request::{Reply, Request};
+pub use roster::SessionNo;
 pub use serve::{ServeError, serve};

@@ -66,22 +66,7 @@ pub async fn run<J: Journal>(
             _ = ticks.tick() => ticked = true,
         }
         let now = around.clock.now();
-        for request in waiting.drain(..) {
-            go_on &= core.handle(request, now);
-        }
-        if ticked {
-            core.expire(now);
-            if core.retry_segments_at.is_some_and(|at| at <= now) {
-                core.retry_segments_at = None;
-                let planned = core.machine.lineages().filter(|(_, l)| l.planned().is_some());
-                let planned: Vec<_> = planned.map(|(name, _)| name.clone()).collect();
-                core.owed.segments.extend(planned);
-            }
-        }
-        if go_on {
-            core.dispatch(now);
-            core.plan_segments(now);
-        }
+        go_on = core.turn(waiting.drain(..), ticked, now);
         let batch = std::mem::take(&mut core.batch);
         if !batch.is_empty() {
             around.journal.append(batch).await?;

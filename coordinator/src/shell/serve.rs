@@ -79,7 +79,6 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     fs::set_permissions(&config.journal, Permissions::from_mode(0o700))
         .map_err(|source| ServeError::Folder { path: config.journal.clone(), source })?;
     folder(&config.results)?;
-    let clock = Clock::start();
     let path = config.journal.join("journal.redb");
     let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
     let journal = Arc::new(RedbJournal::open(&path, fresh)?);
@@ -91,6 +90,7 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         results: results.display().to_string(),
     };
     let events = journal.replay()?;
+    let clock = Clock::start(&events);
     let core = Core::replay(&events, settings, clock.now())
         .map_err(|(event, source)| ServeError::Replay { path: path.clone(), event, source })?;
     tracing::info!(journal = %journal.id(), epoch = %journal.epoch(), events = events.len(), "journal open");

@@ -7,20 +7,20 @@ use domain::WorkerId;
 use proto::client::Client;
 use proto::error::ApiError;
 use proto::limits::{PROTOCOL, SLOTS_MAX};
-use proto::message::{Attempt, FromWorker, Grant, Hello, Outcome, ToWorker};
+use proto::message::{Hello, Outcome, ToWorker};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::blobs::Blobs;
 use super::child::Launch;
+use super::clerk::{Clerk, News, Order};
 use super::config::{AgentError, Config, Ended, StopRequest};
 use super::ending::chain;
 use super::exchange::Exchange;
-use super::held::Held;
 use super::link::{Link, LinkError, Turn};
-use super::seats::Seats;
-use super::slot::{Common, Event};
+use super::seats::Seated;
+use super::slot::{Assignment, Common, Event, Intent, Slot};
 use super::{clock, host};
 use crate::trial;
 
@@ -71,18 +71,20 @@ struct Desk {
     started: Instant,
     link: Link,
     clients: watch::Sender<Option<Client>>,
-    held: Held,
-    seats: Seats,
+    clerk: Clerk,
+    places: Vec<Place>,
     tasks: JoinSet<()>,
     events: mpsc::Receiver<Event>,
-    capacity_due: bool,
-    heartbeat_due: bool,
     leaving: Option<Leaving>,
-    /// Some attempt was handed back.
-    released: bool,
     was_welcome: bool,
     /// Why there is no session, as far as the last try told.
     trouble: Option<String>,
+}
+
+/// The way to the task of one slot.
+struct Place {
+    assignments: mpsc::Sender<Assignment>,
+    intent: watch::Sender<Intent>,
 }
 
 /// The worker drains.
@@ -113,20 +115,23 @@ impl Desk {
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
         let common = Common { launch, blobs: Arc::new(blobs), exchange, events: sender };
         let mut tasks = JoinSet::new();
-        let seats = Seats::open(config.slots, &common, &mut tasks);
+        let places = (0..config.slots as usize).map(|index| {
+            // A slot without an attempt takes the next one at once, so one place is never full.
+            let (assignments, receiver) = mpsc::channel(1);
+            tasks.spawn(Slot::new(index, common.clone()).serve(receiver));
+            Place { assignments, intent: watch::Sender::new(Intent::Drop) }
+        });
+        let places = places.collect();
         Ok(Self {
             worker,
             started: clock::timer(),
             link: Link::new(config.connection.clone(), worker),
             clients,
-            held: Held::default(),
-            seats,
+            clerk: Clerk::new(config.slots),
+            places,
             tasks,
             events,
-            capacity_due: false,
-            heartbeat_due: false,
             leaving: None,
-            released: false,
             was_welcome: false,
             trouble: None,
             config,
@@ -141,10 +146,10 @@ impl Desk {
         stop.mark_changed();
         loop {
             if self.is_over() {
-                return Ok(Ended { work_left: self.released || !self.held.is_empty() });
+                return Ok(Ended { work_left: self.clerk.has_work_left() });
             }
             let (is_full, has_message, deadline) =
-                (self.held.is_full(), self.has_message(), self.deadline());
+                (self.clerk.is_full(), self.clerk.has_message(), self.deadline());
             tokio::select! {
                 changed = stop.changed(), if is_stop_open => {
                     is_stop_open = changed.is_ok();
@@ -168,17 +173,16 @@ impl Desk {
         match turn {
             Turn::HelloDue => self.link.open(self.hello()),
             Turn::Opened(client) => {
-                tracing::info!(worker = %self.worker, held = self.held.attempts().len(), "connected");
+                tracing::info!(worker = %self.worker, held = self.clerk.attempts().len(), "connected");
                 self.was_welcome = true;
                 self.trouble = None;
                 self.clients.send_replace(Some(client));
-                self.held.resend();
-                self.capacity_due = true;
+                self.clerk.opened();
             }
             Turn::Lost(error) => return self.on_lost(error),
             Turn::Said(message) => self.on_message(message),
             Turn::Room => self.send(),
-            Turn::HeartbeatDue => self.heartbeat_due = true,
+            Turn::HeartbeatDue => self.clerk.heartbeat(),
         }
         Ok(())
     }
@@ -196,14 +200,14 @@ impl Desk {
             slots: self.config.slots,
             cores: host::cores(),
             memory_bytes: self.config.memory_bytes,
-            held: self.held.attempts(),
+            held: self.clerk.attempts(),
             time_left: self.config.time_left.map(|left| left.saturating_sub(passed)),
         }
     }
 
     fn on_lost(&mut self, error: LinkError) -> Result<(), AgentError> {
         self.clients.send_replace(None);
-        self.heartbeat_due = false;
+        self.clerk.lost();
         let away = self.away();
         match error.answer() {
             Some(ApiError::Incompatible { reason }) => {
@@ -244,74 +248,27 @@ impl Desk {
     }
 
     fn on_message(&mut self, message: ToWorker) {
-        match message {
-            ToWorker::Grant(grant) => self.on_grant(grant),
-            ToWorker::Rows { attempt, table, next_row } => {
-                self.held.rows_are_durable(&attempt, table, next_row);
+        let (news, orders) = self.clerk.hear(message);
+        self.carry_out(orders);
+        match news {
+            News::None => {}
+            News::Revoked { attempt, reason } => {
+                tracing::info!(job = %attempt.job, attempt = %attempt.number, reason, "revoked");
             }
-            ToWorker::Checkpoint { attempt, step } => self.held.checkpoint_is_known(&attempt, step),
-            ToWorker::Outcome { attempt, refusal } => {
-                if let Some(refusal) = refusal {
-                    let (job, number) = (attempt.job, attempt.number);
-                    tracing::warn!(%job, attempt = %number, refusal, "an outcome was not accepted");
-                }
-                self.let_go(&attempt);
+            News::NotAccepted { attempt, refusal } => {
+                let (job, number) = (attempt.job, attempt.number);
+                tracing::warn!(%job, attempt = %number, refusal, "an outcome was not accepted");
             }
-            ToWorker::Revoke { attempt, reason } => {
-                // Each message about it may have been answered so; the first one counts.
-                if self.held.has(&attempt) {
-                    tracing::info!(job = %attempt.job, attempt = %attempt.number, reason, "revoked");
-                }
-                self.let_go(&attempt);
-            }
-            ToWorker::Drain { reason } => {
+            News::Drain { reason } => {
                 tracing::info!(worker = %self.worker, reason, "drained by the coordinator");
                 self.leave(false);
             }
-            // A second welcome says nothing new.
-            ToWorker::Heard | ToWorker::Welcome { .. } => {}
         }
-    }
-
-    fn on_grant(&mut self, grant: Grant) {
-        if !self.held.take(grant.attempt.clone()) {
-            return;
-        }
-        let attempt = grant.attempt.clone();
-        if self.leaving.is_some() || !self.seats.admit(grant) {
-            self.release(&attempt);
-        }
-    }
-
-    /// Forgets an attempt that is no longer this worker's, and stops its trial if it runs.
-    fn let_go(&mut self, attempt: &Attempt) {
-        self.held.drop(attempt);
-        self.seats.stop(attempt);
-    }
-
-    /// Hands an attempt back that no slot works on.
-    fn release(&mut self, attempt: &Attempt) {
-        self.held.finish(attempt, Outcome::Released);
-        self.released = true;
-    }
-
-    fn has_message(&self) -> bool {
-        self.capacity_due || self.heartbeat_due || self.held.has_unsent()
     }
 
     fn send(&mut self) {
         while self.link.has_room() {
-            let message = if std::mem::take(&mut self.capacity_due) {
-                // A worker that leaves takes nothing on.
-                let free_slots = if self.leaving.is_some() { 0 } else { self.seats.free() };
-                FromWorker::Capacity { free_slots }
-            } else if std::mem::take(&mut self.heartbeat_due) {
-                FromWorker::Heartbeat(self.held.progress())
-            } else if let Some(message) = self.held.next_unsent() {
-                message
-            } else {
-                return;
-            };
+            let Some(message) = self.clerk.next_message() else { return };
             self.link.send(message);
         }
     }
@@ -320,21 +277,43 @@ impl Desk {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Rows(batch) => self.held.rows(batch),
-            Event::Checkpoint(attempt, checkpoint) => self.held.checkpoint(&attempt, checkpoint),
-            Event::Progress(progress) => self.held.advance(progress),
+            Event::Rows(batch) => self.clerk.rows(batch),
+            Event::Checkpoint(attempt, checkpoint) => self.clerk.checkpoint(&attempt, checkpoint),
+            Event::Progress(progress) => self.clerk.advance(progress),
             Event::Ended { slot, attempt, outcome } => {
-                if let Some(outcome) = outcome {
-                    self.released |= outcome == Outcome::Released && self.held.has(&attempt);
-                    if let Outcome::Failure(report) = &outcome {
-                        let (job, number, message) = (attempt.job, attempt.number, &report.message);
-                        tracing::warn!(%job, attempt = %number, class = %report.class, message, "failed");
-                    }
-                    self.held.finish(&attempt, outcome);
+                if let Some(Outcome::Failure(report)) = &outcome {
+                    let (job, number, message) = (attempt.job, attempt.number, &report.message);
+                    tracing::warn!(%job, attempt = %number, class = %report.class, message, "failed");
                 }
-                self.seats.vacate(slot);
-                // Said after each job: the grant for it lowered what the coordinator counts with.
-                self.capacity_due = true;
+                let orders = self.clerk.ended(slot, &attempt, outcome);
+                self.carry_out(orders);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, orders: Vec<Order>) {
+        for order in orders {
+            match order {
+                Order::Start(Seated { slot, grant }) => {
+                    let attempt = &grant.attempt;
+                    tracing::debug!(job = %attempt.job, attempt = %attempt.number, "started");
+                    let (sender, intent) = watch::channel(Intent::Run);
+                    let place = &mut self.places[slot];
+                    let sent = place.assignments.try_send(Assignment { grant, intent });
+                    sent.expect("a slot without an attempt waits for one");
+                    place.intent = sender;
+                }
+                Order::Drop { slot } => drop(self.places[slot].intent.send_replace(Intent::Drop)),
+                Order::HandBack { slot } => {
+                    let by = self.leaving.as_ref().map_or_else(clock::timer, |l| l.hand_back_by);
+                    self.places[slot].intent.send_if_modified(|intent| {
+                        let is_wanted = *intent != Intent::Drop;
+                        if is_wanted {
+                            *intent = Intent::HandBack { by };
+                        }
+                        is_wanted
+                    });
+                }
             }
         }
     }
@@ -350,32 +329,26 @@ impl Desk {
         if is_hurried {
             leaving.leave_by.get_or_insert(now + LEAVE_LIMIT);
         }
-        let by = leaving.hand_back_by;
-        for attempt in self.seats.hand_back(by) {
-            self.release(&attempt);
-        }
-        self.capacity_due = true;
+        let orders = self.clerk.leave();
+        self.carry_out(orders);
     }
 
     /// Whether it drained, and all is handed over or nobody takes it in time.
     fn is_over(&mut self) -> bool {
-        let is_idle = self.seats.is_idle();
+        let is_idle = self.clerk.is_idle();
         let Some(leaving) = &mut self.leaving else { return false };
         let now = clock::timer();
         if is_idle {
             leaving.leave_by.get_or_insert(now + LEAVE_LIMIT);
         }
         let is_late = leaving.leave_by.is_some_and(|leave_by| leave_by <= now);
-        is_late || (is_idle && self.held.is_empty())
+        is_late || (is_idle && self.clerk.is_empty())
     }
 
     /// Leaves at once. What still fits on the wire saves the coordinator from waiting for leases to run out.
     fn abandon(&mut self) -> Ended {
-        let work_left = self.released || !self.held.is_empty();
-        for attempt in self.held.unfinished() {
-            self.held.finish(&attempt, Outcome::Released);
-        }
-        self.capacity_due = false;
+        let work_left = self.clerk.has_work_left();
+        self.clerk.abandon();
         self.send();
         Ended { work_left }
     }

@@ -3,11 +3,12 @@
 //! ```text
 //!  coordinator ◀── one stream ──▶ desk ◀── events ── slot ◀── frames ──▶ trial process     (one slot, one process,
 //!                                  │   ── intent ──▶  │                                     any number of each)
-//!                                 held               blobs
+//!                                clerk               blobs
 //! ```
 //!
-//! [`run`] is the agent: `desk` is its one loop, `held` the pure account of what the coordinator has not acknowledged,
-//! `link` the connection and its silence. A `slot` runs one attempt after the other on one `child`. [`trial_process`]
+//! [`run`] is the agent: `desk` is its one loop; `clerk` decides, purely, what is done about each message and event, with
+//! `held`, the account of what the coordinator has not acknowledged, and `seats`; `link` is the connection and its
+//! silence. A `slot` runs one attempt after the other on one `child`. [`trial_process`]
 //! is the other end of the pipe: the same binary, which runs jobs until its standard input closes.
 //!
 //! Every queue is bounded: a coordinator that does not acknowledge fills `held`; the desk then takes no more events,
@@ -18,6 +19,7 @@ mod attempt;
 mod backoff;
 mod blobs;
 mod child;
+pub mod clerk;
 mod clock;
 mod config;
 mod desk;
@@ -32,7 +34,7 @@ mod message;
 mod oom;
 mod process;
 mod reporter;
-mod seats;
+pub mod seats;
 mod slot;
 mod tail;
 

@@ -1,0 +1,160 @@
+//! What the coordinator has made durable, as an observer who forgets nothing keeps it, and what must hold of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coordinator::machine::{Change, Event, Machine, State, invariants};
+use domain::{AttemptNo, JobId, Table, WorkerId};
+use proto::message::{Attempt, ToWorker};
+
+use super::trial::table;
+
+/// The observer's record.
+#[derive(Default)]
+pub struct Ledger {
+    /// Every durable event, oldest first.
+    pub events: Vec<Event>,
+    /// What was being appended when the coordinator died: all of it is durable, or nothing.
+    pub in_flight: Vec<Event>,
+    /// The machine that has lived through the durable events.
+    pub machine: Machine,
+    committed: BTreeMap<JobId, AttemptNo>,
+    holders: BTreeMap<(JobId, AttemptNo), WorkerId>,
+    pub failures: u64,
+    /// Jobs whose rows are in a visible file, and the file.
+    visible: BTreeMap<JobId, String>,
+    segments: BTreeMap<String, Vec<JobId>>,
+    pub visible_failures: u64,
+}
+
+impl Ledger {
+    /// A batch is durable.
+    pub fn durable(&mut self, events: Vec<Event>) -> Result<(), String> {
+        for event in events {
+            let applied = self.machine.apply(&event);
+            applied.map_err(|problem| format!("a durable event does not follow: {problem}"))?;
+            if let Event::Job { job, change, .. } = &event {
+                match change {
+                    Change::Committed { attempt, .. } => {
+                        if let Some(before) = self.committed.insert(*job, *attempt) {
+                            return Err(format!("{job} commits by {before} and by {attempt}"));
+                        }
+                    }
+                    Change::Leased { attempt, worker, .. } => {
+                        if let Some(other) = self.holders.insert((*job, *attempt), *worker) {
+                            return Err(format!("{attempt} of {job} is given to {other} too"));
+                        }
+                    }
+                    Change::Failed(_) => self.failures += 1,
+                    _ => {}
+                }
+            }
+            self.events.push(event);
+        }
+        invariants::check(&self.machine).map_err(|violation| violation.to_string())
+    }
+
+    /// A coordinator opened the journal and read `events`.
+    pub fn reopened(&mut self, events: &[Event]) -> Result<(), String> {
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let known = self.events.len();
+        if events.get(..known) != Some(&self.events[..]) {
+            let kept = events.iter().zip(&self.events).take_while(|(a, b)| a == b).count();
+            return Err(format!("of {known} acknowledged events the journal kept {kept}"));
+        }
+        let more = &events[known..];
+        if !more.is_empty() && more != in_flight {
+            return Err(format!("{} events are in the journal that nobody decided", more.len()));
+        }
+        self.durable(more.to_vec())
+    }
+
+    /// The coordinator sends this: does what it promises hold?
+    pub fn promise(&self, worker: WorkerId, message: &ToWorker) -> Result<(), String> {
+        let job = |attempt: &Attempt| self.machine.job(&attempt.sweep, attempt.job);
+        match message {
+            ToWorker::Grant(grant) => {
+                let Attempt { job, number, .. } = grant.attempt;
+                let holder = self.holders.get(&(job, number));
+                if holder != Some(&worker) {
+                    return Err(format!("{number} of {job} is sent to {worker}, held by {holder:?}"));
+                }
+            }
+            ToWorker::Rows { attempt, table, next_row } => {
+                let job = job(attempt).ok_or("rows of an unknown job are acknowledged")?;
+                let durable = job.rows.of(*table).unwrap_or(0);
+                if job.last == attempt.number && durable < *next_row {
+                    let problem = "rows are acknowledged that are not durable";
+                    return Err(format!("{problem}: {durable} < {next_row} of {}", attempt.job));
+                }
+            }
+            ToWorker::Welcome { .. }
+            | ToWorker::Outcome { .. }
+            | ToWorker::Revoke { .. }
+            | ToWorker::Drain { .. }
+            | ToWorker::Checkpoint { .. }
+            | ToWorker::Heard => {}
+        }
+        Ok(())
+    }
+
+    /// A worker is told that its result is accepted.
+    pub fn accepted(&self, attempt: &Attempt) -> Result<(), String> {
+        match self.committed.get(&attempt.job) {
+            Some(number) if *number == attempt.number => Ok(()),
+            other => Err(format!("{attempt:?} is told accepted, committed is {other:?}")),
+        }
+    }
+
+    /// A file is in place: `rows` are each job's bytes of `steps`, `confusion` and whether its `jobs` row is there.
+    pub fn visible(
+        &mut self,
+        segment: &str,
+        jobs: &[(JobId, [Vec<u8>; 2], bool)],
+        failures: u64,
+    ) -> Result<(), String> {
+        let ids: Vec<_> = jobs.iter().map(|(id, ..)| *id).collect();
+        if let Some(before) = self.segments.get(segment) {
+            let same = *before == ids;
+            return same.then_some(()).ok_or(format!("{segment} would be written differently"));
+        }
+        for (id, [steps, confusion], has_row) in jobs {
+            if let Some(other) = self.visible.insert(*id, segment.to_owned()) {
+                return Err(format!("{id} is in {segment} and in {other}"));
+            }
+            if !has_row || *steps != table(*id, Table::Steps) {
+                return Err(format!("{segment}: steps of {id} are not what it measured"));
+            }
+            if *confusion != table(*id, Table::Confusion) {
+                return Err(format!("{segment}: confusion of {id} is not what it measured"));
+            }
+        }
+        self.segments.insert(segment.to_owned(), ids);
+        self.visible_failures += failures;
+        Ok(())
+    }
+
+    /// What must hold when everything has settled.
+    pub fn settled(&self, cancelled: &BTreeSet<JobId>, attempts: u32) -> Result<(), String> {
+        for (name, lineage) in self.machine.lineages() {
+            for &number in lineage.members() {
+                let job = lineage.job(number);
+                let right = match job.state {
+                    State::Committed { .. } => self.visible.contains_key(&job.id),
+                    State::Abandoned { .. } => {
+                        job.failures >= attempts || job.losses >= 3 * attempts
+                    }
+                    State::Cancelled => cancelled.contains(&job.id),
+                    State::Queued { .. } | State::Leased { .. } => false,
+                };
+                if !right {
+                    return Err(format!("job {} of {name} ended as {job:?}", job.id));
+                }
+            }
+        }
+        if self.visible_failures != self.failures {
+            let (seen, all) = (self.visible_failures, self.failures);
+            return Err(format!("{seen} of {all} failed attempts are in files"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! What a worker does about each message and each event, and nothing else: no clock, socket, channel or process.
+//!
+//! The desk brings what the coordinator says and what the slots tell, carries out the [`Order`]s that come back, and
+//! sends what [`Clerk::next_message`] gives. The simulation drives the same clerk on a virtual clock and network.
+
+use proto::message::{Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch, ToWorker};
+
+use super::held::Held;
+use super::seats::{Seated, Seats};
+
+/// What a slot is to do now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// The slot is free, and starts.
+    Start(Seated),
+    /// Stop; nobody wants what it measures.
+    Drop { slot: usize },
+    /// Checkpoint and stop.
+    HandBack { slot: usize },
+}
+
+/// What came of a message of the coordinator.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// Nothing that anybody needs to hear of.
+    None,
+    /// The coordinator took the attempt away.
+    Revoked { attempt: Attempt, reason: String },
+    /// It did not accept how the attempt ended.
+    NotAccepted { attempt: Attempt, refusal: String },
+    /// It wants this worker to drain: [`Clerk::leave`] when the desk has noted the time.
+    Drain { reason: String },
+}
+
+/// The account of what a worker holds, runs and owes.
+#[derive(Debug)]
+pub struct Clerk {
+    held: Held,
+    seats: Seats,
+    capacity_due: bool,
+    heartbeat_due: bool,
+    is_leaving: bool,
+    /// Some attempt was handed back.
+    released: bool,
+}
+
+impl Clerk {
+    /// The clerk of a worker with `slots` free slots.
+    pub fn new(slots: u32) -> Self {
+        Self {
+            held: Held::default(),
+            seats: Seats::new(slots),
+            capacity_due: false,
+            heartbeat_due: false,
+            is_leaving: false,
+            released: false,
+        }
+    }
+
+    // ---- the coordinator ----
+
+    /// Every attempt that is held, for a hello.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.held.attempts()
+    }
+
+    /// Whether the attempt's outcome here is a result that is not acknowledged yet.
+    pub fn has_result(&self, attempt: &Attempt) -> bool {
+        self.held.has_result(attempt)
+    }
+
+    /// A session is open: all that is not acknowledged is to be sent again.
+    pub fn opened(&mut self) {
+        self.held.resend();
+        self.capacity_due = true;
+    }
+
+    /// The session is lost.
+    pub fn lost(&mut self) {
+        self.heartbeat_due = false;
+    }
+
+    /// It is time for a heartbeat.
+    pub fn heartbeat(&mut self) {
+        self.heartbeat_due = true;
+    }
+
+    /// Takes in what the coordinator says.
+    pub fn hear(&mut self, message: ToWorker) -> (News, Vec<Order>) {
+        match message {
+            ToWorker::Grant(grant) => return (News::None, self.grant(grant)),
+            ToWorker::Rows { attempt, table, next_row } => {
+                self.held.rows_are_durable(&attempt, table, next_row);
+            }
+            ToWorker::Checkpoint { attempt, step } => self.held.checkpoint_is_known(&attempt, step),
+            ToWorker::Outcome { attempt, refusal } => {
+                let orders = self.let_go(&attempt);
+                let news = refusal.map(|refusal| News::NotAccepted { attempt, refusal });
+                return (news.unwrap_or(News::None), orders);
+            }
+            ToWorker::Revoke { attempt, reason } => {
+                // Each message about it may have been answered so; the first one counts.
+                let is_new = self.held.has(&attempt);
+                let orders = self.let_go(&attempt);
+                let news = if is_new { News::Revoked { attempt, reason } } else { News::None };
+                return (news, orders);
+            }
+            ToWorker::Drain { reason } => return (News::Drain { reason }, Vec::new()),
+            // A second welcome says nothing new.
+            ToWorker::Heard | ToWorker::Welcome { .. } => {}
+        }
+        (News::None, Vec::new())
+    }
+
+    fn grant(&mut self, grant: Grant) -> Vec<Order> {
+        let attempt = grant.attempt.clone();
+        if !self.held.take(attempt.clone()) {
+            return Vec::new();
+        }
+        let seated = if self.is_leaving { None } else { self.seats.admit(grant) };
+        if seated.is_none() {
+            self.release(&attempt);
+        }
+        start(seated.unwrap_or_default())
+    }
+
+    /// Forgets an attempt that is no longer this worker's, and stops its trial if it runs.
+    fn let_go(&mut self, attempt: &Attempt) -> Vec<Order> {
+        self.held.drop(attempt);
+        self.seats.stop(attempt).map(|slot| Order::Drop { slot }).into_iter().collect()
+    }
+
+    /// Hands an attempt back that no slot works on.
+    fn release(&mut self, attempt: &Attempt) {
+        self.held.finish(attempt, Outcome::Released);
+        self.released = true;
+    }
+
+    /// Whether a message waits to be sent.
+    pub fn has_message(&self) -> bool {
+        self.capacity_due || self.heartbeat_due || self.held.has_unsent()
+    }
+
+    /// The next message to send.
+    pub fn next_message(&mut self) -> Option<FromWorker> {
+        if std::mem::take(&mut self.capacity_due) {
+            // A worker that leaves takes nothing on.
+            let free_slots = if self.is_leaving { 0 } else { self.seats.free() };
+            Some(FromWorker::Capacity { free_slots })
+        } else if std::mem::take(&mut self.heartbeat_due) {
+            Some(FromWorker::Heartbeat(self.held.progress()))
+        } else {
+            self.held.next_unsent()
+        }
+    }
+
+    // ---- the slots ----
+
+    /// Whether slots must wait with what they have to say.
+    pub fn is_full(&self) -> bool {
+        self.held.is_full()
+    }
+
+    /// A slot measured.
+    pub fn rows(&mut self, batch: RowBatch) {
+        self.held.rows(batch);
+    }
+
+    /// A slot's checkpoint is stored.
+    pub fn checkpoint(&mut self, attempt: &Attempt, checkpoint: Checkpoint) {
+        self.held.checkpoint(attempt, checkpoint);
+    }
+
+    /// A slot is on its way.
+    pub fn advance(&mut self, progress: Progress) {
+        self.held.advance(progress);
+    }
+
+    /// A slot's attempt is over. `outcome`: none where it was dropped, and nobody waits for one.
+    pub fn ended(&mut self, slot: usize, attempt: &Attempt, outcome: Option<Outcome>) -> Vec<Order> {
+        if let Some(outcome) = outcome {
+            self.released |= outcome == Outcome::Released && self.held.has(attempt);
+            self.held.finish(attempt, outcome);
+        }
+        // Said after each job: the grant for it lowered what the coordinator counts with.
+        self.capacity_due = true;
+        start(self.seats.vacate(slot))
+    }
+
+    // ---- leaving ----
+
+    /// Takes nothing on any more and has everything handed back.
+    pub fn leave(&mut self) -> Vec<Order> {
+        self.is_leaving = true;
+        self.capacity_due = true;
+        let (working, not_started) = self.seats.hand_back();
+        for attempt in not_started {
+            self.release(&attempt);
+        }
+        working.into_iter().map(|slot| Order::HandBack { slot }).collect()
+    }
+
+    /// Gives up everything at once.
+    pub fn abandon(&mut self) {
+        for attempt in self.held.unfinished() {
+            self.held.finish(&attempt, Outcome::Released);
+        }
+        self.capacity_due = false;
+    }
+
+    /// Whether no slot works.
+    pub fn is_idle(&self) -> bool {
+        self.seats.is_idle()
+    }
+
+    /// Whether nothing is held, so that leaving costs nobody anything.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether somebody has to do again, or go on with, what this worker was given.
+    pub fn has_work_left(&self) -> bool {
+        self.released || !self.held.is_empty()
+    }
+}
+
+fn start(seated: Vec<Seated>) -> Vec<Order> {
+    seated.into_iter().map(Order::Start).collect()
+}
