@@ -64,6 +64,11 @@ impl Disk {
         self.state().capacity = bytes;
     }
 
+    /// Whether it may be full.
+    pub fn is_limited(&self) -> bool {
+        self.state().capacity.is_some()
+    }
+
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
         self.state().seen.len() as u64

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coordinator::machine::{Change, Event, Machine, State, invariants};
-use domain::{AttemptNo, JobId, Table, WorkerId};
+use domain::{AttemptNo, JobId, SweepName, Table, WorkerId};
 use proto::message::{Attempt, ToWorker};
 
 use super::trial::table;
+
+/// A job of a sweep.
+type Key = (SweepName, JobId);
 
 /// The observer's record.
 #[derive(Default)]
@@ -17,12 +20,12 @@ pub struct Ledger {
     pub in_flight: Vec<Event>,
     /// The machine that has lived through the durable events.
     pub machine: Machine,
-    committed: BTreeMap<JobId, AttemptNo>,
-    holders: BTreeMap<(JobId, AttemptNo), WorkerId>,
+    committed: BTreeMap<Key, AttemptNo>,
+    holders: BTreeMap<(Key, AttemptNo), WorkerId>,
     pub failures: u64,
     /// Jobs whose rows are in a visible file, and the file.
-    visible: BTreeMap<JobId, String>,
-    segments: BTreeMap<String, Vec<JobId>>,
+    visible: BTreeMap<Key, String>,
+    segments: BTreeMap<(SweepName, String), Vec<JobId>>,
     pub visible_failures: u64,
 }
 
@@ -32,15 +35,16 @@ impl Ledger {
         for event in events {
             let applied = self.machine.apply(&event);
             applied.map_err(|problem| format!("a durable event does not follow: {problem}"))?;
-            if let Event::Job { job, change, .. } = &event {
+            if let Event::Job { sweep, job, change } = &event {
+                let key = (sweep.clone(), *job);
                 match change {
                     Change::Committed { attempt, .. } => {
-                        if let Some(before) = self.committed.insert(*job, *attempt) {
+                        if let Some(before) = self.committed.insert(key, *attempt) {
                             return Err(format!("{job} commits by {before} and by {attempt}"));
                         }
                     }
                     Change::Leased { attempt, worker, .. } => {
-                        if let Some(other) = self.holders.insert((*job, *attempt), *worker) {
+                        if let Some(other) = self.holders.insert((key, *attempt), *worker) {
                             return Err(format!("{attempt} of {job} is given to {other} too"));
                         }
                     }
@@ -73,16 +77,21 @@ impl Ledger {
         let job = |attempt: &Attempt| self.machine.job(&attempt.sweep, attempt.job);
         match message {
             ToWorker::Grant(grant) => {
-                let Attempt { job, number, .. } = grant.attempt;
-                let holder = self.holders.get(&(job, number));
+                let Attempt { sweep, job, number } = &grant.attempt;
+                let holder = self.holders.get(&((sweep.clone(), *job), *number));
                 if holder != Some(&worker) {
-                    return Err(format!("{number} of {job} is sent to {worker}, held by {holder:?}"));
+                    return Err(format!(
+                        "{number} of {job} is sent to {worker}, held by {holder:?}"
+                    ));
                 }
             }
             ToWorker::Rows { attempt, table, next_row } => {
                 let job = job(attempt).ok_or("rows of an unknown job are acknowledged")?;
                 let durable = job.rows.of(*table).unwrap_or(0);
-                if job.last == attempt.number && durable < *next_row {
+                // A job that was given up or cancelled in the same turn has no rows any more.
+                let wants_rows =
+                    matches!(job.state, State::Leased { .. } | State::Committed { .. });
+                if wants_rows && job.last == attempt.number && durable < *next_row {
                     let problem = "rows are acknowledged that are not durable";
                     return Err(format!("{problem}: {durable} < {next_row} of {}", attempt.job));
                 }
@@ -99,7 +108,7 @@ impl Ledger {
 
     /// A worker is told that its result is accepted.
     pub fn accepted(&self, attempt: &Attempt) -> Result<(), String> {
-        match self.committed.get(&attempt.job) {
+        match self.committed.get(&(attempt.sweep.clone(), attempt.job)) {
             Some(number) if *number == attempt.number => Ok(()),
             other => Err(format!("{attempt:?} is told accepted, committed is {other:?}")),
         }
@@ -108,17 +117,18 @@ impl Ledger {
     /// A file is in place: `rows` are each job's bytes of `steps`, `confusion` and whether its `jobs` row is there.
     pub fn visible(
         &mut self,
+        sweep: &SweepName,
         segment: &str,
         jobs: &[(JobId, [Vec<u8>; 2], bool)],
         failures: u64,
     ) -> Result<(), String> {
         let ids: Vec<_> = jobs.iter().map(|(id, ..)| *id).collect();
-        if let Some(before) = self.segments.get(segment) {
+        if let Some(before) = self.segments.get(&(sweep.clone(), segment.to_owned())) {
             let same = *before == ids;
             return same.then_some(()).ok_or(format!("{segment} would be written differently"));
         }
         for (id, [steps, confusion], has_row) in jobs {
-            if let Some(other) = self.visible.insert(*id, segment.to_owned()) {
+            if let Some(other) = self.visible.insert((sweep.clone(), *id), segment.to_owned()) {
                 return Err(format!("{id} is in {segment} and in {other}"));
             }
             if !has_row || *steps != table(*id, Table::Steps) {
@@ -128,7 +138,7 @@ impl Ledger {
                 return Err(format!("{segment}: confusion of {id} is not what it measured"));
             }
         }
-        self.segments.insert(segment.to_owned(), ids);
+        self.segments.insert((sweep.clone(), segment.to_owned()), ids);
         self.visible_failures += failures;
         Ok(())
     }
@@ -139,7 +149,7 @@ impl Ledger {
             for &number in lineage.members() {
                 let job = lineage.job(number);
                 let right = match job.state {
-                    State::Committed { .. } => self.visible.contains_key(&job.id),
+                    State::Committed { .. } => self.visible.contains_key(&(name.clone(), job.id)),
                     State::Abandoned { .. } => {
                         job.failures >= attempts || job.losses >= 3 * attempts
                     }

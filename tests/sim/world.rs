@@ -46,7 +46,8 @@ const HOSTS: usize = 3;
 const EVENTS_MAX: u64 = 2_000_000;
 /// Any time but zero, which stands for "at once".
 const EPOCH_MS: i64 = 1_000_000_000;
-const NAME: &str = "s";
+/// Two sweeps that ask for the same jobs, so that one's end must not harm the other.
+const NAMES: [&str; 2] = ["s", "t"];
 
 /// What a run came to.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -188,7 +189,7 @@ impl World {
     }
 
     fn live(&mut self) -> Result<Summary, String> {
-        let sweep = self.sweep();
+        let sweep = self.sweep(NAMES[0]);
         if self.faults.poison > 0.0 && self.faults.attempts <= 3 {
             let share = self.faults.poison;
             for (_, job) in sweep.jobs() {
@@ -227,19 +228,18 @@ impl World {
         if !node.inbox.is_empty() || !node.core.batch.is_empty() {
             return false;
         }
-        let Ok(lineage) = node.core.lineage(&name()) else { return false };
-        lineage.is_settled() && lineage.is_sealed()
+        let mut lineages = node.core.machine.lineages().peekable();
+        lineages.peek().is_some() && lineages.all(|(_, l)| l.is_settled() && l.is_sealed())
     }
 
     fn summary(&mut self, events: u64) -> Result<Summary, String> {
         self.ledger.settled(&self.cancelled, self.faults.attempts)?;
-        let lineage = self.ledger.machine.lineage(&name()).ok_or("the sweep is not durable")?;
-        let counts = lineage.counts();
+        let counts: Vec<_> = self.ledger.machine.lineages().map(|(_, l)| l.counts()).collect();
         Ok(Summary {
             trace: self.trace.finish(),
             events,
-            commits: counts.committed,
-            abandoned: counts.abandoned,
+            commits: counts.iter().map(|counts| counts.committed).sum(),
+            abandoned: counts.iter().map(|counts| counts.abandoned).sum(),
             failures: self.ledger.failures,
             coordinators: self.coordinators,
             workers: self.workers,
@@ -249,10 +249,11 @@ impl World {
 
     fn describe(&self) -> String {
         let Some(node) = &self.node else { return "no coordinator".to_owned() };
-        let Ok(lineage) = node.core.lineage(&name()) else { return "no sweep".to_owned() };
-        let states: Vec<_> = lineage.members().iter().map(|&n| lineage.job(n).state).collect();
-        let plan = lineage.planned().is_some();
-        format!("plan {plan}, sealed {}, trouble \"{}\", {states:?}", lineage.is_sealed(), node.core.trouble)
+        let lineages = node.core.machine.lineages().map(|(name, lineage)| {
+            let states: Vec<_> = lineage.members().iter().map(|&n| lineage.job(n).state).collect();
+            format!("{name}: sealed {}, {states:?}", lineage.is_sealed())
+        });
+        format!("trouble \"{}\", {:?}", node.core.trouble, lineages.collect::<Vec<_>>())
     }
 
     // ---- time and chance ----
@@ -287,9 +288,9 @@ impl World {
         self.has_faults() && self.rng.random_bool(chance)
     }
 
-    fn sweep(&self) -> Sweep {
+    fn sweep(&self, name: &str) -> Sweep {
         let text = format!(
-            "name = \"{NAME}\"\n[axes]\nseed = {{ start = 0, count = {} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
+            "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
              [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\nattempts = {}\n",
             self.seeds, self.faults.attempts,
         );
@@ -301,7 +302,9 @@ impl World {
 
     fn happen(&mut self, happening: Happening) -> Checked {
         match happening {
-            Happening::ToCoordinator(connection, message) => self.to_coordinator(connection, message),
+            Happening::ToCoordinator(connection, message) => {
+                self.to_coordinator(connection, message)
+            }
             Happening::ToHand(connection, message) => return self.to_hand(connection, message),
             Happening::Lost(connection) => self.lost(connection),
             Happening::Detached(connection) => self.detached(connection),
@@ -344,7 +347,7 @@ impl World {
         let journal = match opened {
             Ok(journal) => journal,
             // A full disk may have no room for the opening either.
-            Err(_) if self.now < self.journal_full_until => {
+            Err(_) if self.disk.is_limited() => {
                 self.disk.kill();
                 self.after(1_000, Happening::StartCoordinator);
                 return Ok(());
@@ -387,7 +390,7 @@ impl World {
             submissions: Vec::new(),
         });
         self.after(0, Happening::Tick(number));
-        self.submit();
+        self.submit(NAMES[0]);
         Ok(())
     }
 
@@ -564,6 +567,12 @@ impl World {
             self.within(1_000, Happening::Lost(connection));
             return;
         };
+        if let FromWorker::Checkpoint(_, checkpoint) = &message
+            && !self.blobs.contains(&checkpoint.digest)
+        {
+            // As the API does.
+            return;
+        }
         if let FromWorker::Hello(hello) = message {
             let (outbox, receiver) = mpsc::channel(SESSION_QUEUE);
             let (reply, answer) = oneshot::channel();
@@ -617,7 +626,7 @@ impl World {
             jobs.push((id, [bytes(Table::Steps)?, bytes(Table::Confusion)?], has_row));
         }
         let failures = plan.failures.len() as u64;
-        self.ledger.visible(&segment, &jobs, failures)?;
+        self.ledger.visible(sweep, &segment, &jobs, failures)?;
         // The files are there, and the coordinator may die before it knows.
         if self.goes_wrong(self.faults.dies_in_turn) {
             self.end_coordinator(false);
@@ -629,8 +638,8 @@ impl World {
 
     // ---- the client ----
 
-    fn submit(&mut self) {
-        let sweep = self.sweep();
+    fn submit(&mut self, name: &str) {
+        let sweep = self.sweep(name);
         let terms = Terms { revise: false, strict: false, engine_revision: ENGINE.to_owned() };
         let (reply, answer) = oneshot::channel();
         if let Some(node) = &mut self.node {
@@ -774,7 +783,8 @@ impl World {
             return Ok(());
         };
         let now = self.now;
-        let Some(hand) = self.hand(host, worker).filter(|h| h.connection == Some(connection)) else {
+        let Some(hand) = self.hand(host, worker).filter(|h| h.connection == Some(connection))
+        else {
             return Ok(());
         };
         if now < hand.frozen_until {
@@ -816,11 +826,17 @@ impl World {
         started: Vec<(usize, proto::message::Grant)>,
     ) -> Checked {
         for (slot, grant) in started {
-            if let Some(checkpoint) = &grant.resume
+            let Attempt { sweep, job, number } = &grant.attempt;
+            let job = self.ledger.machine.job(sweep, *job);
+            // A grant that comes so late that it is void may lack it.
+            let is_live = job.is_some_and(|job| job.is_held_by(worker, *number));
+            if let Some(checkpoint) = grant.resume.as_ref().filter(|_| is_live)
                 && !self.blobs.contains(&checkpoint.digest)
             {
                 let (job, step) = (grant.attempt.job, checkpoint.step);
-                return Err(format!("{job} is to go on from step {step}, whose checkpoint is gone"));
+                return Err(format!(
+                    "{job} is to go on from step {step}, whose checkpoint is gone"
+                ));
             }
             self.within(200, Happening::Trial(host, worker, slot, grant.attempt));
         }
@@ -840,7 +856,9 @@ impl World {
             return;
         }
         let connected = hand.welcome;
-        let Some(trial) = hand.slots[slot].as_mut().filter(|t| t.attempt == attempt) else { return };
+        let Some(trial) = hand.slots[slot].as_mut().filter(|t| t.attempt == attempt) else {
+            return;
+        };
         let ended = if trial.dropped {
             Some(None)
         } else if is_poison && trial.step() >= 1 {
@@ -912,14 +930,19 @@ impl World {
             if self.rng.random_bool(0.3) {
                 self.seeds += 1;
             }
-            self.submit();
+            let name = NAMES[self.rng.random_range(0..NAMES.len())];
+            self.submit(name);
         }
         if self.strikes(faults.cancelled) {
             let index = self.rng.random_range(0..self.seeds) as usize;
-            let Some((_, job)) = self.sweep().jobs().nth(index) else { return };
-            self.cancelled.insert(job);
-            let (reply, _) = oneshot::channel();
-            self.ask(Request::Cancel { sweep: name(), job: Some(job), reply });
+            let name = NAMES[self.rng.random_range(0..NAMES.len())];
+            let sweep = self.sweep(name);
+            if let Some((_, job)) = sweep.jobs().nth(index) {
+                self.cancelled.insert(job);
+                let (reply, _) = oneshot::channel();
+                let sweep = sweep.name().clone();
+                self.ask(Request::Cancel { sweep, job: Some(job), reply });
+            }
         }
         self.after(FAULT_MS, Happening::Faults);
     }
@@ -965,8 +988,4 @@ impl World {
             hand.frozen_until = hand.frozen_until.min(self.now);
         }
     }
-}
-
-fn name() -> SweepName {
-    NAME.parse().expect("a good name")
 }

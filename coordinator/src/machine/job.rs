@@ -416,6 +416,13 @@ impl Job {
         Change::Failed(Failed { attempt: self.last, worker, host, at: now, report, again })
     }
 
+    /// Rows are kept for a job that may go on or has a result. Without them, a checkpoint that counts them must not stay:
+    /// whoever went on from it would never measure them again.
+    fn forget_rows(&mut self) {
+        self.rows = RowCounts::default();
+        self.checkpoint = None;
+    }
+
     /// Records a change that is durable. On an error the job is as it was.
     pub fn apply(&mut self, change: &Change) -> Result<(), OutOfOrder> {
         let leased = matches!(self.state, State::Leased { .. });
@@ -430,10 +437,7 @@ impl Job {
                         self.rows.steps = checkpoint.steps_rows;
                         self.rows.confusion = checkpoint.confusion_rows;
                     }
-                    None => {
-                        self.rows = RowCounts::default();
-                        self.checkpoint = None;
-                    }
+                    None => self.forget_rows(),
                 }
             }
             Change::Rows { attempt, table, next_row } if leased && *attempt == self.last => {
@@ -458,13 +462,17 @@ impl Job {
                 }
                 self.state = match failed.again {
                     Some(not_before) => State::Queued { not_before },
-                    None => State::Abandoned { class },
+                    None => {
+                        self.forget_rows();
+                        State::Abandoned { class }
+                    }
                 };
             }
             Change::Released { attempt } if leased && *attempt == self.last => {
                 self.state = State::Queued { not_before: Timestamp::ZERO };
             }
             Change::Cancelled if !self.state.is_settled() => {
+                self.forget_rows();
                 self.state = State::Cancelled;
             }
             Change::Requeued

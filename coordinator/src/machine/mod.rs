@@ -12,7 +12,7 @@ mod submit;
 
 use std::collections::BTreeMap;
 
-use domain::{AttemptNo, JobId, SweepName, Timestamp, WorkerId};
+use domain::{AttemptNo, Digest, JobId, SweepName, Timestamp, WorkerId};
 
 pub use job::{
     Change, Failed, Input, Job, Origin, OutOfOrder, Refusal, RetryPolicy, RowCounts, State,
@@ -149,6 +149,12 @@ impl Machine {
         self.lineages.iter().flat_map(|(name, lineage)| {
             lineage.leased().map(|(job, worker)| (name.clone(), job.id, worker, job.last))
         })
+    }
+
+    /// The checkpoint of every job that has one, whatever revision asked for the job.
+    pub fn checkpoints(&self) -> impl Iterator<Item = Digest> + '_ {
+        let jobs = self.lineages.values().flat_map(Lineage::all_jobs);
+        jobs.filter_map(|job| job.checkpoint.as_ref().map(|checkpoint| checkpoint.digest))
     }
 
     /// Records an event that is durable. On an error the machine is as it was.

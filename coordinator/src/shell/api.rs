@@ -162,6 +162,14 @@ impl CoordinatorApi for Api {
             };
             let Some(message) = message else { return Ok(()) };
             check(&message)?;
+            if let FromWorker::Checkpoint(attempt, checkpoint) = &message
+                && !self.blobs.has(checkpoint.digest)
+            {
+                // Stored before this coordinator started, and tidied away because nobody had spoken of it: the attempt
+                // goes on, and its next checkpoint counts.
+                tracing::info!(job = %attempt.job, step = checkpoint.step, "a checkpoint is not here any more");
+                continue;
+            }
             let request = Request::FromWorker { worker, session, message };
             self.requests.send(request).await.map_err(|_| stopping())?;
         }

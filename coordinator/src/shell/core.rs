@@ -44,6 +44,8 @@ pub struct Core {
     pub roster: Roster,
     pub leases: Leases,
     pub watchers: Watchers,
+    /// How many jobs could go on from each stored checkpoint: two sweeps that ask for the same job make the same bytes.
+    pub checkpoints: HashMap<Digest, u32>,
     /// Latest news of running attempts, from heartbeats.
     pub progress: HashMap<JobKey, Progress>,
     pub batch: Batch,
@@ -77,6 +79,10 @@ impl Core {
         for (sweep, job, _, _) in machine.leases() {
             leases.set((sweep, job), now + settings.lease);
         }
+        let mut checkpoints = HashMap::new();
+        for digest in machine.checkpoints() {
+            *checkpoints.entry(digest).or_default() += 1;
+        }
         let planned = machine.lineages().filter(|(_, lineage)| lineage.planned().is_some());
         let owed = Owed {
             segments: planned.map(|(name, _)| name.clone()).collect(),
@@ -88,6 +94,7 @@ impl Core {
             roster: Roster::default(),
             leases,
             watchers: Watchers::default(),
+            checkpoints,
             progress: HashMap::new(),
             batch: Batch::default(),
             owed,
@@ -160,16 +167,46 @@ impl Core {
     /// # Panics
     /// If the machine refuses its own decision: a bug, and the journal makes stopping safe.
     pub fn record(&mut self, event: Event, now: Timestamp) {
+        let mut before = None;
         if let Event::Job { sweep, job, change } = &event {
+            before = self.checkpoint_of(sweep, *job);
             self.before(&(sweep.clone(), *job), change, now);
         }
         self.machine.apply(&event).expect("the machine decided this event a moment ago");
         match &event {
-            Event::Job { sweep, job, change } => self.after(&(sweep.clone(), *job), change, now),
+            Event::Job { sweep, job, change } => {
+                self.count_checkpoint(before, self.checkpoint_of(sweep, *job));
+                self.after(&(sweep.clone(), *job), change, now);
+            }
             Event::SegmentPlanned { sweep, .. } => self.owed.segments.push(sweep.clone()),
             Event::Submitted(_) | Event::SegmentSealed { .. } => {}
         }
         self.batch.events.push(event);
+    }
+
+    /// A job's checkpoint was `before` and is `after`: a blob that nobody can go on from is owed its end.
+    fn count_checkpoint(&mut self, before: Option<Digest>, after: Option<Digest>) {
+        if before == after {
+            return;
+        }
+        if let Some(digest) = after {
+            *self.checkpoints.entry(digest).or_default() += 1;
+            self.owed.dead_blobs.retain(|dead| *dead != digest);
+        }
+        if let Some(digest) = before
+            && let Some(users) = self.checkpoints.get_mut(&digest)
+        {
+            *users -= 1;
+            if *users == 0 {
+                self.checkpoints.remove(&digest);
+                self.owed.dead_blobs.push(digest);
+            }
+        }
+    }
+
+    fn checkpoint_of(&self, sweep: &SweepName, job: JobId) -> Option<Digest> {
+        let job = self.machine.job(sweep, job)?;
+        job.checkpoint.as_ref().map(|checkpoint| checkpoint.digest)
     }
 
     /// What a change ends, looked up while the job still says so.
@@ -179,20 +216,12 @@ impl Core {
             State::Leased { worker } => Some(worker),
             _ => None,
         };
-        let old_checkpoint = job.checkpoint.as_ref().map(|checkpoint| checkpoint.digest);
         match change {
-            Change::Leased { worker, resume, .. } => {
+            Change::Leased { worker, .. } => {
                 self.leases.set(key.clone(), now + self.lease);
                 self.roster.hold(*worker, key.clone());
-                if !resume {
-                    self.owed.dead_blobs.extend(old_checkpoint);
-                }
             }
-            Change::Checkpointed { checkpoint, .. } => {
-                let other = old_checkpoint.filter(|digest| *digest != checkpoint.digest);
-                self.owed.dead_blobs.extend(other);
-            }
-            Change::Rows { .. } | Change::Requeued => {}
+            Change::Rows { .. } | Change::Checkpointed { .. } | Change::Requeued => {}
             Change::Committed { .. }
             | Change::Failed(_)
             | Change::Released { .. }
@@ -201,9 +230,6 @@ impl Core {
                 self.progress.remove(key);
                 if let Some(worker) = holder {
                     self.roster.let_go(worker, key);
-                }
-                if matches!(change, Change::Committed { .. } | Change::Cancelled) {
-                    self.owed.dead_blobs.extend(old_checkpoint);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Requests of people and programs, decided one at a time.
 
+use std::collections::HashSet;
+
 use domain::{Digest, JobId, Sweep, SweepName, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{JobLine, JobsPage, JobsQuery, Submitted, ToWorker};
@@ -229,13 +231,11 @@ impl Core {
         }
     }
 
-    /// Blobs that somebody may still ask for: data sets of every revision, checkpoints of jobs that are not settled.
-    pub fn needed_blobs(&self) -> std::collections::HashSet<Digest> {
-        let mut needed = std::collections::HashSet::new();
+    /// Blobs that somebody may still ask for: data sets of every revision, and checkpoints that a job can go on from.
+    pub fn needed_blobs(&self) -> HashSet<Digest> {
+        let mut needed: HashSet<_> = self.checkpoints.keys().copied().collect();
         for (_, lineage) in self.machine.lineages() {
             needed.extend(lineage.revisions().iter().flat_map(|r| data_sets(&r.sweep)));
-            let jobs = lineage.members().iter().map(|&number| lineage.job(number));
-            needed.extend(jobs.filter_map(|job| job.checkpoint.as_ref().map(|c| c.digest)));
         }
         needed
     }

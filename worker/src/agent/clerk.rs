@@ -3,7 +3,9 @@
 //! The desk brings what the coordinator says and what the slots tell, carries out the [`Order`]s that come back, and
 //! sends what [`Clerk::next_message`] gives. The simulation drives the same clerk on a virtual clock and network.
 
-use proto::message::{Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch, ToWorker};
+use proto::message::{
+    Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch, ToWorker,
+};
 
 use super::held::Held;
 use super::seats::{Seated, Seats};
@@ -177,7 +179,12 @@ impl Clerk {
     }
 
     /// A slot's attempt is over. `outcome`: none where it was dropped, and nobody waits for one.
-    pub fn ended(&mut self, slot: usize, attempt: &Attempt, outcome: Option<Outcome>) -> Vec<Order> {
+    pub fn ended(
+        &mut self,
+        slot: usize,
+        attempt: &Attempt,
+        outcome: Option<Outcome>,
+    ) -> Vec<Order> {
         if let Some(outcome) = outcome {
             self.released |= outcome == Outcome::Released && self.held.has(attempt);
             self.held.finish(attempt, outcome);
