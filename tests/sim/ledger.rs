@@ -14,8 +14,6 @@ type Key = (SweepName, JobId);
 /// The observer's record.
 #[derive(Default)]
 pub struct Ledger {
-    /// Every durable event, oldest first.
-    pub events: Vec<Event>,
     /// What was being appended when the coordinator died: all of it is durable, or nothing.
     pub in_flight: Vec<Event>,
     /// The machine that has lived through the durable events.
@@ -52,24 +50,20 @@ impl Ledger {
                     _ => {}
                 }
             }
-            self.events.push(event);
         }
         invariants::check(&self.machine).map_err(|violation| violation.to_string())
     }
 
-    /// A coordinator opened the journal and read `events`.
-    pub fn reopened(&mut self, events: &[Event]) -> Result<(), String> {
+    /// A coordinator opened the journal and goes on with `machine`.
+    pub fn reopened(&mut self, machine: &Machine) -> Result<(), String> {
         let in_flight = std::mem::take(&mut self.in_flight);
-        let known = self.events.len();
-        if events.get(..known) != Some(&self.events[..]) {
-            let kept = events.iter().zip(&self.events).take_while(|(a, b)| a == b).count();
-            return Err(format!("of {known} acknowledged events the journal kept {kept}"));
+        if *machine != self.machine && !in_flight.is_empty() {
+            self.durable(in_flight)?;
         }
-        let more = &events[known..];
-        if !more.is_empty() && more != in_flight {
-            return Err(format!("{} events are in the journal that nobody decided", more.len()));
+        if *machine == self.machine {
+            return Ok(());
         }
-        self.durable(more.to_vec())
+        Err("what was acknowledged is not what the journal kept".to_owned())
     }
 
     /// The coordinator sends this: does what it promises hold?

@@ -11,8 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coordinator::journal::{Journal, RedbJournal};
-use coordinator::machine::Terms;
+use coordinator::journal::{Batch, Journal, LogJournal};
+use coordinator::machine::{Machine, Terms};
 use coordinator::shell::{Core, Request, SessionNo, Settings};
 use coordinator::sink::{PutError, SinkError};
 use domain::{
@@ -88,7 +88,7 @@ enum Happening {
 struct Node {
     number: u64,
     core: Core,
-    journal: RedbJournal,
+    journal: LogJournal,
     inbox: Vec<Request>,
     ticked: bool,
     turn_planned: bool,
@@ -137,6 +137,7 @@ pub struct World {
     blobs: BTreeSet<Digest>,
     results_full_until: i64,
     journal_full_until: i64,
+    disk_is_full: bool,
     ledger: Ledger,
     cancelled: BTreeSet<JobId>,
     poison: BTreeSet<JobId>,
@@ -171,6 +172,7 @@ impl World {
             blobs: BTreeSet::new(),
             results_full_until: 0,
             journal_full_until: 0,
+            disk_is_full: false,
             ledger: Ledger::default(),
             cancelled: BTreeSet::new(),
             poison: BTreeSet::new(),
@@ -343,19 +345,20 @@ impl World {
         self.disk.switch_on();
         self.coordinators += 1;
         let fresh = JournalId([9; 16]);
-        let opened = RedbJournal::open_on(self.disk.clone(), Path::new("journal"), fresh);
-        let journal = match opened {
-            Ok(journal) => journal,
+        let opened = LogJournal::open_on(self.disk.files(), Path::new("journal"), fresh);
+        let (journal, replay) = match opened {
+            Ok(opened) => opened,
             // A full disk may have no room for the opening either.
-            Err(_) if self.disk.is_limited() => {
+            Err(error) if error.is_full() => {
                 self.disk.kill();
                 self.after(1_000, Happening::StartCoordinator);
                 return Ok(());
             }
             Err(error) => return Err(format!("the journal does not open: {error:?}")),
         };
-        let events = journal.replay().map_err(|error| format!("no replay: {error:?}"))?;
-        self.ledger.reopened(&events)?;
+        let machine = Machine::replay(replay.snapshot, &replay.events)
+            .map_err(|(event, problem)| format!("event {event} does not follow: {problem}"))?;
+        self.ledger.reopened(&machine)?;
         let settings = Settings {
             lease: Duration::from_millis(LEASE_MS as u64),
             journal: journal.id(),
@@ -365,12 +368,8 @@ impl World {
         let jump = self.faults.clock_jump_max;
         let jump = if jump > 0 { self.rng.random_range(-jump..=jump) } else { 0 };
         let wall = Timestamp::from_millis(EPOCH_MS + self.now + jump);
-        let start = coordinator::shell::started_at(wall, &events);
-        let core = Core::replay(&events, settings, start)
-            .map_err(|(event, problem)| format!("event {event} does not follow: {problem}"))?;
-        if core.machine != self.ledger.machine {
-            return Err("the replayed machine is another".to_owned());
-        }
+        let start = wall.max(machine.latest());
+        let core = Core::new(machine, settings, start);
         let needed = core.needed_blobs();
         self.blobs.retain(|digest| needed.contains(digest));
         let offset_ms = start.as_micros() / 1_000 - self.now;
@@ -447,15 +446,19 @@ impl World {
                 self.disk.cut_power_after(operations);
             }
             self.ledger.in_flight = batch.events.clone();
-            if node.journal.append_now(&batch).is_err() {
-                self.end_coordinator(with_power);
+            if !self.append(&batch, with_power)? {
                 return Ok(());
             }
             let events = std::mem::take(&mut self.ledger.in_flight);
             self.ledger.durable(events)?;
-            if node.core.machine != self.ledger.machine {
-                return Err("the core's machine is another than its events make".to_owned());
+            if !self.begin_anew(with_power) {
+                return Ok(());
             }
+        }
+        if let Some(node) = &self.node
+            && node.core.machine != self.ledger.machine
+        {
+            return Err("the core's machine is another than its events make".to_owned());
         }
         if dies && point == 2 {
             self.end_coordinator(with_power);
@@ -466,6 +469,50 @@ impl World {
             self.end_coordinator(with_power);
         }
         Ok(())
+    }
+
+    /// Stores a batch, in spite of a disk that is full for a while; `false`: the coordinator died of it.
+    fn append(&mut self, batch: &Batch, with_power: bool) -> Result<bool, String> {
+        for _ in 0..2 {
+            let Some(node) = &mut self.node else { return Ok(false) };
+            match node.journal.append_now(batch) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.is_full() => {
+                    if !self.disk_is_full {
+                        return Err("a disk that is not full is said to be".to_owned());
+                    }
+                    // The loop waits until there is room, or is killed while it waits.
+                    if self.goes_wrong(0.3) {
+                        break;
+                    }
+                    self.disk_is_full = false;
+                    self.disk.free();
+                }
+                Err(_) => break,
+            }
+        }
+        self.end_coordinator(with_power);
+        Ok(false)
+    }
+
+    /// Now and then the journal begins anew, far more often than it needs to; `false`: the coordinator died of it.
+    fn begin_anew(&mut self, with_power: bool) -> bool {
+        if !self.rng.random_bool(0.05) {
+            return true;
+        }
+        if self.goes_wrong(self.faults.dies_in_turn * 10.0) {
+            let operations = self.rng.random_range(0..12);
+            self.disk.cut_power_after(operations);
+        }
+        let Some(node) = &mut self.node else { return false };
+        match node.journal.begin_anew_now(&node.core.machine.snapshot()) {
+            Ok(()) => true,
+            Err(error) if error.is_full() => true,
+            Err(_) => {
+                self.end_coordinator(with_power);
+                false
+            }
+        }
     }
 
     /// Everything that waited for the sync; `cut`: only the beginning of it.
@@ -918,10 +965,12 @@ impl World {
         }
         if self.strikes(faults.journal_full) {
             self.journal_full_until = self.now + self.rng.random_range(0..8_000);
-            self.disk.limit(Some(self.disk.size()));
+            self.disk_is_full = true;
+            self.disk.fill();
         }
         if self.now >= self.journal_full_until {
-            self.disk.limit(None);
+            self.disk_is_full = false;
+            self.disk.free();
         }
         for host in 0..HOSTS {
             self.strike_host(host, &faults);
@@ -980,7 +1029,8 @@ impl World {
 
     /// Nothing goes wrong any more.
     fn heal(&mut self) {
-        self.disk.limit(None);
+        self.disk_is_full = false;
+        self.disk.free();
         self.results_full_until = 0;
         self.journal_full_until = 0;
         self.cuts.fill(Cut::default());

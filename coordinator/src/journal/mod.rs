@@ -1,19 +1,23 @@
 //! The journal: what is durable. Events, the spool of acknowledged rows, and who may write.
 //!
-//! One trait, so that the same shell runs on a file, on a simulated disk, and one day on a database that several
+//! One trait, so that the same shell runs on files, on a simulated disk, and one day on a database that several
 //! coordinators share: each opening takes a new epoch, and an older one is answered [`JournalError::Fenced`].
 
-mod redb_journal;
+mod log;
+mod spool;
+mod storage;
 mod stored;
 
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 
 use domain::{Epoch, JobId, JournalId, SweepName, Table};
 
-pub use redb_journal::RedbJournal;
+pub use log::{Files, LogJournal};
+pub use storage::{FileStorage, Storage};
 
-use crate::machine::Event;
+use crate::machine::{Event, Snapshot};
 
 /// Rows of one batch in the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +52,7 @@ pub enum SpoolChange {
 }
 
 /// What becomes durable together, in this order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     pub events: Vec<Event>,
     pub spool: Vec<SpoolChange>,
@@ -61,6 +65,15 @@ impl Batch {
     }
 }
 
+/// What a journal has to tell at its opening.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Replay {
+    /// Where it begins.
+    pub snapshot: Snapshot,
+    /// What happened since, oldest first.
+    pub events: Vec<Event>,
+}
+
 /// A journal that this process has opened.
 pub trait Journal: Send + Sync + 'static {
     /// Which journal it is, from its creation on.
@@ -69,12 +82,20 @@ pub trait Journal: Send + Sync + 'static {
     /// The epoch that this opening took.
     fn epoch(&self) -> Epoch;
 
-    /// Every event in order, oldest first.
-    fn replay(&self) -> Result<Vec<Event>, JournalError>;
-
-    /// Makes a batch durable. When this returns `Ok`, the batch survives any crash; when it returns an error, nobody
-    /// knows, and the process must stop: a failed sync is never tried again.
+    /// Makes a batch durable. When this returns `Ok`, the batch survives any crash. After [`JournalError::Full`] nothing
+    /// of it is stored, and the same batch may be tried again; after any other error nobody knows, and the process must
+    /// stop: a failed sync is never tried again.
     fn append(&self, batch: Batch) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Whether so much has happened since the journal's beginning that [`Journal::begin_anew`] is worth its while.
+    fn is_long(&self) -> bool;
+
+    /// Lets the journal begin with `snapshot`, which is the state after the last batch. The errors are those of
+    /// [`Journal::append`]; after [`JournalError::Full`] it goes on as it was.
+    fn begin_anew(
+        &self,
+        snapshot: Snapshot,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// The spooled rows of one job and table, by row number. Blocks.
     fn rows(
@@ -91,15 +112,26 @@ pub enum JournalError {
     #[error("{} is in use by another coordinator", path.display())]
     InUse { path: PathBuf },
     #[error("cannot open the journal {}", path.display())]
-    Open { path: PathBuf, source: Box<redb::Error> },
+    Open { path: PathBuf, source: io::Error },
     #[error("{} is a journal of format {found}; this gradsweep reads format {expected}", path.display())]
-    Format { path: PathBuf, found: u64, expected: u64 },
+    Format { path: PathBuf, found: u32, expected: u32 },
     #[error("the journal {} is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: String },
+    #[error("no room to store in the journal {}", path.display())]
+    Full { path: PathBuf, source: io::Error },
     #[error("cannot store in the journal {}", path.display())]
-    Store { path: PathBuf, source: Box<redb::Error> },
+    Store { path: PathBuf, source: io::Error },
+    #[error("cannot read the journal {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
     #[error("epoch {ours} of this coordinator is over: epoch {current} took the journal")]
     Fenced { ours: Epoch, current: Epoch },
     #[error("the journal's thread ended")]
     Gone,
+}
+
+impl JournalError {
+    /// Whether nothing was stored for want of room, so that trying again later makes sense.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
 }

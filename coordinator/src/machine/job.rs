@@ -131,6 +131,11 @@ impl RetryPolicy {
         Self { failures_max, losses_max: failures_max.saturating_mul(3), backoff: Self::BACKOFF }
     }
 
+    /// The earliest time at which a wait may have begun that ends at `end`.
+    pub fn waited_from(end: Timestamp) -> Timestamp {
+        Timestamp::ZERO + (end - (Timestamp::ZERO + Self::BACKOFF_MAX))
+    }
+
     fn wait_after(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
         self.backoff.saturating_mul(1 << doublings).min(Self::BACKOFF_MAX)
@@ -263,6 +268,11 @@ impl Job {
             checkpoint: None,
             queued_at,
         }
+    }
+
+    /// Rows of all tables that its result comes to.
+    pub fn row_total(&self) -> u64 {
+        self.rows.steps + self.rows.confusion + 1
     }
 
     /// Whether `worker` holds `attempt` of this job now.

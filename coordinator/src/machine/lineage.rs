@@ -6,7 +6,8 @@ use domain::{FailureClass, JobId, JobSpec, Sweep, SweepId, SweepName, Timestamp,
 use proto::message::JobCounts;
 
 use super::job::{Change, Failed, Job, Origin, State};
-use super::{Inconsistent, Offer};
+use super::snapshot::{JobSnapshot, LineageSnapshot, unknown};
+use super::{Inconsistent, Offer, Submitted};
 
 /// The place of a job in its lineage.
 pub type JobNo = u32;
@@ -41,7 +42,7 @@ pub struct Plan {
     /// In the order of their ids.
     pub jobs: Vec<JobNo>,
     pub failures: Vec<FailureRecord>,
-    rows: u64,
+    pub rows: u64,
 }
 
 /// One sweep name and everything under it.
@@ -142,6 +143,11 @@ impl Lineage {
     /// When the first job that waits after a failure may be tried again.
     pub fn next_retry(&self) -> Option<Timestamp> {
         self.delayed.first().map(|(at, _)| *at)
+    }
+
+    /// When the last job that waits after a failure may be tried again.
+    pub(super) fn latest_retry(&self) -> Option<Timestamp> {
+        self.delayed.last().map(|(at, _)| *at)
     }
 
     /// Leased jobs, of whatever revision, with their workers.
@@ -284,9 +290,8 @@ impl Lineage {
         };
         match change {
             Change::Committed { engine, .. } => {
-                let rows = self.jobs[number as usize].rows;
                 self.unsealed.push(number);
-                self.unsealed_rows += rows.steps + rows.confusion + 1;
+                self.unsealed_rows += self.jobs[number as usize].row_total();
                 *self.engines.entry(engine.clone()).or_default() += 1;
             }
             Change::Failed(failed) => {
@@ -325,11 +330,7 @@ impl Lineage {
         if left.len() + taken.len() != self.unsealed.len() || taken.len() != numbers.len() {
             return Err(wrong("it takes a job that is not waiting to be sealed"));
         }
-        let rows_of = |number: &JobNo| {
-            let rows = self.jobs[*number as usize].rows;
-            rows.steps + rows.confusion + 1
-        };
-        let rows = numbers.iter().map(rows_of).sum();
+        let rows = numbers.iter().map(|&number| self.jobs[number as usize].row_total()).sum();
         self.unsealed = left;
         self.unsealed_rows -= rows;
         let failures = self.failures.drain(..failures).collect();
@@ -351,6 +352,64 @@ impl Lineage {
                 Err(Inconsistent::Segment { segment: segment.to_owned(), problem })
             }
         }
+    }
+
+    pub(super) fn snapshot(&self, sweep: &SweepName) -> LineageSnapshot {
+        let revision = |revision: &Revision| Submitted {
+            canonical: revision.sweep.canonical(),
+            file_name: revision.file_name.clone(),
+            file_text: revision.file_text.clone(),
+            at: revision.at,
+        };
+        let jobs = (0..).zip(&self.jobs);
+        LineageSnapshot {
+            sweep: sweep.clone(),
+            revisions: self.revisions.iter().map(revision).collect(),
+            jobs: jobs.filter_map(|(number, job)| JobSnapshot::of(number, job)).collect(),
+            unsealed: self.unsealed.clone(),
+            sealed_rows: self.sealed_rows,
+            failures: self.failures.clone(),
+            last_words: self.last_words.clone().into_iter().collect(),
+            plan: self.plan.clone(),
+            segments: self.segments,
+            engines: self.engines.clone(),
+            failed_attempts: self.counts.failed_attempts,
+        }
+    }
+
+    /// Takes over what its jobs have been through. The lineage has only its revisions before.
+    pub(super) fn restore(&mut self, snapshot: LineageSnapshot) -> Result<(), Inconsistent> {
+        let plan = snapshot.plan.iter();
+        let planned = plan.flat_map(|plan| {
+            plan.jobs.iter().copied().chain(plan.failures.iter().map(|record| record.job))
+        });
+        let named = (snapshot.jobs.iter().map(|job| job.number))
+            .chain(snapshot.unsealed.iter().copied())
+            .chain(snapshot.failures.iter().map(|record| record.job))
+            .chain(snapshot.last_words.iter().map(|(number, _)| *number))
+            .chain(planned);
+        if !self.knows(named) {
+            return Err(unknown(&snapshot.sweep));
+        }
+        for job in snapshot.jobs {
+            let number = job.number;
+            job.put(&mut self.jobs[number as usize]);
+            if let State::Leased { .. } = self.jobs[number as usize].state {
+                self.leased.insert(number);
+            }
+        }
+        let rows = snapshot.unsealed.iter().map(|&number| self.jobs[number as usize].row_total());
+        self.unsealed_rows = rows.sum();
+        self.unsealed = snapshot.unsealed;
+        self.sealed_rows = snapshot.sealed_rows;
+        self.failures = snapshot.failures;
+        self.last_words = snapshot.last_words.into_iter().collect();
+        self.plan = snapshot.plan;
+        self.segments = snapshot.segments;
+        self.engines = snapshot.engines;
+        self.counts.failed_attempts = snapshot.failed_attempts;
+        self.recount();
+        Ok(())
     }
 
     /// The sets and counts as they follow from the jobs' states: what [`super::invariants`] compares with.

@@ -8,6 +8,7 @@ pub mod invariants;
 mod job;
 mod lineage;
 mod seal;
+mod snapshot;
 mod submit;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use job::{
 };
 pub use lineage::{FailureRecord, JobNo, Lineage, Plan, Revision};
 pub use seal::{SEGMENT_ROWS_MIN, SegmentName};
+pub use snapshot::{JobSnapshot, LineageSnapshot, Snapshot};
 pub use submit::{SubmitRefusal, SubmitReport, Terms};
 
 /// A durable fact. The journal stores these, so a variant is never changed, only added.
@@ -87,6 +89,28 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The machine that began as `snapshot` and lived through `events`, oldest first.
+    ///
+    /// # Errors
+    /// The number of the first event that cannot follow those before it, counted from 1; 0: the snapshot itself.
+    pub fn replay(snapshot: Snapshot, events: &[Event]) -> Result<Self, (usize, Inconsistent)> {
+        let mut machine = Self::restore(snapshot).map_err(|problem| (0, problem))?;
+        for (number, event) in (1..).zip(events) {
+            machine.apply(event).map_err(|problem| (number, problem))?;
+        }
+        Ok(machine)
+    }
+
+    /// The time before which no clock may start that goes on with this machine: else a job that waits for its next try
+    /// would wait for as long as the clock was set back.
+    pub fn latest(&self) -> Timestamp {
+        let of = |lineage: &Lineage| {
+            let revisions = lineage.revisions().iter().map(|revision| revision.at);
+            revisions.chain(lineage.latest_retry().map(RetryPolicy::waited_from)).max()
+        };
+        self.lineages.values().filter_map(of).max().unwrap_or(Timestamp::ZERO)
+    }
+
     /// Every lineage by name.
     pub fn lineages(&self) -> impl Iterator<Item = (&SweepName, &Lineage)> {
         self.lineages.iter()

@@ -301,7 +301,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Law: after every event the bookkeeping follows from the jobs' states; each job commits at most once and is sealed
-    /// at most once, and only after its commit; replaying the events gives the same machine.
+    /// at most once, and only after its commit; replaying the events gives the same machine, and so does its snapshot.
     #[test]
     fn the_laws_hold_on_random_histories(happenings in prop::collection::vec(happening(), 1..120)) {
         let mut machine = Machine::default();
@@ -335,6 +335,9 @@ proptest! {
         for event in &journal {
             replayed.apply(event).expect("replays");
         }
-        prop_assert_eq!(replayed, machine);
+        prop_assert_eq!(&replayed, &machine);
+        let restored = Machine::restore(machine.snapshot()).expect("restores");
+        prop_assert_eq!(invariants::check(&restored), Ok(()));
+        prop_assert_eq!(restored, machine);
     }
 }

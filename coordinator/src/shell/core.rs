@@ -16,7 +16,7 @@ use super::request::Request;
 use super::roster::Roster;
 use super::watch::Watchers;
 use crate::journal::{Batch, SpoolChange};
-use crate::machine::{Change, Event, Inconsistent, Input, Lineage, Machine, SegmentName, State};
+use crate::machine::{Change, Event, Input, Lineage, Machine, SegmentName, State};
 
 /// What is owed once the batch is durable.
 #[derive(Default)]
@@ -62,19 +62,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core whose machine lives through `events`, oldest first, of a journal opened at `now`.
-    ///
-    /// # Errors
-    /// The number of the first event that cannot follow those before it.
-    pub fn replay(
-        events: &[Event],
-        settings: Settings,
-        now: Timestamp,
-    ) -> Result<Self, (usize, Inconsistent)> {
-        let mut machine = Machine::default();
-        for (number, event) in events.iter().enumerate() {
-            machine.apply(event).map_err(|problem| (number, problem))?;
-        }
+    /// A core that goes on with `machine` at `now`.
+    pub fn new(machine: Machine, settings: Settings, now: Timestamp) -> Self {
         let mut leases = Leases::default();
         for (sweep, job, _, _) in machine.leases() {
             leases.set((sweep, job), now + settings.lease);
@@ -89,7 +78,7 @@ impl Core {
             revisions: machine.lineages().map(|(name, _)| name.clone()).collect(),
             ..Owed::default()
         };
-        Ok(Self {
+        Self {
             machine,
             roster: Roster::default(),
             leases,
@@ -105,7 +94,7 @@ impl Core {
             journal: settings.journal,
             epoch: settings.epoch,
             results: settings.results,
-        })
+        }
     }
 
     /// One turn of the loop, in memory: does the requests, and on a tick what time brings; then gives work out and plans

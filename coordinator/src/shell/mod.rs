@@ -18,7 +18,6 @@ mod watch;
 mod worker_messages;
 
 pub use self::core::{Core, Owed, Settings};
-pub use clock::started_at;
 pub use identity::IdentityError;
 pub use request::{Reply, Request};
 pub use roster::SessionNo;

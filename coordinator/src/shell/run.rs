@@ -17,7 +17,7 @@ use super::core::{Core, Requests};
 use super::request::Request;
 use super::watch::tell_watchers;
 use crate::journal::{Journal, JournalError};
-use crate::machine::{State, Submitted};
+use crate::machine::{Snapshot, State, Submitted};
 use crate::sink::{Contents, FailureLine, JobContents, write_revision, write_segment};
 
 /// Requests that wait for the loop. More make their senders wait: backpressure, not memory.
@@ -70,6 +70,9 @@ pub async fn run<J: Journal>(
         let batch = std::mem::take(&mut core.batch);
         if !batch.is_empty() {
             around.journal.append(batch).await?;
+            if around.journal.is_long() {
+                begin_anew(&*around.journal, core.machine.snapshot()).await?;
+            }
         }
         pay(&mut core, &around);
         if ticked {
@@ -77,6 +80,17 @@ pub async fn run<J: Journal>(
         }
     }
     Ok(())
+}
+
+/// Lets the journal begin with the state as it is. Where there is no room for that, it goes on as it was.
+async fn begin_anew<J: Journal>(journal: &J, snapshot: Snapshot) -> Result<(), JournalError> {
+    match journal.begin_anew(snapshot).await {
+        Err(error) if error.is_full() => {
+            tracing::warn!("the journal grows on: {error}");
+            Ok(())
+        }
+        begun => begun,
+    }
 }
 
 /// Replies and acts: everything that waited for the sync.

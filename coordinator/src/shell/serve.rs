@@ -23,8 +23,8 @@ use super::identity::{self, IdentityError};
 use super::request::Request;
 use super::run::{REQUESTS_QUEUED, Surroundings, run};
 use crate::Config;
-use crate::journal::{Journal, JournalError, RedbJournal};
-use crate::machine::Inconsistent;
+use crate::journal::{Journal, JournalError, LogJournal, Replay};
+use crate::machine::{Inconsistent, Machine};
 
 /// How long a stopping coordinator waits for its last calls.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -79,9 +79,9 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     fs::set_permissions(&config.journal, Permissions::from_mode(0o700))
         .map_err(|source| ServeError::Folder { path: config.journal.clone(), source })?;
     folder(&config.results)?;
-    let path = config.journal.join("journal.redb");
     let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
-    let journal = Arc::new(RedbJournal::open(&path, fresh)?);
+    let (journal, replay) = LogJournal::open(&config.journal, fresh)?;
+    let journal = Arc::new(journal);
     let results = fs::canonicalize(&config.results).unwrap_or_else(|_| config.results.clone());
     let settings = Settings {
         lease: config.lease,
@@ -89,12 +89,14 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         epoch: journal.epoch(),
         results: results.display().to_string(),
     };
-    let events = journal.replay()?;
-    let clock = Clock::start(&events);
-    let core = Core::replay(&events, settings, clock.now())
-        .map_err(|(event, source)| ServeError::Replay { path: path.clone(), event, source })?;
+    let Replay { snapshot, events } = replay;
+    let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {
+        ServeError::Replay { path: config.journal.clone(), event, source }
+    })?;
     tracing::info!(journal = %journal.id(), epoch = %journal.epoch(), events = events.len(), "journal open");
     drop(events);
+    let clock = Clock::start(machine.latest());
+    let core = Core::new(machine, settings, clock.now());
     let blob_folder = config.journal.join("blobs");
     let blobs = Blobs::open(&blob_folder)
         .and_then(|blobs| blobs.retain(&core.needed_blobs()).map(|()| blobs))

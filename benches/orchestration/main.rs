@@ -1,0 +1,324 @@
+//! What the coordinator does in a second: jobs, rows, and how it carries a million of them.
+//!
+//! ```text
+//! cargo bench --bench orchestration                    everything, with 100,000 jobs
+//! cargo bench --bench orchestration -- --jobs 1000000  the same with a million
+//! ```
+//!
+//! The coordinator is the real binary in a process of its own, with its durable journal; the worker is the real clerk
+//! over the real client, whose trials end at once. Both share this machine, so jobs a second are of the two together;
+//! the coordinator's own CPU time is told beside them.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use domain::{Cell, SweepName, Table, WorkerId, sweep_file};
+use proto::client::{Client, Incoming};
+use proto::connection::Connection;
+use proto::limits::{PROTOCOL, SESSION_QUEUE};
+use proto::message::{
+    FromWorker, Grant, Hello, JobsQuery, Outcome, RowBatch, Submission, ToWorker,
+};
+use proto::rows;
+use tokio::sync::mpsc;
+use worker::agent::clerk::{Clerk, Order};
+use worker::agent::seats::Seated;
+
+/// Slots of the one worker.
+const SLOTS: u32 = 4;
+/// Jobs that are run where jobs a second are measured.
+const RUN: u64 = 20_000;
+const ENGINE: &str = "bench";
+
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip_while(|word| word != "--jobs").skip(1);
+    let jobs = arguments.next().map_or(Ok(100_000), |count| count.parse()).context("--jobs")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(measure(jobs))
+}
+
+async fn measure(jobs: u64) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut place = Place::start(folder.path()).await?;
+
+    let before = place.usage()?;
+    let begun = Instant::now();
+    place.submit("pending", jobs, 0).await?;
+    let took = begun.elapsed();
+    let after = place.usage()?;
+    let bytes = (after.memory_bytes - before.memory_bytes) as f64 / jobs as f64;
+    row("submit", &format!("{jobs} jobs"), &format!("{:.2} s", took.as_secs_f64()));
+    row("memory a pending job", &format!("{jobs} jobs"), &format!("{bytes:.0} B"));
+    row("memory, most so far", "", &format!("{:.0} MiB", after.peak_bytes as f64 / 1_048_576.0));
+
+    let begun = Instant::now();
+    let query = JobsQuery { sweep: name("pending"), state: None, offset: jobs / 2, limit: 100 };
+    place.client.jobs(query).await?;
+    row("a page of 100 jobs", "", &format!("{:.1} ms", begun.elapsed().as_secs_f64() * 1e3));
+
+    place.submit("runs", RUN, 1).await?;
+    let (journal, before, begun) = (place.journal_bytes(), place.usage()?, Instant::now());
+    let mut worker = Worker::join(&place.client, SLOTS).await?;
+    let mut waits = worker.run(RUN, 0).await?;
+    let took = begun.elapsed().as_secs_f64();
+    let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
+    let journal = place.journal_bytes().saturating_sub(journal) as f64 / RUN as f64;
+    row("no-op jobs", &format!("{SLOTS} slots"), &format!("{:.0} jobs/s", RUN as f64 / took));
+    row("coordinator CPU a job", "", &format!("{:.0} us", cpu * 1e6 / RUN as f64));
+    row("journal growth a finished job", "", &format!("{journal:.0} B"));
+    waits.sort_unstable();
+    let part = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    row("end of a job to the next start", "p50", &format!("{:.2} ms", part(0.5)));
+    row("", "p99", &format!("{:.2} ms", part(0.99)));
+
+    place.submit("rows", 40, 1).await?;
+    let (before, begun) = (place.usage()?, Instant::now());
+    let per_job = 10_000;
+    worker.run(40, per_job).await?;
+    place.client.flush(&name("rows")).await?;
+    let took = begun.elapsed().as_secs_f64();
+    let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
+    let count = (40 * u64::from(per_job)) as f64;
+    row("rows into Parquet", "40 jobs", &format!("{:.0} rows/s", count / took));
+    row("", "coordinator CPU", &format!("{:.1} us a row", cpu * 1e6 / count));
+
+    place.kill()?;
+    let begun = Instant::now();
+    place.restart().await?;
+    let took = begun.elapsed().as_secs_f64();
+    let what = format!("{RUN} finished, {jobs} pending");
+    row("kill -9 to the first answer", &what, &format!("{took:.2} s"));
+    row("", "coordinator CPU", &format!("{:.2} s", place.usage()?.cpu.as_secs_f64()));
+    row("", "journal", &format!("{:.1} MiB", place.journal_bytes() as f64 / 1_048_576.0));
+    let files = place.files()?;
+    row("result files", &format!("{RUN} jobs"), &format!("{files}"));
+    place.kill()
+}
+
+fn row(what: &str, of: &str, figure: &str) {
+    println!("{what:32} {of:32} {figure:>16}");
+}
+
+fn name(text: &str) -> SweepName {
+    text.parse().expect("a good name")
+}
+
+/// What a process used so far.
+struct Usage {
+    cpu: Duration,
+    memory_bytes: u64,
+    peak_bytes: u64,
+}
+
+/// A coordinator in its folder.
+struct Place {
+    folder: PathBuf,
+    coordinator: Child,
+    client: Client,
+}
+
+impl Place {
+    async fn start(folder: &Path) -> Result<Self> {
+        let coordinator = spawn(folder)?;
+        let client = reach(folder).await?;
+        Ok(Self { folder: folder.to_owned(), coordinator, client })
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.coordinator.kill()?;
+        self.coordinator.wait()?;
+        Ok(())
+    }
+
+    async fn restart(&mut self) -> Result<()> {
+        fs::remove_file(self.folder.join("connection.json")).context("the connection file")?;
+        self.coordinator = spawn(&self.folder)?;
+        self.client = reach(&self.folder).await?;
+        Ok(())
+    }
+
+    async fn submit(&self, sweep: &str, jobs: u64, priority: i32) -> Result<()> {
+        let text = format!(
+            "name = \"{sweep}\"\n[axes]\nseed = {{ start = 0, count = {jobs} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
+             [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\npriority = {priority}\n"
+        );
+        let draft = sweep_file::parse(&text, "bench.toml")?;
+        let sweep = draft.resolve(&BTreeMap::new())?.canonical();
+        let (file_name, file_text) = ("bench.toml".to_owned(), text);
+        let engine_revision = ENGINE.to_owned();
+        let (revise, strict) = (false, false);
+        let submission =
+            Submission { sweep, file_name, file_text, revise, strict, engine_revision };
+        self.client.submit(submission).await?;
+        Ok(())
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let process = PathBuf::from(format!("/proc/{}", self.coordinator.id()));
+        let stat = fs::read_to_string(process.join("stat"))?;
+        let after_name = stat.rsplit(')').next().context("stat")?;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        let status = fs::read_to_string(process.join("status"))?;
+        let kib = |key: &str| -> Result<u64> {
+            let line = status.lines().find(|line| line.starts_with(key)).context("status")?;
+            Ok(line.split_whitespace().nth(1).context("status")?.parse::<u64>()? * 1024)
+        };
+        Ok(Usage {
+            cpu: Duration::from_millis(ticks * 10),
+            memory_bytes: kib("VmRSS")?,
+            peak_bytes: kib("VmHWM")?,
+        })
+    }
+
+    fn journal_bytes(&self) -> u64 {
+        let entries = fs::read_dir(self.folder.join("journal")).into_iter().flatten().flatten();
+        let files = entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file);
+        files.map(|file| file.len()).sum()
+    }
+
+    fn files(&self) -> Result<usize> {
+        let folder = self.folder.join("results/jobs/sweep=runs");
+        Ok(fs::read_dir(folder)?.count())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.kill());
+    }
+}
+
+fn spawn(folder: &Path) -> Result<Child> {
+    Ok(Command::new(env!("CARGO_BIN_EXE_gradsweep"))
+        .args(["coordinator", "--listen", "127.0.0.1:0", "--journal"])
+        .arg(folder.join("journal"))
+        .arg("--results")
+        .arg(folder.join("results"))
+        .arg("--connection")
+        .arg(folder.join("connection.json"))
+        .env("GRADSWEEP_LOG", "error")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?)
+}
+
+async fn reach(folder: &Path) -> Result<Client> {
+    for _ in 0..3_000 {
+        if let Ok(connection) = Connection::read(&folder.join("connection.json"))
+            && let Ok(client) = Client::connect(&connection).await
+            && client.workers().await.is_ok()
+        {
+            return Ok(client);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bail!("the coordinator does not answer")
+}
+
+/// A worker whose trials take no time.
+struct Worker {
+    clerk: Clerk,
+    outgoing: mpsc::Sender<FromWorker>,
+    incoming: Incoming<ToWorker>,
+    jobs_row: Vec<u8>,
+    /// Since when each slot is free.
+    free_since: Vec<Instant>,
+}
+
+impl Worker {
+    async fn join(client: &Client, slots: u32) -> Result<Self> {
+        let (outgoing, receiver) = mpsc::channel(SESSION_QUEUE);
+        let hello = Hello {
+            worker: WorkerId([7; 16]),
+            protocol: PROTOCOL,
+            version: "0".into(),
+            engine_revision: ENGINE.into(),
+            instruction_set: "none".into(),
+            host: "bench".into(),
+            process: 1,
+            slots,
+            cores: slots,
+            memory_bytes: 1 << 40,
+            held: Vec::new(),
+            time_left: None,
+        };
+        outgoing.send(FromWorker::Hello(hello)).await?;
+        let mut incoming = client.session(receiver).await?;
+        if !matches!(incoming.next().await?, Some(ToWorker::Welcome { .. })) {
+            bail!("no welcome");
+        }
+        let mut clerk = Clerk::new(slots);
+        clerk.opened();
+        let cell = |column: &str| match column {
+            "status" => Cell::from("completed"),
+            "engine_revision" => Cell::from(ENGINE),
+            _ => Cell::Null,
+        };
+        let row = Table::Jobs.own_columns().iter().map(|column| cell(column.name)).collect();
+        let jobs_row = rows::encode(Table::Jobs, &[row]);
+        let free_since = vec![Instant::now(); slots as usize];
+        Ok(Self { clerk, outgoing, incoming, jobs_row, free_since })
+    }
+
+    /// Works until `jobs` outcomes are acknowledged; how long each slot waited for each job.
+    async fn run(&mut self, jobs: u64, rows_each: u32) -> Result<Vec<Duration>> {
+        let (mut done, mut waits) = (0, Vec::new());
+        let batch = (rows_each > 0).then(|| {
+            let row = || Table::Steps.own_columns().iter().map(|_| Cell::Null).collect();
+            rows::encode(Table::Steps, &(0..rows_each / 10).map(|_| row()).collect::<Vec<_>>())
+        });
+        let mut beat = tokio::time::interval(Duration::from_secs(3));
+        while done < jobs {
+            while let Some(message) = self.clerk.next_message() {
+                self.outgoing.send(message).await?;
+            }
+            let message = tokio::select! {
+                message = self.incoming.next() => message?.context("the session ended")?,
+                _ = beat.tick() => {
+                    self.clerk.heartbeat();
+                    continue;
+                }
+            };
+            done += u64::from(matches!(message, ToWorker::Outcome { .. }));
+            let (_, mut orders) = self.clerk.hear(message);
+            while let Some(order) = orders.pop() {
+                let Order::Start(Seated { slot, grant }) = order else { continue };
+                waits.push(self.free_since[slot].elapsed());
+                orders.extend(self.end(slot, &grant, rows_each, batch.as_deref()));
+                self.free_since[slot] = Instant::now();
+            }
+        }
+        Ok(waits)
+    }
+
+    fn end(
+        &mut self,
+        slot: usize,
+        grant: &Grant,
+        rows_each: u32,
+        batch: Option<&[u8]>,
+    ) -> Vec<Order> {
+        let attempt = grant.attempt.clone();
+        if let Some(batch) = batch {
+            for part in 0..10 {
+                let (arrow, row_count) = (batch.to_vec(), rows_each / 10);
+                let (attempt, table) = (attempt.clone(), Table::Steps);
+                let first_row = u64::from(part * row_count);
+                self.clerk.rows(RowBatch { attempt, table, first_row, row_count, arrow });
+            }
+        }
+        let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
+        let arrow = self.jobs_row.clone();
+        let result = Outcome::Result { steps_rows, confusion_rows, arrow };
+        self.clerk.ended(slot, &attempt, Some(result))
+    }
+}

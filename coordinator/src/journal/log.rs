@@ -1,0 +1,623 @@
+//! The journal in two files: a log of checksummed records, and the log that it is replaced by when it has grown long.
+//!
+//! ```text
+//! log.0, log.1   header, header, record, record, … zeros     one of them counts: the one of the higher generation
+//! log.mark       how far the log is known to reach
+//!
+//! header         magic, format, generation, epoch, journal id, checksum; written in turn at byte 0 and at byte 4096
+//! record         length (8 bytes), checksum (8 bytes), body (see `stored`)
+//! ```
+//!
+//! A record is one batch, written and synced together. Its checksum covers the checksum of the record before, so that
+//! nothing that lay there earlier can pass for a record. What follows the last record that fits is either zeros or a
+//! batch that was not acknowledged. To tell the latter from damage, the mark says how far acknowledged records reach: it
+//! is written after each sync and not synced itself, so after the death of a process it is exact, and after a power cut
+//! it may be some batches behind.
+//!
+//! A log that has grown long begins anew: the state as it is and the rows that are still needed are written to the other
+//! file and synced; then its header is written, with the next generation, and synced; then the old log is cut to nothing.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::{Epoch, JobId, JournalId, SweepName, Table};
+
+use super::spool::{Place, Spool};
+use super::storage::{FileStorage, Storage};
+use super::stored::{self, Spooled};
+use super::{Batch, Journal, JournalError, Replay, SpoolChange, SpooledRows};
+use crate::machine::Snapshot;
+
+/// The format that this build reads and writes.
+const FORMAT: u32 = 2;
+const MAGIC: &[u8; 8] = b"gradswp\n";
+/// Bytes of a header.
+const HEADER: usize = 56;
+/// Where the two headers lie: never torn together.
+const HEADERS_AT: [u64; 2] = [0, 4_096];
+/// Where the records begin.
+const RECORDS_AT: u64 = 8_192;
+/// Bytes before the body of a record: its length and its checksum.
+const FRAME: u64 = 16;
+/// Bytes of the mark.
+const MARK: usize = 24;
+/// Room is taken from the file system in such pieces, ahead of need: writing within them changes no metadata.
+const ROOM: u64 = 4 << 20;
+/// A log shorter than this is never worth beginning anew.
+const LONG: u64 = 32 << 20;
+/// Most bytes of rows that are copied in one record.
+const COPY: u64 = 8 << 20;
+
+/// The files that a journal stands on.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub logs: [Arc<dyn Storage>; 2],
+    pub mark: Arc<dyn Storage>,
+}
+
+/// A journal in a folder.
+pub struct LogJournal {
+    id: JournalId,
+    epoch: Epoch,
+    log: Arc<Mutex<Log>>,
+}
+
+/// The log that counts.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    files: Files,
+    /// Which of the two.
+    active: usize,
+    header: Header,
+    /// Where the next record goes.
+    end: u64,
+    /// The checksum of the last record.
+    chain: [u8; 8],
+    /// Up to where the file has room.
+    room: u64,
+    spool: Spool,
+    /// Bytes of the state that it begins with.
+    base: u64,
+    /// Beginning anew failed for want of room: not tried again before the log is this long.
+    not_before: u64,
+    /// A sync failed: what is durable is not known any more.
+    is_lost: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Header {
+    generation: u64,
+    epoch: u64,
+    id: JournalId,
+}
+
+impl Header {
+    fn bytes(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[32..48].copy_from_slice(&self.id.0);
+        let check = short_hash(&[&bytes[..48]]);
+        bytes[48..].copy_from_slice(&check);
+        bytes
+    }
+
+    /// The header in `bytes`, or the other format that they are of.
+    fn read(bytes: &[u8; HEADER]) -> Option<Result<Self, u32>> {
+        let (said, check) = bytes.split_at(48);
+        if &said[..8] != MAGIC || short_hash(&[said]) != check {
+            return None;
+        }
+        let format = u32::from_le_bytes(said[8..12].try_into().ok()?);
+        if format != FORMAT {
+            return Some(Err(format));
+        }
+        Some(Ok(Self {
+            generation: u64::from_le_bytes(said[16..24].try_into().ok()?),
+            epoch: u64::from_le_bytes(said[24..32].try_into().ok()?),
+            id: JournalId(said[32..48].try_into().ok()?),
+        }))
+    }
+
+    /// Where it is written: in turn, so that the one before stays whole while it is.
+    fn place(&self) -> u64 {
+        HEADERS_AT[(self.epoch % 2) as usize]
+    }
+}
+
+/// The first 8 bytes of blake3 of all parts.
+fn short_hash(parts: &[&[u8]]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut short = [0; 8];
+    short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    short
+}
+
+/// A record around `body`, and its checksum.
+fn framed(chain: [u8; 8], body: &[u8]) -> (Vec<u8>, [u8; 8]) {
+    let length = (body.len() as u64).to_le_bytes();
+    let check = short_hash(&[&chain, &length, body]);
+    let mut record = Vec::with_capacity(body.len() + FRAME as usize);
+    record.extend_from_slice(&length);
+    record.extend_from_slice(&check);
+    record.extend_from_slice(body);
+    (record, check)
+}
+
+impl LogJournal {
+    /// Opens the journal in `folder`, or makes it, with `fresh` as its id, and takes the next epoch. What it has to tell
+    /// comes with it.
+    ///
+    /// # Errors
+    /// [`JournalError::InUse`] while another process has it open; [`JournalError::Damaged`] or
+    /// [`JournalError::Format`] where it cannot be read.
+    pub fn open(folder: &Path, fresh: JournalId) -> Result<(Self, Replay), JournalError> {
+        let open = |source| JournalError::Open { path: folder.to_owned(), source };
+        let earlier = folder.join("journal.redb");
+        if earlier.exists() {
+            return Err(JournalError::Format { path: earlier, found: 1, expected: FORMAT });
+        }
+        fs::create_dir_all(folder).map_err(open)?;
+        let mark = FileStorage::open(&folder.join("log.mark")).map_err(open)?;
+        if !mark.lock().map_err(open)? {
+            return Err(JournalError::InUse { path: folder.to_owned() });
+        }
+        let log = |name| -> Result<Arc<dyn Storage>, JournalError> {
+            Ok(Arc::new(FileStorage::open(&folder.join(name)).map_err(open)?))
+        };
+        let files = Files { logs: [log("log.0")?, log("log.1")?], mark: Arc::new(mark) };
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(open)?;
+        Self::open_on(files, folder, fresh)
+    }
+
+    /// The same on other files: those of a simulated disk.
+    ///
+    /// # Errors
+    /// As [`LogJournal::open`].
+    pub fn open_on(
+        files: Files,
+        path: &Path,
+        fresh: JournalId,
+    ) -> Result<(Self, Replay), JournalError> {
+        let (mut log, replay) = Log::read(files, path, fresh)?;
+        log.take_epoch()?;
+        let (id, epoch) = (log.header.id, Epoch(log.header.epoch));
+        let log = Arc::new(Mutex::new(log));
+        Ok((Self { id, epoch, log }, replay))
+    }
+
+    /// [`Journal::append`] on this thread: blocks.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_now(&self, batch: &Batch) -> Result<(), JournalError> {
+        lock(&self.log).append(batch)
+    }
+
+    /// [`Journal::begin_anew`] on this thread: blocks.
+    ///
+    /// # Errors
+    /// As [`Journal::begin_anew`].
+    pub fn begin_anew_now(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        lock(&self.log).begin_anew(snapshot)
+    }
+}
+
+/// Whoever panicked while holding the log left it as it was or marked it lost.
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log {
+    /// Reads what is there; a journal that is new gets its first header when its epoch is taken.
+    fn read(files: Files, path: &Path, fresh: JournalId) -> Result<(Self, Replay), JournalError> {
+        let mut log = Self {
+            path: path.to_owned(),
+            files,
+            active: 0,
+            header: Header { generation: 1, epoch: 0, id: fresh },
+            end: RECORDS_AT,
+            chain: [0; 8],
+            room: 0,
+            spool: Spool::default(),
+            base: 0,
+            not_before: 0,
+            is_lost: false,
+        };
+        let mark = log.read_mark();
+        let found = [log.read_header(0)?, log.read_header(1)?];
+        let best = (0..2).filter_map(|index| found[index].map(|header| (header, index)));
+        let Some((header, active)) = best.max_by_key(|(header, _)| header.generation) else {
+            let is_new = log.is_blank(0)? && log.is_blank(1)?;
+            if !is_new || mark.is_some() {
+                return Err(log.damaged("neither log.0 nor log.1 begins as a journal"));
+            }
+            return Ok((log, Replay::default()));
+        };
+        (log.header, log.active) = (header, active);
+        let replay = log.read_records()?;
+        if let Some((generation, end)) = mark {
+            let (at, file) = (log.end, log.active);
+            if generation > log.header.generation {
+                return Err(log.damaged("the log that was begun last is not there"));
+            }
+            if generation == log.header.generation && end > at {
+                let lost = end - at;
+                return Err(log.damaged(&format!(
+                    "the record at byte {at} of log.{file} cannot be read, and with it {lost} bytes that were acknowledged"
+                )));
+            }
+        }
+        let other = &log.files.logs[1 - log.active];
+        if !other.is_empty().map_err(|e| log.unreadable(e))? {
+            // The log before this one: its end was cut short by a crash.
+            other.cut(0).map_err(|error| log.store(error))?;
+        }
+        Ok((log, replay))
+    }
+
+    fn read_header(&self, index: usize) -> Result<Option<Header>, JournalError> {
+        let file = &self.files.logs[index];
+        let length = file.len().map_err(|error| self.unreadable(error))?;
+        let mut best = None;
+        let mut format = None;
+        for at in HEADERS_AT {
+            let mut bytes = [0; HEADER];
+            if length < at + HEADER as u64 {
+                continue;
+            }
+            file.read(at, &mut bytes).map_err(|error| self.unreadable(error))?;
+            match Header::read(&bytes) {
+                Some(Ok(header)) => best = best.max_by_epoch(header),
+                Some(Err(found)) => format = Some(found),
+                None => {}
+            }
+        }
+        match format {
+            Some(found) => {
+                let path = self.path.join(format!("log.{index}"));
+                Err(JournalError::Format { path, found, expected: FORMAT })
+            }
+            None => Ok(best),
+        }
+    }
+
+    /// Whether nothing was ever written to a log but zeros, and perhaps its first header in part.
+    fn is_blank(&self, index: usize) -> Result<bool, JournalError> {
+        let file = &self.files.logs[index];
+        let length = file.len().map_err(|error| self.unreadable(error))?;
+        let mut bytes = vec![0; length.min(RECORDS_AT + ROOM) as usize];
+        file.read(0, &mut bytes).map_err(|error| self.unreadable(error))?;
+        let first = HEADERS_AT[1] as usize..HEADERS_AT[1] as usize + HEADER;
+        Ok(bytes.iter().enumerate().all(|(at, byte)| *byte == 0 || first.contains(&at)))
+    }
+
+    /// The generation and the end that the mark tells, if it is whole.
+    fn read_mark(&self) -> Option<(u64, u64)> {
+        let mut bytes = [0; MARK];
+        if self.files.mark.len().ok()? < MARK as u64 {
+            return None;
+        }
+        self.files.mark.read(0, &mut bytes).ok()?;
+        let (said, check) = bytes.split_at(16);
+        if short_hash(&[b"mark", said]) != check {
+            return None;
+        }
+        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).ok();
+        Some((number(&said[..8])?, number(&said[8..])?))
+    }
+
+    /// Says how far acknowledged records reach. It is help, not promise: without it nothing is lost.
+    fn write_mark(&self) {
+        let mut bytes = [0; MARK];
+        bytes[..8].copy_from_slice(&self.header.generation.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.end.to_le_bytes());
+        let check = short_hash(&[b"mark", &bytes[..16]]);
+        bytes[16..].copy_from_slice(&check);
+        if let Err(error) = self.files.mark.write(0, &bytes) {
+            tracing::debug!(%error, "the journal's mark is behind");
+        }
+    }
+
+    /// Reads every record; `end` and `chain` are after the last that fits.
+    fn read_records(&mut self) -> Result<Replay, JournalError> {
+        let file = Arc::clone(&self.files.logs[self.active]);
+        let length = file.len().map_err(|error| self.unreadable(error))?;
+        let mut replay = Replay::default();
+        let mut is_first = true;
+        while let Some((body, check)) = self.next_record(&*file, length)? {
+            let at = self.end;
+            let bad = |problem| self.damaged(&format!("the record at byte {at}: {problem}"));
+            let record = stored::decode(&body, at + FRAME).map_err(bad)?;
+            if let Some(snapshot) = record.snapshot {
+                replay = Replay { snapshot, events: Vec::new() };
+                self.base = body.len() as u64;
+            } else if is_first && self.header.generation > 1 {
+                return Err(self.damaged("the log does not begin with a state"));
+            }
+            is_first = false;
+            replay.events.extend(record.events);
+            self.change_spool(record.spool);
+            self.end = at + FRAME + body.len() as u64;
+            self.chain = check;
+        }
+        if is_first && self.header.generation > 1 {
+            return Err(self.damaged("the log does not begin with a state"));
+        }
+        self.room = length;
+        Ok(replay)
+    }
+
+    fn next_record(
+        &self,
+        file: &dyn Storage,
+        length: u64,
+    ) -> Result<Option<(Vec<u8>, [u8; 8])>, JournalError> {
+        let body_at = self.end + FRAME;
+        if body_at > length {
+            return Ok(None);
+        }
+        let mut frame = [0; FRAME as usize];
+        file.read(self.end, &mut frame).map_err(|error| self.unreadable(error))?;
+        let (said, check) = frame.split_at(8);
+        let size = u64::from_le_bytes(said.try_into().unwrap_or_default());
+        if size == 0 || size > length - body_at {
+            return Ok(None);
+        }
+        let mut body = vec![0; size as usize];
+        file.read(body_at, &mut body).map_err(|error| self.unreadable(error))?;
+        let expected = short_hash(&[&self.chain, said, &body]);
+        Ok((expected == check).then_some((body, expected)))
+    }
+
+    fn change_spool(&mut self, changes: Vec<Spooled>) {
+        for change in changes {
+            match change {
+                Spooled::Put { sweep, job, table, first_row, place } => {
+                    self.spool.put((sweep, job), table, first_row, place);
+                }
+                Spooled::Truncate { sweep, job, table, from_row } => {
+                    self.spool.truncate(&(sweep, job), table, from_row);
+                }
+                Spooled::Drop { sweep, job } => self.spool.drop_job(&(sweep, job)),
+            }
+        }
+    }
+
+    /// Writes the header of the next epoch: coordinators before this one are fenced.
+    fn take_epoch(&mut self) -> Result<(), JournalError> {
+        self.header.epoch += 1;
+        let file = Arc::clone(&self.files.logs[self.active]);
+        self.make_room(&*file, RECORDS_AT)?;
+        file.write(self.header.place(), &self.header.bytes()).map_err(|e| self.failed(e))?;
+        self.sync(&*file)?;
+        self.write_mark();
+        Ok(())
+    }
+
+    fn make_room(&mut self, file: &dyn Storage, end: u64) -> Result<(), JournalError> {
+        if end > self.room {
+            let room = (end + ROOM).next_multiple_of(ROOM);
+            // Where there is no room ahead, there may be just enough.
+            file.reserve(room).or_else(|_| file.reserve(end)).map_err(|e| self.failed(e))?;
+            self.room = file.len().map_err(|e| self.failed(e))?;
+        }
+        Ok(())
+    }
+
+    /// A write that failed before its sync: nothing of it counts, and where it was for want of room it may be tried again.
+    fn failed(&mut self, source: io::Error) -> JournalError {
+        let path = self.path.clone();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                JournalError::Full { path, source }
+            }
+            _ => {
+                self.is_lost = true;
+                JournalError::Store { path, source }
+            }
+        }
+    }
+
+    fn sync(&mut self, file: &dyn Storage) -> Result<(), JournalError> {
+        file.sync().map_err(|source| {
+            self.is_lost = true;
+            JournalError::Store { path: self.path.clone(), source }
+        })
+    }
+
+    fn may_write(&self) -> Result<(), JournalError> {
+        if self.is_lost {
+            return Err(self.store(io::Error::other("an earlier sync failed")));
+        }
+        let current = self.read_header(self.active)?.map_or(0, |header| header.epoch);
+        if current != self.header.epoch {
+            let (ours, current) = (Epoch(self.header.epoch), Epoch(current));
+            return Err(JournalError::Fenced { ours, current });
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        self.may_write()?;
+        let file = Arc::clone(&self.files.logs[self.active]);
+        let (body, placed) = stored::encode(batch, None, self.end + FRAME);
+        let (record, check) = framed(self.chain, &body);
+        let end = self.end + record.len() as u64;
+        self.make_room(&*file, end)?;
+        file.write(self.end, &record).map_err(|error| self.failed(error))?;
+        self.sync(&*file)?;
+        self.end = end;
+        self.chain = check;
+        self.change_spool(placed);
+        self.write_mark();
+        Ok(())
+    }
+
+    fn is_long(&self) -> bool {
+        let needed = self.base + self.spool.bytes();
+        self.end > LONG + 3 * needed && self.end >= self.not_before
+    }
+
+    fn begin_anew(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        self.may_write()?;
+        let begun = self.write_anew(snapshot);
+        let file = Arc::clone(&self.files.logs[1 - self.active]);
+        match begun {
+            Ok(log) => {
+                let old = Arc::clone(&self.files.logs[self.active]);
+                *self = log;
+                self.write_mark();
+                // It stays if it must: the next opening cuts it.
+                drop(old.cut(0));
+                Ok(())
+            }
+            Err(error) => {
+                self.not_before = self.end + LONG / 4;
+                self.is_lost |= !error.is_full();
+                drop(file.cut(0));
+                Err(error)
+            }
+        }
+    }
+
+    /// The log that replaces this one, in the other file, header and all.
+    fn write_anew(&self, snapshot: &Snapshot) -> Result<Self, JournalError> {
+        let mut log = Self {
+            path: self.path.clone(),
+            files: self.files.clone(),
+            active: 1 - self.active,
+            header: Header { generation: self.header.generation + 1, ..self.header },
+            end: RECORDS_AT,
+            chain: [0; 8],
+            room: 0,
+            spool: Spool::default(),
+            base: 0,
+            not_before: 0,
+            is_lost: false,
+        };
+        let file = Arc::clone(&log.files.logs[log.active]);
+        file.cut(0).map_err(|error| log.failed(error))?;
+        log.base = log.write_record(&*file, &Batch::default(), Some(snapshot))?;
+        let mut batch = Batch::default();
+        let mut bytes = 0;
+        for ((sweep, job), table, first_row, place) in self.spool.all() {
+            let rows = self.spooled(first_row, place)?;
+            let (sweep, job) = (sweep.clone(), *job);
+            batch.spool.push(SpoolChange::Put { sweep, job, table, rows });
+            bytes += u64::from(place.bytes);
+            if bytes >= COPY {
+                log.write_record(&*file, &std::mem::take(&mut batch), None)?;
+                bytes = 0;
+            }
+        }
+        if !batch.is_empty() {
+            log.write_record(&*file, &batch, None)?;
+        }
+        log.sync(&*file)?;
+        file.write(log.header.place(), &log.header.bytes()).map_err(|error| log.failed(error))?;
+        log.sync(&*file)?;
+        Ok(log)
+    }
+
+    /// Writes one record of a log that does not count yet; the bytes of its body.
+    fn write_record(
+        &mut self,
+        file: &dyn Storage,
+        batch: &Batch,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<u64, JournalError> {
+        let (body, placed) = stored::encode(batch, snapshot, self.end + FRAME);
+        let (record, check) = framed(self.chain, &body);
+        self.make_room(file, self.end + record.len() as u64)?;
+        file.write(self.end, &record).map_err(|error| self.failed(error))?;
+        self.end += record.len() as u64;
+        self.chain = check;
+        self.change_spool(placed);
+        Ok(body.len() as u64)
+    }
+
+    /// Reads a batch of rows and checks it.
+    fn spooled(&self, first_row: u64, place: Place) -> Result<SpooledRows, JournalError> {
+        let mut arrow = vec![0; place.bytes as usize];
+        let file = &self.files.logs[self.active];
+        file.read(place.offset, &mut arrow).map_err(|error| self.unreadable(error))?;
+        if stored::check(&arrow) != place.check {
+            let (at, file) = (place.offset, self.active);
+            return Err(self.damaged(&format!("the rows at byte {at} of log.{file}")));
+        }
+        Ok(SpooledRows { first_row, row_count: place.row_count, arrow })
+    }
+
+    fn damaged(&self, what: &str) -> JournalError {
+        JournalError::Damaged { path: self.path.clone(), what: what.to_owned() }
+    }
+
+    fn unreadable(&self, source: io::Error) -> JournalError {
+        JournalError::Read { path: self.path.clone(), source }
+    }
+
+    fn store(&self, source: io::Error) -> JournalError {
+        JournalError::Store { path: self.path.clone(), source }
+    }
+}
+
+/// The header of the later epoch.
+trait Later {
+    fn max_by_epoch(self, other: Header) -> Option<Header>;
+}
+
+impl Later for Option<Header> {
+    fn max_by_epoch(self, other: Header) -> Option<Header> {
+        Some(self.filter(|header| header.epoch > other.epoch).unwrap_or(other))
+    }
+}
+
+impl Journal for LogJournal {
+    fn id(&self) -> JournalId {
+        self.id
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    async fn append(&self, batch: Batch) -> Result<(), JournalError> {
+        let log = Arc::clone(&self.log);
+        let stored = tokio::task::spawn_blocking(move || lock(&log).append(&batch)).await;
+        stored.map_err(|_| JournalError::Gone)?
+    }
+
+    fn is_long(&self) -> bool {
+        lock(&self.log).is_long()
+    }
+
+    async fn begin_anew(&self, snapshot: Snapshot) -> Result<(), JournalError> {
+        let log = Arc::clone(&self.log);
+        let begun = tokio::task::spawn_blocking(move || lock(&log).begin_anew(&snapshot)).await;
+        begun.map_err(|_| JournalError::Gone)?
+    }
+
+    fn rows(
+        &self,
+        sweep: &SweepName,
+        job: JobId,
+        table: Table,
+    ) -> Result<Vec<SpooledRows>, JournalError> {
+        let log = lock(&self.log);
+        let places = log.spool.rows(&(sweep.clone(), job), table);
+        places.into_iter().map(|(first_row, place)| log.spooled(first_row, place)).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;
