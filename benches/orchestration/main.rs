@@ -319,6 +319,6 @@ impl Worker {
         let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
         let arrow = self.jobs_row.clone();
         let result = Outcome::Result { steps_rows, confusion_rows, arrow };
-        self.clerk.ended(slot, &attempt, Some(result))
+        self.clerk.ended(slot, &attempt, Some(result), Duration::ZERO)
     }
 }

@@ -98,6 +98,7 @@ async fn submit(client: &Client, seeds: u32) -> Submitted {
 struct FakeWorker {
     say: mpsc::Sender<FromWorker>,
     hear: Incoming<ToWorker>,
+    taken: u64,
 }
 
 fn hello(number: u8) -> Hello {
@@ -122,7 +123,7 @@ impl FakeWorker {
         let (say, outgoing) = mpsc::channel(64);
         say.send(FromWorker::Hello(hello)).await.expect("there is room");
         let hear = client.session(outgoing).await.expect("the session opens");
-        let mut worker = Self { say, hear };
+        let mut worker = Self { say, hear, taken: 0 };
         let welcome = worker.hear().await;
         assert!(matches!(welcome, ToWorker::Welcome { lease: LEASE, .. }), "{welcome:?}");
         worker
@@ -138,9 +139,12 @@ impl FakeWorker {
     }
 
     async fn grant(&mut self) -> Grant {
-        self.say(FromWorker::Capacity { free_slots: 1 }).await;
+        self.say(FromWorker::Capacity { free_slots: 1, taken: self.taken }).await;
         match self.hear().await {
-            ToWorker::Grant(grant) => grant,
+            ToWorker::Grant(grant) => {
+                self.taken += 1;
+                grant
+            }
             other => panic!("expected a grant, heard {other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The protocol that this build speaks. A worker with another number is refused; it grows with each change that an
 /// older peer would misread.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Largest gRPC message either end takes. A row batch is at most [`ROW_BATCH_BYTES_MAX`], a sweep at most
 /// [`SWEEP_BYTES_MAX`]; the rest is room for framing.
@@ -40,6 +40,13 @@ pub const LOG_TAIL_BYTES_MAX: usize = 8 << 10;
 
 /// Slots that one worker may announce: more than the cores of any machine we know.
 pub const SLOTS_MAX: u32 = 4_096;
+
+/// Grants that a worker may ask for ahead, a slot: enough that short jobs follow each other without a round trip.
+pub const AHEAD_MAX: u32 = 16;
+
+/// Attempts that one worker may hold: those at work, those asked for ahead, and as many again whose end is not
+/// acknowledged yet.
+pub const ATTEMPTS_MAX: u32 = SLOTS_MAX * (1 + AHEAD_MAX) * 2;
 
 /// Lines of one page of jobs.
 pub const JOBS_PAGE_MAX: u32 = 10_000;

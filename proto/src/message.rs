@@ -18,9 +18,11 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromWorker {
     Hello(Hello),
-    /// How many more grants it can take now; replaces what it said before.
+    /// How many more grants it can take beyond the `taken` that it has received in this session: what is on its way counts
+    /// against it. Replaces what it said before.
     Capacity {
         free_slots: u32,
+        taken: u64,
     },
     /// It is alive, and so are these attempts.
     Heartbeat(Vec<Progress>),

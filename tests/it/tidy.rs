@@ -80,7 +80,7 @@ fn the_arrows_between_the_crates_point_one_way() {
             "coordinator/src/machine",
             &[
                 "tokio",
-                "redb",
+                "postcard",
                 "arrow_array",
                 "parquet",
                 "std::fs",
@@ -92,7 +92,7 @@ fn the_arrows_between_the_crates_point_one_way() {
             ],
         ),
         ("coordinator/src/journal", &["arrow_array", "parquet", "crate::shell", "crate::sink"]),
-        ("coordinator/src/sink", &["tokio", "redb", "crate::shell"]),
+        ("coordinator/src/sink", &["tokio", "postcard", "crate::shell"]),
     ];
     let mut wrong = Vec::new();
     for (folder, words) in forbidden {
@@ -220,7 +220,7 @@ fn heavy_crates_are_in_the_lock_file_once() {
         "arrow-array",
         "parquet",
         "rustls",
-        "redb",
+        "postcard",
         "datafusion",
         "axum",
     ] {

@@ -929,11 +929,14 @@ impl World {
                 Some(Deed::Checkpoint(_)) | None => None,
             }
         };
+        // Short enough that grants are asked for ahead, or long, as chance has it.
+        let took = [1, 50, 1_000][self.rng.random_range(0..3)];
         let Some(hand) = self.hand(host, worker) else { return };
         match ended {
             Some(outcome) => {
                 hand.slots[slot] = None;
-                let orders = hand.clerk.ended(slot, &attempt, outcome);
+                let took = Duration::from_millis(took);
+                let orders = hand.clerk.ended(slot, &attempt, outcome, took);
                 for (slot, grant) in hand.carry_out(orders) {
                     self.within(200, Happening::Trial(host, worker, slot, grant.attempt));
                 }

@@ -590,7 +590,7 @@ impl Journal for LogJournal {
         self.epoch
     }
 
-    async fn append(&self, batch: Batch) -> Result<(), JournalError> {
+    async fn append(&self, batch: Arc<Batch>) -> Result<(), JournalError> {
         let log = Arc::clone(&self.log);
         let stored = tokio::task::spawn_blocking(move || lock(&log).append(&batch)).await;
         stored.map_err(|_| JournalError::Gone)?

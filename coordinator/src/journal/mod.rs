@@ -11,6 +11,7 @@ mod stored;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use domain::{Epoch, JobId, JournalId, SweepName, Table};
 
@@ -85,7 +86,7 @@ pub trait Journal: Send + Sync + 'static {
     /// Makes a batch durable. When this returns `Ok`, the batch survives any crash. After [`JournalError::Full`] nothing
     /// of it is stored, and the same batch may be tried again; after any other error nobody knows, and the process must
     /// stop: a failed sync is never tried again.
-    fn append(&self, batch: Batch) -> impl Future<Output = Result<(), JournalError>> + Send;
+    fn append(&self, batch: Arc<Batch>) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Whether so much has happened since the journal's beginning that [`Journal::begin_anew`] is worth its while.
     fn is_long(&self) -> bool;

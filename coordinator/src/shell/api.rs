@@ -25,6 +25,8 @@ const PROGRESS_WAITING: usize = 4;
 pub struct Api {
     pub requests: Requests,
     pub blobs: Blobs,
+    /// Why nothing can be stored now.
+    pub stall: watch::Receiver<Option<String>>,
     /// Becomes true when the coordinator stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -36,8 +38,19 @@ fn stopping() -> ApiError {
 impl Api {
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, ApiError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(request(reply)).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        let asked = async {
+            self.requests.send(request(reply)).await.map_err(|_| stopping())?;
+            answer.await.map_err(|_| stopping())?
+        };
+        let mut stall = self.stall.clone();
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            // Whoever asks may ask again: what was asked is done once there is room, or never, and never twice.
+            Ok(reason) = stall.wait_for(Option::is_some) => {
+                Err(ApiError::Unavailable { reason: reason.clone().unwrap_or_default() })
+            }
+        }
     }
 
     async fn read<T: Send + 'static>(

@@ -275,7 +275,7 @@ impl Core {
                 let (sweep, job) = (sweep.clone(), *job);
                 self.record(event, now);
                 if let Some(worker) = self.roster.get_mut(id) {
-                    worker.free_slots -= 1;
+                    worker.granted();
                 }
                 if let Some(grant) = self.grant(&sweep, job) {
                     self.tell(id, ToWorker::Grant(grant));

@@ -161,12 +161,7 @@ impl Core {
         now: Timestamp,
     ) {
         if let Err(error) = result {
-            let mut text = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                text = format!("{text}: {cause}");
-                source = cause.source();
-            }
+            let mut text = super::run::chain(&error);
             if error.is_full() {
                 text.push_str(" (free some space; it will be tried again)");
             }

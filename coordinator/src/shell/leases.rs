@@ -1,6 +1,7 @@
 //! Until when each lease holds. Not journalled: after a restart every open lease gets one full term.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use domain::{JobId, SweepName, Timestamp};
 
@@ -20,6 +21,17 @@ impl Leases {
         self.end(&job);
         self.by_job.insert(job.clone(), deadline);
         self.deadlines.insert((deadline, job));
+    }
+
+    /// Nobody was heard for `time`: every lease holds for so much longer.
+    pub fn postpone(&mut self, time: Duration) {
+        let by_job = self.by_job.iter_mut();
+        self.deadlines = by_job
+            .map(|(job, deadline)| {
+                *deadline = *deadline + time;
+                (*deadline, job.clone())
+            })
+            .collect();
     }
 
     /// There is no lease of `job` any more.
@@ -48,6 +60,9 @@ mod tests {
         leases.set(job.clone(), Timestamp::from_millis(20));
         assert_eq!(leases.expired(Timestamp::from_millis(19)), []);
         assert_eq!(leases.expired(Timestamp::from_millis(20)), std::slice::from_ref(&job));
+        leases.postpone(Duration::from_millis(5));
+        assert_eq!(leases.expired(Timestamp::from_millis(24)), []);
+        assert_eq!(leases.expired(Timestamp::from_millis(25)), std::slice::from_ref(&job));
         leases.end(&job);
         assert_eq!(leases.expired(Timestamp::from_millis(99)), []);
     }

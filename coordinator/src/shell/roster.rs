@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::WorkerId;
+use proto::limits::AHEAD_MAX;
 use proto::message::{Hello, ToWorker, WorkerLine};
 use tokio::sync::mpsc;
 
@@ -19,7 +20,9 @@ pub struct Worker {
     pub hello: Hello,
     session: Option<(SessionNo, mpsc::Sender<ToWorker>)>,
     /// Grants it can take now.
-    pub free_slots: u32,
+    free_slots: u32,
+    /// Grants that were sent in this session.
+    granted: u64,
     pub draining: bool,
     pub held: BTreeSet<JobKey>,
 }
@@ -39,6 +42,20 @@ impl Worker {
     /// Whether it can take a grant now.
     pub fn is_free(&self) -> bool {
         self.session.is_some() && !self.draining && self.free_slots > 0
+    }
+
+    /// It says that it can take `free_slots` grants beyond the `taken` that had reached it: those on their way are some
+    /// of them.
+    pub fn can_take(&mut self, free_slots: u32, taken: u64) {
+        let most = self.hello.slots.saturating_mul(1 + AHEAD_MAX);
+        let on_their_way = u32::try_from(self.granted.saturating_sub(taken)).unwrap_or(u32::MAX);
+        self.free_slots = free_slots.min(most).saturating_sub(on_their_way);
+    }
+
+    /// A grant is sent to it.
+    pub fn granted(&mut self) {
+        self.free_slots = self.free_slots.saturating_sub(1);
+        self.granted += 1;
     }
 
     /// Whether it has a session.
@@ -74,11 +91,13 @@ impl Roster {
                 worker.hello = hello;
                 worker.session = session;
                 worker.free_slots = 0;
+                worker.granted = 0;
             }
             None => {
                 let id = hello.worker;
                 let held = BTreeSet::new();
-                let worker = Worker { hello, session, free_slots: 0, draining: false, held };
+                let (free_slots, granted, draining) = (0, 0, false);
+                let worker = Worker { hello, session, free_slots, granted, draining, held };
                 self.workers.insert(id, worker);
             }
         }

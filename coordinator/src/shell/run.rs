@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{JobId, SweepName, Table};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::blobs::Blobs;
 use super::clock::Clock;
 use super::core::{Core, Requests};
 use super::request::Request;
-use super::watch::tell_watchers;
-use crate::journal::{Journal, JournalError};
+use super::watch::{tell_trouble, tell_watchers};
+use crate::journal::{Batch, Journal, JournalError};
 use crate::machine::{Snapshot, State, Submitted};
 use crate::sink::{Contents, FailureLine, JobContents, write_revision, write_segment};
 
@@ -32,6 +32,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// Wait before a segment that could not be written is tried again.
 pub const SEGMENT_RETRY: Duration = Duration::from_secs(2);
 
+/// Wait before a batch is tried again for which the disk had no room.
+const FULL_RETRY: Duration = Duration::from_millis(250);
+
 /// What the loop works with beside its core.
 pub struct Surroundings<J> {
     pub journal: Arc<J>,
@@ -40,6 +43,10 @@ pub struct Surroundings<J> {
     pub clock: Clock,
     /// For the sink to say that it is done.
     pub requests: Requests,
+    /// Why nothing can be stored now.
+    pub stall: watch::Sender<Option<String>>,
+    /// Becomes true when the coordinator is to stop.
+    pub shutdown: watch::Receiver<bool>,
 }
 
 /// Runs until a [`Request::Stop`], or until the journal fails.
@@ -49,7 +56,7 @@ pub struct Surroundings<J> {
 pub async fn run<J: Journal>(
     mut core: Core,
     mut requests: mpsc::Receiver<Request>,
-    around: Surroundings<J>,
+    mut around: Surroundings<J>,
 ) -> Result<(), JournalError> {
     let mut waiting = Vec::with_capacity(REQUESTS_A_SYNC);
     let mut ticks = tokio::time::interval(TICK);
@@ -69,7 +76,7 @@ pub async fn run<J: Journal>(
         go_on = core.turn(waiting.drain(..), ticked, now);
         let batch = std::mem::take(&mut core.batch);
         if !batch.is_empty() {
-            around.journal.append(batch).await?;
+            store(&mut core, &mut around, batch).await?;
             if around.journal.is_long() {
                 begin_anew(&*around.journal, core.machine.snapshot()).await?;
             }
@@ -80,6 +87,50 @@ pub async fn run<J: Journal>(
         }
     }
     Ok(())
+}
+
+/// Makes a batch durable. Where the disk is full it waits for room: nothing is acknowledged meanwhile, and everybody who
+/// asks is told why.
+async fn store<J: Journal>(
+    core: &mut Core,
+    around: &mut Surroundings<J>,
+    batch: Batch,
+) -> Result<(), JournalError> {
+    let batch = Arc::new(batch);
+    let since = around.clock.now();
+    while let Err(error) = around.journal.append(Arc::clone(&batch)).await {
+        if !error.is_full() {
+            return Err(error);
+        }
+        if around.stall.borrow().is_none() {
+            tracing::error!("{}", chain(&error));
+            let trouble = format!("{}; free some space, and it goes on by itself", chain(&error));
+            tell_trouble(core, &trouble);
+            around.stall.send_replace(Some(trouble));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FULL_RETRY) => {}
+            _ = around.shutdown.wait_for(|shutdown| *shutdown) => return Err(error),
+        }
+    }
+    if around.stall.send_replace(None).is_some() {
+        // Nobody could be heard: that is no reason to take anything away.
+        let waited = around.clock.now() - since;
+        core.leases.postpone(waited);
+        tracing::info!(waited_s = waited.as_secs_f64(), "there is room again");
+    }
+    Ok(())
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Lets the journal begin with the state as it is. Where there is no room for that, it goes on as it was.

@@ -120,8 +120,11 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     let (requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
     let (stop, stopping) = watch::channel(false);
     let (healthy, health) = watch::channel(true);
+    let (stall, stalled) = watch::channel(None);
+    let (shut_down, shutting_down) = watch::channel(false);
     let api = Arc::new(Api {
         requests: requests.clone(),
+        stall: stalled.clone(),
         blobs: blobs.clone(),
         stopping: stopping.clone(),
     });
@@ -132,7 +135,16 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     };
     let options = ServeOptions { token, tls, healthy: health };
     let server = tokio::spawn(proto::server::serve(listener, api, options, stopped));
-    let around = Surroundings { journal, blobs, results, clock, requests: requests.clone() };
+    let around = Surroundings {
+        journal,
+        blobs,
+        results,
+        clock,
+        requests: requests.clone(),
+        stall,
+        shutdown: shutting_down,
+    };
+    let health = tokio::spawn(tell_health(stalled, healthy.clone()));
     let mut the_loop = tokio::spawn(run(core, receiver, around));
     connection.write(&config.connection)?;
     tracing::info!(url = connection.url, connection = %config.connection.display(), "listening");
@@ -141,10 +153,16 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         ended = &mut the_loop => ended.unwrap_or(Err(JournalError::Gone)),
         () = shutdown => {
             tracing::info!("stopping");
-            drop(requests.send(Request::Stop).await);
+            shut_down.send_replace(true);
+            tokio::select! {
+                // Not sent while the loop waits for room; it sees the other sign.
+                _ = requests.send(Request::Stop) => {}
+                () = tokio::time::sleep(STOP_GRACE) => {}
+            }
             the_loop.await.unwrap_or(Err(JournalError::Gone))
         }
     };
+    health.abort();
     healthy.send_replace(false);
     stop.send_replace(true);
     let served = tokio::time::timeout(STOP_GRACE, server).await;
@@ -154,6 +172,13 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         served?;
     }
     Ok(())
+}
+
+/// Keeps the health service at whether anything can be stored.
+async fn tell_health(mut stalled: watch::Receiver<Option<String>>, healthy: watch::Sender<bool>) {
+    while stalled.changed().await.is_ok() {
+        healthy.send_replace(stalled.borrow_and_update().is_none());
+    }
 }
 
 /// The URL that clients and workers are told.

@@ -53,6 +53,16 @@ impl Watchers {
     }
 }
 
+/// Tells those who watch why nothing moves. Nothing but that: the rest of what there is to say is not durable yet.
+pub fn tell_trouble(core: &mut Core, trouble: &str) {
+    for watcher in &mut core.watchers.watchers {
+        let Some(last) = &mut watcher.last else { continue };
+        trouble.clone_into(&mut last.trouble);
+        // It has not read the last one yet: it hears of it when there is more to say.
+        drop(watcher.progress.try_send(last.clone()));
+    }
+}
+
 /// Where a sweep stands, without news of single commits.
 pub fn progress_of(core: &Core, sweep: &SweepName, lineage: &Lineage) -> SweepProgress {
     let running = lineage.leased().take(RUNNING_SHOWN_MAX).filter_map(|(job, worker)| {

@@ -71,9 +71,9 @@ impl Core {
         match message {
             // The session takes hello as its first message and refuses another.
             FromWorker::Hello(_) => {}
-            FromWorker::Capacity { free_slots } => {
+            FromWorker::Capacity { free_slots, taken } => {
                 if let Some(worker) = self.roster.get_mut(worker) {
-                    worker.free_slots = free_slots.min(worker.hello.slots);
+                    worker.can_take(free_slots, taken);
                 }
             }
             FromWorker::Heartbeat(running) => self.heartbeat(worker, running, now),

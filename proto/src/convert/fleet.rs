@@ -7,7 +7,8 @@ use domain::{Digest, Epoch, FailureClass, FailureReport, Table};
 use super::{FromWire, IntoWire, attempt, bounded, bounded_len, id, millis, non_empty, required};
 use crate::error::WireError;
 use crate::limits::{
-    LOG_TAIL_BYTES_MAX, ROW_BATCH_BYTES_MAX, ROW_BATCH_ROWS_MAX, SLOTS_MAX, SPEC_BYTES_MAX,
+    ATTEMPTS_MAX, LOG_TAIL_BYTES_MAX, ROW_BATCH_BYTES_MAX, ROW_BATCH_ROWS_MAX, SLOTS_MAX,
+    SPEC_BYTES_MAX,
 };
 use crate::message::{
     Attempt, Checkpoint, FromWorker, Grant, Hello, Outcome, Progress, RowBatch, ToWorker,
@@ -25,7 +26,9 @@ impl IntoWire for FromWorker {
     fn into_wire(self) -> wire::WorkerMessage {
         let message = match self {
             Self::Hello(hello) => from::Message::Hello(hello.into_wire()),
-            Self::Capacity { free_slots } => from::Message::Capacity(wire::Capacity { free_slots }),
+            Self::Capacity { free_slots, taken } => {
+                from::Message::Capacity(wire::Capacity { free_slots, taken })
+            }
             Self::Heartbeat(running) => {
                 let running = running.into_iter().map(IntoWire::into_wire).collect();
                 from::Message::Heartbeat(wire::Heartbeat { running })
@@ -61,12 +64,12 @@ impl FromWire for FromWorker {
             from::Message::Hello(hello) => Self::Hello(Hello::from_wire(hello)?),
             from::Message::Capacity(capacity) => {
                 let free = u64::from(capacity.free_slots);
-                bounded("capacity.free_slots", free, u64::from(SLOTS_MAX))?;
-                Self::Capacity { free_slots: capacity.free_slots }
+                bounded("capacity.free_slots", free, u64::from(ATTEMPTS_MAX))?;
+                Self::Capacity { free_slots: capacity.free_slots, taken: capacity.taken }
             }
             from::Message::Heartbeat(heartbeat) => {
                 let count = heartbeat.running.len() as u64;
-                bounded("heartbeat.running", count, u64::from(SLOTS_MAX))?;
+                bounded("heartbeat.running", count, u64::from(ATTEMPTS_MAX))?;
                 let running = heartbeat.running.into_iter().map(Progress::from_wire);
                 Self::Heartbeat(running.collect::<Result<_, _>>()?)
             }
@@ -121,7 +124,7 @@ impl FromWire for Hello {
     fn from_wire(wire: wire::Hello) -> Result<Self, WireError> {
         const WORD_BYTES_MAX: usize = 256;
         bounded("hello.slots", u64::from(wire.slots), u64::from(SLOTS_MAX))?;
-        bounded("hello.held", wire.held.len() as u64, u64::from(SLOTS_MAX))?;
+        bounded("hello.held", wire.held.len() as u64, u64::from(ATTEMPTS_MAX))?;
         Ok(Self {
             worker: id("hello.worker", &wire.worker)?,
             protocol: wire.protocol,
@@ -407,7 +410,7 @@ mod tests {
         let result = Outcome::Result { steps_rows: 4, confusion_rows: 2, arrow: vec![9] };
         for message in [
             FromWorker::Hello(hello),
-            FromWorker::Capacity { free_slots: 3 },
+            FromWorker::Capacity { free_slots: 3, taken: 5 },
             FromWorker::Heartbeat(vec![progress]),
             FromWorker::Rows(rows),
             FromWorker::Checkpoint(attempt(), checkpoint()),

@@ -3,12 +3,18 @@
 //! The desk brings what the coordinator says and what the slots tell, carries out the [`Order`]s that come back, and
 //! sends what [`Clerk::next_message`] gives. The simulation drives the same clerk on a virtual clock and network.
 
+use std::time::Duration;
+
+use proto::limits::AHEAD_MAX;
 use proto::message::{
     Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch, ToWorker,
 };
 
 use super::held::Held;
 use super::seats::{Seated, Seats};
+
+/// Grants are asked for ahead only so far that each should start within this time: what waits here, others cannot run.
+const WAIT_WANTED: Duration = Duration::from_millis(100);
 
 /// What a slot is to do now.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +45,12 @@ pub enum News {
 pub struct Clerk {
     held: Held,
     seats: Seats,
+    /// Grants that came in this session.
+    taken: u64,
+    /// How long trials take, or somewhat more; none has ended: unknown.
+    typical: Option<Duration>,
+    /// Whether a trial has ended since the last heartbeat.
+    is_moving: bool,
     capacity_due: bool,
     heartbeat_due: bool,
     is_leaving: bool,
@@ -52,6 +64,9 @@ impl Clerk {
         Self {
             held: Held::default(),
             seats: Seats::new(slots),
+            taken: 0,
+            typical: None,
+            is_moving: false,
             capacity_due: false,
             heartbeat_due: false,
             is_leaving: false,
@@ -74,6 +89,7 @@ impl Clerk {
     /// A session is open: all that is not acknowledged is to be sent again.
     pub fn opened(&mut self) {
         self.held.resend();
+        self.taken = 0;
         self.capacity_due = true;
     }
 
@@ -85,6 +101,25 @@ impl Clerk {
     /// It is time for a heartbeat.
     pub fn heartbeat(&mut self) {
         self.heartbeat_due = true;
+        if !std::mem::take(&mut self.is_moving) {
+            // Jobs take longer than those before: what waits behind them is for others, if there are any.
+            self.typical = None;
+            self.give_up_waiting();
+            self.capacity_due = true;
+        }
+    }
+
+    fn give_up_waiting(&mut self) {
+        for attempt in self.seats.give_up_waiting() {
+            self.release(&attempt);
+        }
+    }
+
+    /// Grants to ask for ahead, a slot.
+    fn ahead(&self) -> u32 {
+        let Some(typical) = self.typical else { return 0 };
+        let ahead = WAIT_WANTED.as_micros() / typical.as_micros().max(1);
+        u32::try_from(ahead).unwrap_or(u32::MAX).min(AHEAD_MAX)
     }
 
     /// Takes in what the coordinator says.
@@ -115,6 +150,7 @@ impl Clerk {
     }
 
     fn grant(&mut self, grant: Grant) -> Vec<Order> {
+        self.taken += 1;
         let attempt = grant.attempt.clone();
         if !self.held.take(attempt.clone()) {
             return Vec::new();
@@ -135,7 +171,7 @@ impl Clerk {
     /// Hands an attempt back that no slot works on.
     fn release(&mut self, attempt: &Attempt) {
         self.held.finish(attempt, Outcome::Released);
-        self.released = true;
+        self.released |= self.is_leaving;
     }
 
     /// Whether a message waits to be sent.
@@ -147,8 +183,8 @@ impl Clerk {
     pub fn next_message(&mut self) -> Option<FromWorker> {
         if std::mem::take(&mut self.capacity_due) {
             // A worker that leaves takes nothing on.
-            let free_slots = if self.is_leaving { 0 } else { self.seats.free() };
-            Some(FromWorker::Capacity { free_slots })
+            let free_slots = if self.is_leaving { 0 } else { self.seats.free(self.ahead()) };
+            Some(FromWorker::Capacity { free_slots, taken: self.taken })
         } else if std::mem::take(&mut self.heartbeat_due) {
             Some(FromWorker::Heartbeat(self.held.progress()))
         } else {
@@ -178,13 +214,17 @@ impl Clerk {
         self.held.advance(progress);
     }
 
-    /// A slot's attempt is over. `outcome`: none where it was dropped, and nobody waits for one.
+    /// A slot's attempt is over, which took so long. `outcome`: none where it was dropped, and nobody waits for one.
     pub fn ended(
         &mut self,
         slot: usize,
         attempt: &Attempt,
         outcome: Option<Outcome>,
+        took: Duration,
     ) -> Vec<Order> {
+        self.is_moving = true;
+        // Up at once, down slowly: one short job among long ones asks for nothing ahead.
+        self.typical = Some(self.typical.map_or(took, |typical| took.max(typical * 3 / 4)));
         if let Some(outcome) = outcome {
             self.released |= outcome == Outcome::Released && self.held.has(attempt);
             self.held.finish(attempt, outcome);
@@ -200,11 +240,8 @@ impl Clerk {
     pub fn leave(&mut self) -> Vec<Order> {
         self.is_leaving = true;
         self.capacity_due = true;
-        let (working, not_started) = self.seats.hand_back();
-        for attempt in not_started {
-            self.release(&attempt);
-        }
-        working.into_iter().map(|slot| Order::HandBack { slot }).collect()
+        self.give_up_waiting();
+        self.seats.working().into_iter().map(|slot| Order::HandBack { slot }).collect()
     }
 
     /// Gives up everything at once.

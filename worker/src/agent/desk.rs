@@ -280,12 +280,12 @@ impl Desk {
             Event::Rows(batch) => self.clerk.rows(batch),
             Event::Checkpoint(attempt, checkpoint) => self.clerk.checkpoint(&attempt, checkpoint),
             Event::Progress(progress) => self.clerk.advance(progress),
-            Event::Ended { slot, attempt, outcome } => {
+            Event::Ended { slot, attempt, outcome, took } => {
                 if let Some(Outcome::Failure(report)) = &outcome {
                     let (job, number, message) = (attempt.job, attempt.number, &report.message);
                     tracing::warn!(%job, attempt = %number, class = %report.class, message, "failed");
                 }
-                let orders = self.clerk.ended(slot, &attempt, outcome);
+                let orders = self.clerk.ended(slot, &attempt, outcome, took);
                 self.carry_out(orders);
             }
         }

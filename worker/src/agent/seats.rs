@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
+use proto::limits::AHEAD_MAX;
 use proto::message::{Attempt, Grant};
 
 /// The slots of one worker. Pure: what a slot is told to do is the desk's to carry out.
 #[derive(Debug)]
 pub struct Seats {
     running: Vec<Option<Attempt>>,
-    /// Grants beyond the free slots: a capacity and a grant that cross on the wire can bring them. At most as many as
-    /// there are slots.
+    /// Grants beyond the free slots: those that were asked for ahead.
     waiting: VecDeque<Grant>,
 }
 
@@ -28,7 +28,8 @@ impl Seats {
 
     /// Takes a grant in, to run now or when a slot is free; `None`: there are too many already. Else what starts now.
     pub fn admit(&mut self, grant: Grant) -> Option<Vec<Seated>> {
-        if self.waiting.len() >= self.running.len() {
+        // More than this nobody asks for.
+        if self.waiting.len() >= self.running.len() * (1 + AHEAD_MAX as usize) {
             return None;
         }
         self.waiting.push_back(grant);
@@ -57,17 +58,22 @@ impl Seats {
         self.running.iter().position(|running| running.as_ref() == Some(attempt))
     }
 
-    /// The slots that work, and the attempts that had not started, which wait no longer.
-    pub fn hand_back(&mut self) -> (Vec<usize>, Vec<Attempt>) {
+    /// The slots that work.
+    pub fn working(&self) -> Vec<usize> {
         let running = self.running.iter().enumerate().filter(|(_, running)| running.is_some());
-        let working = running.map(|(slot, _)| slot).collect();
-        (working, self.waiting.drain(..).map(|grant| grant.attempt).collect())
+        running.map(|(slot, _)| slot).collect()
     }
 
-    /// Slots that no grant is meant for.
-    pub fn free(&self) -> u32 {
+    /// The attempts that have not started; they wait no longer.
+    pub fn give_up_waiting(&mut self) -> Vec<Attempt> {
+        self.waiting.drain(..).map(|grant| grant.attempt).collect()
+    }
+
+    /// Grants that can be taken if `ahead` a slot may wait.
+    pub fn free(&self, ahead: u32) -> u32 {
         let free = self.running.iter().filter(|running| running.is_none()).count();
-        u32::try_from(free.saturating_sub(self.waiting.len())).unwrap_or(u32::MAX)
+        let room = free + self.running.len() * ahead as usize;
+        u32::try_from(room.saturating_sub(self.waiting.len())).unwrap_or(u32::MAX)
     }
 
     /// Whether no slot works.

@@ -1,6 +1,7 @@
 //! One slot: attempts one after the other, on one trial process for as long as that lives.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{FailureClass, FailureReport, JobSpec};
 use proto::message::{Attempt, Checkpoint, Grant, Outcome, Progress, RowBatch};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::attempt::{Over, Running};
 use super::blobs::{BlobError, Blobs};
 use super::child::{Child, Launch};
+use super::clock;
 use super::ending::{chain, failure};
 use super::exchange::Exchange;
 use super::message::{Resume, Start, ToTrial};
@@ -25,6 +27,7 @@ pub enum Event {
         slot: usize,
         attempt: Attempt,
         outcome: Option<Outcome>,
+        took: Duration,
     },
 }
 
@@ -75,8 +78,10 @@ impl Slot {
     pub async fn serve(mut self, mut assignments: mpsc::Receiver<Assignment>) {
         while let Some(Assignment { grant, intent }) = assignments.recv().await {
             let attempt = grant.attempt.clone();
+            let begun = clock::timer();
             let outcome = self.attempt(grant, intent).await;
-            let event = Event::Ended { slot: self.index, attempt, outcome };
+            let took = clock::timer().duration_since(begun);
+            let event = Event::Ended { slot: self.index, attempt, outcome, took };
             if self.common.events.send(event).await.is_err() {
                 break;
             }
