@@ -35,7 +35,6 @@ use worker::agent::seats::Seated;
 const SLOTS: u32 = 4;
 /// Jobs that are run where jobs a second are measured.
 const RUN: u64 = 20_000;
-const ENGINE: &str = "bench";
 
 fn main() -> Result<()> {
     let mut arguments = env::args().skip_while(|word| word != "--jobs").skip(1);
@@ -66,8 +65,9 @@ async fn measure(jobs: u64) -> Result<()> {
 
     place.submit("runs", RUN, 1).await?;
     let (journal, before, begun) = (place.journal_bytes(), place.usage()?, Instant::now());
-    let mut worker = Worker::join(&place.client, SLOTS).await?;
-    let mut waits = worker.run(RUN, 0).await?;
+    let mut worker = IdleWorker::join(&place.client, 7, SLOTS).await?;
+    worker.run(RUN, 0, |_| ()).await?;
+    let mut waits = std::mem::take(&mut worker.waits);
     let took = begun.elapsed().as_secs_f64();
     let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
     let journal = place.journal_bytes().saturating_sub(journal) as f64 / RUN as f64;
@@ -82,7 +82,7 @@ async fn measure(jobs: u64) -> Result<()> {
     place.submit("rows", 40, 1).await?;
     let (before, begun) = (place.usage()?, Instant::now());
     let per_job = 10_000;
-    worker.run(40, per_job).await?;
+    worker.run(40, per_job, |_| ()).await?;
     place.client.flush(&name("rows")).await?;
     let took = begun.elapsed().as_secs_f64();
     let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
@@ -222,103 +222,4 @@ async fn reach(folder: &Path) -> Result<Client> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     bail!("the coordinator does not answer")
-}
-
-/// A worker whose trials take no time.
-struct Worker {
-    clerk: Clerk,
-    outgoing: mpsc::Sender<FromWorker>,
-    incoming: Incoming<ToWorker>,
-    jobs_row: Vec<u8>,
-    /// Since when each slot is free.
-    free_since: Vec<Instant>,
-}
-
-impl Worker {
-    async fn join(client: &Client, slots: u32) -> Result<Self> {
-        let (outgoing, receiver) = mpsc::channel(SESSION_QUEUE);
-        let hello = Hello {
-            worker: WorkerId([7; 16]),
-            protocol: PROTOCOL,
-            version: "0".into(),
-            engine_revision: ENGINE.into(),
-            instruction_set: "none".into(),
-            host: "bench".into(),
-            process: 1,
-            slots,
-            cores: slots,
-            memory_bytes: 1 << 40,
-            held: Vec::new(),
-            time_left: None,
-        };
-        outgoing.send(FromWorker::Hello(hello)).await?;
-        let mut incoming = client.session(receiver).await?;
-        if !matches!(incoming.next().await?, Some(ToWorker::Welcome { .. })) {
-            bail!("no welcome");
-        }
-        let mut clerk = Clerk::new(slots);
-        clerk.opened();
-        let cell = |column: &str| match column {
-            "status" => Cell::from("completed"),
-            "engine_revision" => Cell::from(ENGINE),
-            _ => Cell::Null,
-        };
-        let row = Table::Jobs.own_columns().iter().map(|column| cell(column.name)).collect();
-        let jobs_row = rows::encode(Table::Jobs, &[row]);
-        let free_since = vec![Instant::now(); slots as usize];
-        Ok(Self { clerk, outgoing, incoming, jobs_row, free_since })
-    }
-
-    /// Works until `jobs` outcomes are acknowledged; how long each slot waited for each job.
-    async fn run(&mut self, jobs: u64, rows_each: u32) -> Result<Vec<Duration>> {
-        let (mut done, mut waits) = (0, Vec::new());
-        let batch = (rows_each > 0).then(|| {
-            let row = || Table::Steps.own_columns().iter().map(|_| Cell::Null).collect();
-            rows::encode(Table::Steps, &(0..rows_each / 10).map(|_| row()).collect::<Vec<_>>())
-        });
-        let mut beat = tokio::time::interval(Duration::from_secs(3));
-        while done < jobs {
-            while let Some(message) = self.clerk.next_message() {
-                self.outgoing.send(message).await?;
-            }
-            let message = tokio::select! {
-                message = self.incoming.next() => message?.context("the session ended")?,
-                _ = beat.tick() => {
-                    self.clerk.heartbeat();
-                    continue;
-                }
-            };
-            done += u64::from(matches!(message, ToWorker::Outcome { .. }));
-            let (_, mut orders) = self.clerk.hear(message);
-            while let Some(order) = orders.pop() {
-                let Order::Start(Seated { slot, grant }) = order else { continue };
-                waits.push(self.free_since[slot].elapsed());
-                orders.extend(self.end(slot, &grant, rows_each, batch.as_deref()));
-                self.free_since[slot] = Instant::now();
-            }
-        }
-        Ok(waits)
-    }
-
-    fn end(
-        &mut self,
-        slot: usize,
-        grant: &Grant,
-        rows_each: u32,
-        batch: Option<&[u8]>,
-    ) -> Vec<Order> {
-        let attempt = grant.attempt.clone();
-        if let Some(batch) = batch {
-            for part in 0..10 {
-                let (arrow, row_count) = (batch.to_vec(), rows_each / 10);
-                let (attempt, table) = (attempt.clone(), Table::Steps);
-                let first_row = u64::from(part * row_count);
-                self.clerk.rows(RowBatch { attempt, table, first_row, row_count, arrow });
-            }
-        }
-        let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
-        let arrow = self.jobs_row.clone();
-        let result = Outcome::Result { steps_rows, confusion_rows, arrow };
-        self.clerk.ended(slot, &attempt, Some(result), Duration::ZERO)
-    }
 }

@@ -195,3 +195,56 @@ fn no_half_written_file_is_ever_visible() {
     place.wait_over("small");
     assert_exactly_once(&place.results(), "small", 12);
 }
+
+/// A small file system of its own; gone with this.
+struct Tmpfs(std::path::PathBuf);
+
+impl Tmpfs {
+    /// `None`: this machine does not let us.
+    fn mount(path: std::path::PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&path).expect("the folder is made");
+        let options = format!("size={size}");
+        let mut command = std::process::Command::new("mount");
+        let mounted = command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+
+    fn grow(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        let mut command = std::process::Command::new("mount");
+        succeed(command.args(["-o", &options]).arg(&self.0));
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[test]
+fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
+    let place = Place::new();
+    let Some(disk) = Tmpfs::mount(place.path("journal"), "100k") else {
+        println!("SKIPPED: no tmpfs can be mounted here; run as root to have this tested");
+        return;
+    };
+    let coordinator = place.coordinator();
+    let worker = place.worker(2);
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    let told = || {
+        let output = place.client(&["status"]).output().expect("starts");
+        text(&output).contains("no room to store").then_some(output)
+    };
+    let output = wait_for(told, || coordinator.log());
+    assert_eq!(output.status.code(), Some(69), "{}", text(&output));
+    assert!(text(&output).contains("free some space"), "{}", text(&output));
+    // It refuses new work in as many words, and takes it in when there is room.
+    let refused = place.client(&["submit"]).arg(place.sweep(SMALL)).output().expect("starts");
+    assert!(!refused.status.success() && text(&refused).contains("no room"), "{}", text(&refused));
+    disk.grow("50m");
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()), "{}", worker.log());
+    assert_eq!(place.status("small")["failed_attempts"].as_u64(), Some(0), "{}", coordinator.log());
+}

@@ -1,0 +1,126 @@
+//! A worker that does nothing and says so at once: the real clerk over the real client.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use domain::{Cell, Table, WorkerId};
+use proto::client::{Client, Incoming};
+use proto::limits::{PROTOCOL, SESSION_QUEUE};
+use proto::message::{Attempt, FromWorker, Grant, Hello, Outcome, RowBatch, ToWorker};
+use proto::rows;
+use tokio::sync::mpsc;
+use worker::agent::clerk::{Clerk, Order};
+use worker::agent::seats::Seated;
+
+/// The engine revision that it says it has.
+pub const ENGINE: &str = "idle";
+
+/// A worker whose trials take no time.
+pub struct IdleWorker {
+    clerk: Clerk,
+    outgoing: mpsc::Sender<FromWorker>,
+    incoming: Incoming<ToWorker>,
+    jobs_row: Vec<u8>,
+    /// Since when each slot is free.
+    free_since: Vec<Instant>,
+    /// How long slots waited for each job.
+    pub waits: Vec<Duration>,
+}
+
+impl IdleWorker {
+    /// Introduces itself as worker `number`.
+    pub async fn join(client: &Client, number: u8, slots: u32) -> Result<Self> {
+        let (outgoing, receiver) = mpsc::channel(SESSION_QUEUE);
+        let hello = Hello {
+            worker: WorkerId([number; 16]),
+            protocol: PROTOCOL,
+            version: "0".into(),
+            engine_revision: ENGINE.into(),
+            instruction_set: "none".into(),
+            host: "idle".into(),
+            process: 1,
+            slots,
+            cores: slots,
+            memory_bytes: 1 << 40,
+            held: Vec::new(),
+            time_left: None,
+        };
+        outgoing.send(FromWorker::Hello(hello)).await?;
+        let mut incoming = client.session(receiver).await?;
+        if !matches!(incoming.next().await?, Some(ToWorker::Welcome { .. })) {
+            bail!("no welcome");
+        }
+        let mut clerk = Clerk::new(slots);
+        clerk.opened();
+        let cell = |column: &str| match column {
+            "status" => Cell::from("completed"),
+            "engine_revision" => Cell::from(ENGINE),
+            _ => Cell::Null,
+        };
+        let row = Table::Jobs.own_columns().iter().map(|column| cell(column.name)).collect();
+        let jobs_row = rows::encode(Table::Jobs, &[row]);
+        let free_since = vec![Instant::now(); slots as usize];
+        Ok(Self { clerk, outgoing, incoming, jobs_row, free_since, waits: Vec::new() })
+    }
+
+    /// Works until `jobs` outcomes are acknowledged, each of which `acknowledged` is told.
+    pub async fn run(
+        &mut self,
+        jobs: u64,
+        rows_each: u32,
+        mut acknowledged: impl FnMut(&Attempt),
+    ) -> Result<()> {
+        let mut done = 0;
+        let batch = (rows_each > 0).then(|| {
+            let row = || Table::Steps.own_columns().iter().map(|_| Cell::Null).collect();
+            rows::encode(Table::Steps, &(0..rows_each / 10).map(|_| row()).collect::<Vec<_>>())
+        });
+        let mut beat = tokio::time::interval(Duration::from_secs(3));
+        while done < jobs {
+            while let Some(message) = self.clerk.next_message() {
+                self.outgoing.send(message).await?;
+            }
+            let message = tokio::select! {
+                message = self.incoming.next() => message?.context("the session ended")?,
+                _ = beat.tick() => {
+                    self.clerk.heartbeat();
+                    continue;
+                }
+            };
+            if let ToWorker::Outcome { attempt, refusal: None } = &message {
+                acknowledged(attempt);
+                done += 1;
+            }
+            let (_, mut orders) = self.clerk.hear(message);
+            while let Some(order) = orders.pop() {
+                let Order::Start(Seated { slot, grant }) = order else { continue };
+                self.waits.push(self.free_since[slot].elapsed());
+                orders.extend(self.end(slot, &grant, rows_each, batch.as_deref()));
+                self.free_since[slot] = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        slot: usize,
+        grant: &Grant,
+        rows_each: u32,
+        batch: Option<&[u8]>,
+    ) -> Vec<Order> {
+        let attempt = grant.attempt.clone();
+        if let Some(batch) = batch {
+            for part in 0..10 {
+                let (arrow, row_count) = (batch.to_vec(), rows_each / 10);
+                let (attempt, table) = (attempt.clone(), Table::Steps);
+                let first_row = u64::from(part * row_count);
+                self.clerk.rows(RowBatch { attempt, table, first_row, row_count, arrow });
+            }
+        }
+        let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
+        let arrow = self.jobs_row.clone();
+        let result = Outcome::Result { steps_rows, confusion_rows, arrow };
+        self.clerk.ended(slot, &attempt, Some(result), Duration::ZERO)
+    }
+}

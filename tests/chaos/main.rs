@@ -1,0 +1,35 @@
+//! Real processes, killed again and again: too long for every run of the tests, so each has to be asked for.
+//!
+//! ```text
+//! cargo test --release --test chaos -- --ignored --nocapture --test-threads 1
+//! GRADSWEEP_KILLS=1000 GRADSWEEP_STORMS=100    how often, where that is not enough or too much
+//! ```
+//!
+//! What is checked is always the same: everything that was acknowledged is there, and the Parquet content is row for row
+//! and bit for bit that of an undisturbed run.
+
+#![expect(clippy::disallowed_methods, reason = "kills come at random times")]
+
+#[path = "../it/content.rs"]
+mod content;
+#[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
+#[path = "../it/harness.rs"]
+mod harness;
+#[path = "../../benches/orchestration/idle_worker.rs"]
+mod idle_worker;
+
+mod kills;
+mod partition;
+mod storms;
+
+/// How often: the variable's number, or else `usual`.
+fn times(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).ok().map_or(usual, |text| text.parse().expect("a number"))
+}
+
+/// A generator whose seed is told, so that a run can be repeated as far as processes allow.
+fn chance(of: &str) -> rand_chacha::ChaCha8Rng {
+    let seed = times("GRADSWEEP_SEED", 1);
+    println!("{of}: GRADSWEEP_SEED={seed}");
+    rand::SeedableRng::seed_from_u64(seed)
+}

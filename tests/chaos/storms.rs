@@ -1,0 +1,74 @@
+//! Kill storms: coordinator and workers are killed at random until a sweep is done in spite of it.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use crate::content::{assert_exactly_once, content};
+use crate::harness::{Place, succeed};
+
+/// Thirty jobs of some tenths of a second, which may be lost very often.
+const SWEEP: &str = r#"
+name = "storm"
+[axes]
+"model.width" = [4, 8]
+seed = { start = 0, count = 15 }
+[model]
+kind = "mlp"
+depth = 1
+[data]
+kind = "sphere"
+samples = 16
+dim = 8
+[train]
+steps = 150_000
+step_size = 0.05
+[run]
+attempts = 50
+checkpoint = "1s"
+"#;
+
+const WORKERS: usize = 3;
+/// A storm that takes longer makes no progress.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+#[test]
+#[ignore = "minutes"]
+fn the_content_after_kill_storms_is_that_of_an_undisturbed_run() {
+    let storms = crate::times("GRADSWEEP_STORMS", 100);
+    let mut rng = crate::chance("kill storms");
+    let calm = Place::new();
+    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
+    let expected = content(&calm.results(), "storm");
+    let (mut workers_killed, mut coordinators_killed) = (0, 0);
+    for storm in 0..storms {
+        let place = Place::new();
+        let mut coordinator = place.coordinator();
+        let mut workers: Vec<_> = (0..WORKERS).map(|_| place.worker(1)).collect();
+        succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+        let begun = Instant::now();
+        while place.status("storm")["over"] != true {
+            let waited = begun.elapsed();
+            assert!(waited < PATIENCE, "storm {storm}: {}", place.status("storm"));
+            std::thread::sleep(Duration::from_millis(rng.random_range(50..600)));
+            if rng.random_bool(0.3) {
+                coordinator.kill();
+                coordinator = place.coordinator();
+                coordinators_killed += 1;
+            } else {
+                let struck = rng.random_range(0..WORKERS);
+                workers[struck].kill();
+                workers[struck] = place.worker(1);
+                workers_killed += 1;
+            }
+        }
+        assert_exactly_once(&place.results(), "storm", 30);
+        assert_eq!(content(&place.results(), "storm"), expected, "storm {storm}");
+        if storm % 10 == 9 {
+            println!("{} storms", storm + 1);
+        }
+    }
+    println!(
+        "{storms} storms, {coordinators_killed} coordinators and {workers_killed} workers killed: the content is the same each time"
+    );
+}
