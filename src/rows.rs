@@ -51,6 +51,7 @@ pub struct ProgressRow {
     over: bool,
     results: String,
     trouble: String,
+    paused: bool,
     running: Vec<RunningRow>,
     finished: Vec<FinishedRow>,
 }
@@ -97,6 +98,7 @@ impl From<&SweepProgress> for ProgressRow {
             over: progress.is_over(),
             results: progress.results.clone(),
             trouble: progress.trouble.clone(),
+            paused: progress.paused,
             running: progress.running.iter().map(RunningRow::from).collect(),
             finished: progress.finished.iter().map(FinishedRow::from).collect(),
         }

@@ -19,17 +19,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use domain::{Cell, SweepName, Table, WorkerId, sweep_file};
-use proto::client::{Client, Incoming};
+use domain::{SweepName, sweep_file};
+use proto::client::Client;
 use proto::connection::Connection;
-use proto::limits::{PROTOCOL, SESSION_QUEUE};
-use proto::message::{
-    FromWorker, Grant, Hello, JobsQuery, Outcome, RowBatch, Submission, ToWorker,
-};
-use proto::rows;
-use tokio::sync::mpsc;
-use worker::agent::clerk::{Clerk, Order};
-use worker::agent::seats::Seated;
+use proto::message::{JobsQuery, Submission};
+
+use idle_worker::{ENGINE, IdleWorker};
+
+mod idle_worker;
 
 /// Slots of the one worker.
 const SLOTS: u32 = 4;

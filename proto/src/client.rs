@@ -16,7 +16,8 @@ use crate::convert::{FromWire, IntoWire, error_of};
 use crate::error::{CallError, WireError};
 use crate::limits;
 use crate::message::{
-    FromWorker, JobsPage, JobsQuery, Submission, Submitted, SweepProgress, ToWorker, WorkerLine,
+    FromWorker, JobsPage, JobsQuery, RetryQuery, Submission, Submitted, SweepProgress, ToWorker,
+    WorkerLine,
 };
 use crate::wire::{self, fleet_client, sweeps_client};
 
@@ -132,6 +133,34 @@ impl Client {
         let request = timed(wire::CancelRequest { sweep: sweep.to_string(), job });
         let reply = self.sweeps.clone().cancel(request).await.map_err(self.failed())?;
         Ok(reply.into_inner().cancelled)
+    }
+
+    /// Gives no job of a sweep out, or lets it go on; answers whether that changed anything.
+    pub async fn pause(&self, sweep: &SweepName, paused: bool) -> Result<bool, CallError> {
+        let request = timed(wire::PauseRequest { sweep: sweep.to_string(), paused });
+        let reply = self.sweeps.clone().pause(request).await.map_err(self.failed())?;
+        Ok(reply.into_inner().changed)
+    }
+
+    /// Queues jobs again that were given up; answers how many.
+    pub async fn retry(&self, sweep: &SweepName, which: RetryQuery) -> Result<u64, CallError> {
+        let (job, class) = match which {
+            RetryQuery::Job(job) => (job.to_string(), String::new()),
+            RetryQuery::Failed(class) => {
+                (String::new(), class.map(|class| class.to_string()).unwrap_or_default())
+            }
+        };
+        let request = timed(wire::RetryRequest { sweep: sweep.to_string(), job, class });
+        let reply = self.sweeps.clone().retry(request).await.map_err(self.failed())?;
+        Ok(reply.into_inner().queued)
+    }
+
+    /// Why a job is where it is, by its id or the beginning of it; the most important line first.
+    pub async fn explain(&self, sweep: &SweepName, job: &str) -> Result<Vec<String>, CallError> {
+        let job = job.to_owned();
+        let request = timed(wire::ExplainRequest { sweep: sweep.to_string(), job });
+        let reply = self.sweeps.clone().explain(request).await.map_err(self.failed())?;
+        Ok(reply.into_inner().lines)
     }
 
     /// Asks one worker, or all, to hand their work back; answers how many.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    AttemptNo, Digest, Epoch, FailureReport, JobId, JournalId, SweepId, SweepName, Table, WorkerId,
+    AttemptNo, Digest, Epoch, FailureClass, FailureReport, JobId, JournalId, SweepId, SweepName,
+    Table, WorkerId,
 };
 
 /// A job and one try of it: what every message about a lease carries.
@@ -227,6 +228,8 @@ pub struct SweepProgress {
     pub results: String,
     /// Why nothing moves, if the coordinator knows; else empty.
     pub trouble: String,
+    /// No job is given out until somebody lets it go on.
+    pub paused: bool,
 }
 
 impl SweepProgress {
@@ -234,6 +237,15 @@ impl SweepProgress {
     pub fn is_over(&self) -> bool {
         self.sealed && self.counts.settled() == self.total
     }
+}
+
+/// Which jobs to queue again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryQuery {
+    /// This one, abandoned or cancelled.
+    Job(JobId),
+    /// The abandoned ones, or those whose last failure was of a class.
+    Failed(Option<FailureClass>),
 }
 
 /// A leased job.

@@ -19,7 +19,8 @@ use crate::convert::{FromWire, IntoWire};
 use crate::error::ApiError;
 use crate::limits;
 use crate::message::{
-    FromWorker, JobsPage, JobsQuery, Submission, Submitted, SweepProgress, ToWorker, WorkerLine,
+    FromWorker, JobsPage, JobsQuery, RetryQuery, Submission, Submitted, SweepProgress, ToWorker,
+    WorkerLine,
 };
 use crate::wire::{self, fleet_server, sweeps_server};
 
@@ -37,6 +38,12 @@ pub trait CoordinatorApi: Send + Sync + 'static {
     fn workers(&self) -> impl Answer<Vec<WorkerLine>>;
     /// Cancels one job, or all that are not settled; answers how many.
     fn cancel(&self, sweep: SweepName, job: Option<JobId>) -> impl Answer<u64>;
+    /// Gives no job of a sweep out, or lets it go on; answers whether that changed anything.
+    fn pause(&self, sweep: SweepName, paused: bool) -> impl Answer<bool>;
+    /// Queues jobs again that were given up; answers how many.
+    fn retry(&self, sweep: SweepName, which: RetryQuery) -> impl Answer<u64>;
+    /// Why a job is where it is, by its id or the beginning of it.
+    fn explain(&self, sweep: SweepName, job: String) -> impl Answer<Vec<String>>;
     /// Asks one worker, or all, to hand their work back; answers how many.
     fn drain(&self, worker: Option<WorkerId>) -> impl Answer<u32>;
     /// Seals what is committed; answers how many segments that made, once they are visible.
@@ -286,6 +293,44 @@ impl<A: CoordinatorApi> sweeps_server::Sweeps for SweepsService<A> {
     ) -> Result<Response<wire::WorkersReply>, Status> {
         let workers = self.api.workers().await?.into_iter().map(IntoWire::into_wire).collect();
         Ok(Response::new(wire::WorkersReply { workers }))
+    }
+
+    async fn pause(
+        &self,
+        request: Request<wire::PauseRequest>,
+    ) -> Result<Response<wire::PauseReply>, Status> {
+        let request = request.into_inner();
+        let changed = self.api.pause(name(&request.sweep)?, request.paused).await?;
+        Ok(Response::new(wire::PauseReply { changed }))
+    }
+
+    async fn retry(
+        &self,
+        request: Request<wire::RetryRequest>,
+    ) -> Result<Response<wire::RetryReply>, Status> {
+        let request = request.into_inner();
+        let class = match request.class.as_str() {
+            "" => None,
+            class => Some(class.parse().map_err(|_| {
+                let found: String = class.chars().take(40).collect();
+                ApiError::Invalid { problem: format!("there is no failure class \"{found}\"") }
+            })?),
+        };
+        let job = optional_id(&request.job)?;
+        let which = job.map_or(RetryQuery::Failed(class), RetryQuery::Job);
+        let queued = self.api.retry(name(&request.sweep)?, which).await?;
+        Ok(Response::new(wire::RetryReply { queued }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<wire::ExplainRequest>,
+    ) -> Result<Response<wire::ExplainReply>, Status> {
+        let request = request.into_inner();
+        // No id is longer.
+        let job = request.job.chars().take(40).collect();
+        let lines = self.api.explain(name(&request.sweep)?, job).await?;
+        Ok(Response::new(wire::ExplainReply { lines }))
     }
 
     async fn cancel(

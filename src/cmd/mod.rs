@@ -3,10 +3,13 @@
 mod cancel;
 mod coordinator;
 mod drain;
+mod explain;
 mod flush;
 mod jobs;
+mod pause;
 mod plan;
 mod report;
+mod retry;
 mod run;
 mod sql;
 mod status;
@@ -31,7 +34,11 @@ pub enum Command {
     Status(status::StatusArgs),
     Jobs(jobs::JobsArgs),
     Workers(workers::WorkersArgs),
+    Explain(explain::ExplainArgs),
     Cancel(cancel::CancelArgs),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Retry(retry::RetryArgs),
     Drain(drain::DrainArgs),
     Flush(flush::FlushArgs),
     Coordinator(coordinator::CoordinatorArgs),
@@ -55,7 +62,11 @@ impl Command {
             Self::Status(args) => status::run(args, out),
             Self::Jobs(args) => jobs::run(args, out),
             Self::Workers(args) => workers::run(args, out),
+            Self::Explain(args) => explain::run(args, out),
             Self::Cancel(args) => cancel::run(args, out),
+            Self::Pause(args) => pause::pause(args, out),
+            Self::Resume(args) => pause::resume(args, out),
+            Self::Retry(args) => retry::run(args, out),
             Self::Drain(args) => drain::run(args, out),
             Self::Flush(args) => flush::run(args, out),
             Self::Coordinator(args) => coordinator::run(args),

@@ -102,6 +102,7 @@ fn state_of(progress: &SweepProgress) -> &'static str {
         (true, _) if progress.counts.committed == progress.total => "done",
         (true, _) => "over",
         (false, _) if progress.counts.settled() == progress.total => "writing",
+        (false, 0) if progress.paused => "paused",
         (false, 0) => "waiting",
         (false, _) => "running",
     }

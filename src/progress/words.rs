@@ -37,6 +37,7 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
         part(counts.abandoned, "abandoned"),
         part(counts.cancelled, "cancelled"),
         part(counts.failed_attempts, &format!("{attempts} without a result")),
+        progress.paused.then(|| "paused".to_owned()),
         Some(progress.trouble.clone()).filter(|trouble| !trouble.is_empty()),
     ];
     parts.extend(told.into_iter().flatten());
@@ -111,6 +112,7 @@ pub mod tests {
             workers: 2,
             results: "r".into(),
             trouble: String::new(),
+            paused: false,
         }
     }
 

@@ -248,3 +248,38 @@ fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
     assert_eq!(content(&place.results(), "small"), undisturbed(&slow()), "{}", worker.log());
     assert_eq!(place.status("small")["failed_attempts"].as_u64(), Some(0), "{}", coordinator.log());
 }
+
+#[test]
+fn a_paused_sweep_waits_and_a_job_that_was_given_up_is_explained_and_retried_after_a_restart() {
+    let place = Place::new();
+    let mut coordinator = place.coordinator();
+    succeed(place.client(&["submit"]).arg(place.sweep(SMALL)));
+    let jobs = succeed(&mut place.client(&["jobs", "small", "--format", "json"]));
+    let first: serde_json::Value =
+        serde_json::from_str(jobs.lines().next().expect("a job")).expect("JSON");
+    let id = first["job_id"].as_str().expect("an id").to_owned();
+    let explain = || succeed(&mut place.client(&["explain", "small", &id[..12]]));
+    assert!(explain().contains("no worker is connected"), "{}", explain());
+    let paused = succeed(&mut place.client(&["pause", "small"]));
+    assert!(paused.contains("gradsweep resume small"), "{paused}");
+    succeed(&mut place.client(&["cancel", "small", "--job", &id]));
+    coordinator.kill();
+    coordinator = place.coordinator();
+    let worker = place.worker(2);
+    wait_for(|| worker.log().contains("connected").then_some(()), || worker.log());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let status = place.status("small");
+    assert_eq!((&status["paused"], &status["committed"]), (&true.into(), &0.into()), "{status}");
+    assert!(explain().contains("is cancelled"), "{}", explain());
+    let again = succeed(&mut place.client(&["retry", "small", "--job", &id]));
+    assert!(again.contains("1 job of small queued again"), "{again}");
+    assert!(explain().contains("the sweep is paused"), "{}", explain());
+    succeed(&mut place.client(&["resume", "small"]));
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 6);
+    assert!(explain().contains("its rows are in"), "{}", explain());
+    let none = succeed(&mut place.client(&["retry", "small", "--failed"]));
+    assert!(none.contains("0 jobs"), "{none}");
+    let unknown = place.client(&["explain", "small", "ffffff"]).output().expect("starts");
+    assert!(text(&unknown).contains("not known"), "{} {}", text(&unknown), coordinator.log());
+}

@@ -191,6 +191,7 @@ enum StoredEvent {
     Job { sweep: u32, job: [u8; 16], change: StoredChange },
     SegmentPlanned { sweep: u32, segment: String, jobs: Vec<[u8; 16]>, failures: u64 },
     SegmentSealed { sweep: u32, segment: String },
+    Paused { sweep: u32, paused: bool },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -255,6 +256,7 @@ struct StoredLineage {
     segments: u64,
     engines: Vec<(String, u64)>,
     failed_attempts: u64,
+    paused: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -339,6 +341,9 @@ impl StoredEvent {
             Event::SegmentSealed { sweep, segment } => {
                 Self::SegmentSealed { sweep: number_of(sweep, sweeps), segment: segment.clone() }
             }
+            Event::Paused { sweep, paused } => {
+                Self::Paused { sweep: number_of(sweep, sweeps), paused: *paused }
+            }
         }
     }
 
@@ -358,6 +363,9 @@ impl StoredEvent {
             },
             Self::SegmentSealed { sweep, segment } => {
                 Event::SegmentSealed { sweep: named(sweeps, sweep)?, segment }
+            }
+            Self::Paused { sweep, paused } => {
+                Event::Paused { sweep: named(sweeps, sweep)?, paused }
             }
         })
     }
@@ -521,6 +529,7 @@ impl StoredLineage {
             segments: lineage.segments,
             engines: lineage.engines.clone().into_iter().collect(),
             failed_attempts: lineage.failed_attempts,
+            paused: lineage.paused,
         }
     }
 
@@ -542,6 +551,7 @@ impl StoredLineage {
             segments: self.segments,
             engines: self.engines.into_iter().collect(),
             failed_attempts: self.failed_attempts,
+            paused: self.paused,
         })
     }
 }
@@ -647,7 +657,8 @@ mod tests {
             jobs: vec![job],
             failures: 1,
         });
-        events.push(Event::SegmentSealed { sweep, segment });
+        events.push(Event::SegmentSealed { sweep: sweep.clone(), segment });
+        events.push(Event::Paused { sweep, paused: true });
         events
     }
 
@@ -710,6 +721,7 @@ mod tests {
             segments: 4,
             engines: [("e1".to_owned(), 5)].into(),
             failed_attempts: 6,
+            paused: true,
         };
         Snapshot { lineages: vec![lineage] }
     }

@@ -70,6 +70,7 @@ pub struct Lineage {
     last_words: BTreeMap<JobNo, String>,
     plan: Option<Plan>,
     segments: u64,
+    paused: bool,
 }
 
 impl Lineage {
@@ -134,8 +135,31 @@ impl Lineage {
         run.threads <= offer.cores && run.memory.is_none_or(|bytes| bytes <= offer.memory_bytes)
     }
 
+    /// Whether its jobs wait until somebody lets them go on.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether the current revision asks for the job.
+    pub fn asks_for(&self, number: JobNo) -> bool {
+        self.is_member[number as usize]
+    }
+
+    /// Whether the job is committed and its rows are not in a visible file yet.
+    pub fn waits_to_be_sealed(&self, number: JobNo) -> bool {
+        let planned = self.plan.as_ref().is_some_and(|plan| plan.jobs.contains(&number));
+        planned || self.unsealed.contains(&number)
+    }
+
     /// The job to run next.
     pub fn next(&self, now: Timestamp) -> Option<JobNo> {
+        if self.paused {
+            return None;
+        }
         let due = self.delayed.first().filter(|(at, _)| *at <= now).map(|(_, number)| *number);
         due.or_else(|| self.ready.first().copied())
     }
@@ -156,6 +180,16 @@ impl Lineage {
             State::Leased { worker } => Some((self.job(number), worker)),
             _ => None,
         })
+    }
+
+    /// Jobs that go before a queued one.
+    pub fn ready_before(&self, number: JobNo) -> usize {
+        self.ready.range(..number).count()
+    }
+
+    /// Jobs of all revisions.
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
     }
 
     /// Whether no member is queued or running.
@@ -374,6 +408,7 @@ impl Lineage {
             segments: self.segments,
             engines: self.engines.clone(),
             failed_attempts: self.counts.failed_attempts,
+            paused: self.paused,
         }
     }
 
@@ -407,6 +442,7 @@ impl Lineage {
         self.plan = snapshot.plan;
         self.segments = snapshot.segments;
         self.engines = snapshot.engines;
+        self.paused = snapshot.paused;
         self.counts.failed_attempts = snapshot.failed_attempts;
         self.recount();
         Ok(())

@@ -45,6 +45,11 @@ pub enum Event {
         sweep: SweepName,
         segment: String,
     },
+    /// No job of the sweep is given out from now on, or again.
+    Paused {
+        sweep: SweepName,
+        paused: bool,
+    },
 }
 
 /// A revision as it was handed in.
@@ -163,6 +168,12 @@ impl Machine {
         self.decide_job(now, sweep, job.id, input).ok().flatten()
     }
 
+    /// What pausing a sweep, or letting it go on, would change; `None` where it already is as asked.
+    pub fn decide_pause(&self, sweep: &SweepName, paused: bool) -> Option<Event> {
+        let lineage = self.lineages.get(sweep)?;
+        (lineage.is_paused() != paused).then(|| Event::Paused { sweep: sweep.clone(), paused })
+    }
+
     /// When a job that waits after a failure may next be tried; `None` where none waits.
     pub fn next_retry(&self) -> Option<Timestamp> {
         self.lineages.values().filter_map(Lineage::next_retry).min()
@@ -192,6 +203,10 @@ impl Machine {
                 self.lineage_mut(sweep)?.plan(sweep, segment, jobs, *failures)
             }
             Event::SegmentSealed { sweep, segment } => self.lineage_mut(sweep)?.seal(segment),
+            Event::Paused { sweep, paused } => {
+                self.lineage_mut(sweep)?.pause(*paused);
+                Ok(())
+            }
         }
     }
 

@@ -33,6 +33,7 @@ pub struct LineageSnapshot {
     pub segments: u64,
     pub engines: BTreeMap<String, u64>,
     pub failed_attempts: u64,
+    pub paused: bool,
 }
 
 /// What a job has been through.

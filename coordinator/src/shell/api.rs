@@ -4,7 +4,8 @@ use domain::{Digest, JobId, Sweep, SweepName, WorkerId};
 use proto::error::ApiError;
 use proto::limits;
 use proto::message::{
-    FromWorker, JobsPage, JobsQuery, Submission, Submitted, SweepProgress, ToWorker, WorkerLine,
+    FromWorker, JobsPage, JobsQuery, RetryQuery, Submission, Submitted, SweepProgress, ToWorker,
+    WorkerLine,
 };
 use proto::rows;
 use proto::server::CoordinatorApi;
@@ -59,8 +60,9 @@ impl Api {
     ) -> Result<T, ApiError> {
         self.ask(|reply| {
             Request::Read(Box::new(move |core| {
+                let answer = read(core);
                 // Whoever asked may have left.
-                drop(reply.send(read(core)));
+                Box::new(move || drop(reply.send(answer)))
             }))
         })
         .await
@@ -121,6 +123,18 @@ impl CoordinatorApi for Api {
 
     async fn cancel(&self, sweep: SweepName, job: Option<JobId>) -> Result<u64, ApiError> {
         self.ask(|reply| Request::Cancel { sweep, job, reply }).await
+    }
+
+    async fn pause(&self, sweep: SweepName, paused: bool) -> Result<bool, ApiError> {
+        self.ask(|reply| Request::Pause { sweep, paused, reply }).await
+    }
+
+    async fn retry(&self, sweep: SweepName, which: RetryQuery) -> Result<u64, ApiError> {
+        self.ask(|reply| Request::Retry { sweep, which, reply }).await
+    }
+
+    async fn explain(&self, sweep: SweepName, job: String) -> Result<Vec<String>, ApiError> {
+        self.ask(|reply| Request::Explain { sweep, job, reply }).await
     }
 
     async fn drain(&self, worker: Option<WorkerId>) -> Result<u32, ApiError> {

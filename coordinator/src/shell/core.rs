@@ -168,7 +168,7 @@ impl Core {
                 self.after(&(sweep.clone(), *job), change, now);
             }
             Event::SegmentPlanned { sweep, .. } => self.owed.segments.push(sweep.clone()),
-            Event::Submitted(_) | Event::SegmentSealed { .. } => {}
+            Event::Submitted(_) | Event::SegmentSealed { .. } | Event::Paused { .. } => {}
         }
         self.batch.events.push(event);
     }

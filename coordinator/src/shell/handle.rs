@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::{Digest, JobId, Sweep, SweepName, Timestamp, WorkerId};
 use proto::error::ApiError;
-use proto::message::{JobLine, JobsPage, JobsQuery, Submitted, ToWorker};
+use proto::message::{JobLine, JobsPage, JobsQuery, RetryQuery, Submitted, ToWorker};
 
 use super::core::Core;
 use super::request::{Reply, Request};
@@ -37,7 +37,22 @@ impl Core {
                 self.answer(reply, answer);
             }
             Request::Flush { sweep, reply } => self.flush(sweep, reply),
-            Request::Read(read) => read(self),
+            Request::Pause { sweep, paused, reply } => {
+                let answer = self.pause(&sweep, paused, now);
+                self.answer(reply, answer);
+            }
+            Request::Retry { sweep, which, reply } => {
+                let answer = self.retry(&sweep, which, now);
+                self.answer(reply, answer);
+            }
+            Request::Explain { sweep, job, reply } => {
+                let answer = self.explain(&sweep, &job, now);
+                self.answer(reply, answer);
+            }
+            Request::Read(read) => {
+                let told = read(self);
+                self.owed.replies.push(told);
+            }
             Request::Attach { hello, outbox, reply } => {
                 let answer = self.attach(hello, outbox, now);
                 self.answer(reply, answer);
@@ -127,6 +142,49 @@ impl Core {
         }
         tracing::info!(%sweep, cancelled, "jobs cancelled");
         Ok(cancelled)
+    }
+
+    fn pause(&mut self, sweep: &SweepName, paused: bool, now: Timestamp) -> Result<bool, ApiError> {
+        self.lineage(sweep)?;
+        let event = self.machine.decide_pause(sweep, paused);
+        let changed = event.is_some();
+        if let Some(event) = event {
+            self.record(event, now);
+            tracing::info!(%sweep, paused, "sweep paused or let go on");
+        }
+        Ok(changed)
+    }
+
+    fn retry(
+        &mut self,
+        sweep: &SweepName,
+        which: RetryQuery,
+        now: Timestamp,
+    ) -> Result<u64, ApiError> {
+        let lineage = self.lineage(sweep)?;
+        let ids: Vec<_> = match which {
+            RetryQuery::Job(id) => {
+                let unknown = || ApiError::Unknown { what: format!("job {id} of sweep {sweep}") };
+                vec![lineage.number(id).map(|_| id).ok_or_else(unknown)?]
+            }
+            RetryQuery::Failed(wanted) => {
+                let is_wanted = |job: &&machine::Job| match job.state {
+                    State::Abandoned { class } => wanted.is_none_or(|wanted| wanted == class),
+                    _ => false,
+                };
+                let jobs = lineage.members().iter().map(|&number| lineage.job(number));
+                jobs.filter(is_wanted).map(|job| job.id).collect()
+            }
+        };
+        let mut queued = 0;
+        for id in ids {
+            if let Ok(Some(event)) = self.machine.decide_job(now, sweep, id, Input::Resubmit) {
+                self.record(event, now);
+                queued += 1;
+            }
+        }
+        tracing::info!(%sweep, queued, "jobs queued again");
+        Ok(queued)
     }
 
     fn drain(&mut self, worker: Option<WorkerId>) -> Result<u32, ApiError> {

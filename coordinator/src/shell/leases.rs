@@ -23,6 +23,11 @@ impl Leases {
         self.deadlines.insert((deadline, job));
     }
 
+    /// Until when the lease of a job holds.
+    pub fn until(&self, job: &JobKey) -> Option<Timestamp> {
+        self.by_job.get(job).copied()
+    }
+
     /// Nobody was heard for `time`: every lease holds for so much longer.
     pub fn postpone(&mut self, time: Duration) {
         let by_job = self.by_job.iter_mut();

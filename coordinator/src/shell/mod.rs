@@ -7,6 +7,7 @@ mod api;
 mod blobs;
 mod clock;
 mod core;
+mod explain;
 mod handle;
 mod identity;
 mod leases;

@@ -2,7 +2,7 @@
 
 use domain::{JobId, Sweep, SweepName, WorkerId};
 use proto::error::ApiError;
-use proto::message::{FromWorker, Hello, Submitted, SweepProgress, ToWorker};
+use proto::message::{FromWorker, Hello, RetryQuery, Submitted, SweepProgress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
@@ -12,6 +12,9 @@ use crate::sink::SinkError;
 
 /// The answer to a request, sent when what it rests on is durable.
 pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
+
+/// Tells an answer to whoever waits for it.
+pub type Told = Box<dyn FnOnce() + Send>;
 
 /// One thing the loop is asked to do.
 pub enum Request {
@@ -32,6 +35,24 @@ pub enum Request {
         job: Option<JobId>,
         reply: Reply<u64>,
     },
+    /// Holds a sweep's jobs back, or lets them go on; answers whether that changed anything.
+    Pause {
+        sweep: SweepName,
+        paused: bool,
+        reply: Reply<bool>,
+    },
+    /// Queues jobs again that were given up; answers how many.
+    Retry {
+        sweep: SweepName,
+        which: RetryQuery,
+        reply: Reply<u64>,
+    },
+    /// Why a job is where it is, by its id or the beginning of it.
+    Explain {
+        sweep: SweepName,
+        job: String,
+        reply: Reply<Vec<String>>,
+    },
     Drain {
         worker: Option<WorkerId>,
         reply: Reply<u32>,
@@ -40,8 +61,8 @@ pub enum Request {
         sweep: SweepName,
         reply: Reply<u64>,
     },
-    /// Looks at the state and changes nothing.
-    Read(Box<dyn FnOnce(&Core) + Send>),
+    /// Looks at the state and changes nothing. What it comes to is told once what was seen is durable.
+    Read(Box<dyn FnOnce(&Core) -> Told + Send>),
     Attach {
         hello: Hello,
         outbox: mpsc::Sender<ToWorker>,

@@ -82,6 +82,7 @@ pub fn progress_of(core: &Core, sweep: &SweepName, lineage: &Lineage) -> SweepPr
         workers: core.roster.connected().len() as u32,
         results: core.results.clone(),
         trouble: core.trouble.clone(),
+        paused: lineage.is_paused(),
     }
 }
 

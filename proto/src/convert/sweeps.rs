@@ -164,6 +164,7 @@ impl IntoWire for SweepProgress {
             results: self.results,
             trouble: self.trouble,
             total: self.total,
+            paused: self.paused,
         }
     }
 }
@@ -185,6 +186,7 @@ impl FromWire for SweepProgress {
             workers: wire.workers,
             results: wire.results,
             trouble: wire.trouble,
+            paused: wire.paused,
         })
     }
 }
