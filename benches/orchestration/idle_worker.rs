@@ -93,7 +93,8 @@ impl IdleWorker {
             }
             let (_, mut orders) = self.clerk.hear(message);
             while let Some(order) = orders.pop() {
-                let Order::Start(Seated { slot, grant }) = order else { continue };
+                let Order::Start(seated) = order else { continue };
+                let Seated { slot, grant } = *seated;
                 self.waits.push(self.free_since[slot].elapsed());
                 orders.extend(self.end(slot, &grant, rows_each, batch.as_deref()));
                 self.free_since[slot] = Instant::now();

@@ -103,13 +103,14 @@ fn blake3_of(text: &str) -> [u8; 16] {
 async fn check(client: &Client, known: &Mutex<Acknowledged>) {
     let sweeps = client.list().await.expect("answers");
     let there: BTreeSet<_> = sweeps.iter().map(|progress| progress.sweep.clone()).collect();
-    let known = known.lock().expect("no panic");
-    let lost: Vec<_> = known.sweeps.difference(&there).collect();
-    assert!(lost.is_empty(), "acknowledged sweeps are gone: {lost:?}");
     let committed: u64 = sweeps.iter().map(|progress| progress.counts.committed).sum();
-    let acknowledged = known.jobs.len() as u64;
-    assert!(committed >= acknowledged, "{acknowledged} results acknowledged, {committed} there");
-    drop(known);
+    {
+        let known = known.lock().expect("no panic");
+        let lost: Vec<_> = known.sweeps.difference(&there).collect();
+        assert!(lost.is_empty(), "acknowledged sweeps are gone: {lost:?}");
+        let acknowledged = known.jobs.len() as u64;
+        assert!(committed >= acknowledged, "{acknowledged} acknowledged, {committed} there");
+    }
     // One sweep is looked at job by job.
     if let Some(progress) = sweeps.last() {
         let sweep = progress.sweep.clone();

@@ -63,7 +63,8 @@ impl Hand {
         let mut started = Vec::new();
         for order in orders {
             match order {
-                Order::Start(Seated { slot, grant }) => {
+                Order::Start(seated) => {
+                    let Seated { slot, grant } = *seated;
                     assert!(self.slots[slot].is_none(), "a slot that works is given an attempt");
                     self.slots[slot] = Some(Trial::start(&grant));
                     started.push((slot, grant));

@@ -141,6 +141,9 @@ fn short_hash(parts: &[&[u8]]) -> [u8; 8] {
     short
 }
 
+/// The body of a record, and its checksum.
+type Checked = (Vec<u8>, [u8; 8]);
+
 /// A record around `body`, and its checksum.
 fn framed(chain: [u8; 8], body: &[u8]) -> (Vec<u8>, [u8; 8]) {
     let length = (body.len() as u64).to_le_bytes();
@@ -360,7 +363,7 @@ impl Log {
         &self,
         file: &dyn Storage,
         length: u64,
-    ) -> Result<Option<(Vec<u8>, [u8; 8])>, JournalError> {
+    ) -> Result<Option<Checked>, JournalError> {
         let body_at = self.end + FRAME;
         if body_at > length {
             return Ok(None);

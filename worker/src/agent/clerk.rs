@@ -20,7 +20,7 @@ const WAIT_WANTED: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// The slot is free, and starts.
-    Start(Seated),
+    Start(Box<Seated>),
     /// Stop; nobody wants what it measures.
     Drop { slot: usize },
     /// Checkpoint and stop.
@@ -269,5 +269,5 @@ impl Clerk {
 }
 
 fn start(seated: Vec<Seated>) -> Vec<Order> {
-    seated.into_iter().map(Order::Start).collect()
+    seated.into_iter().map(|seated| Order::Start(Box::new(seated))).collect()
 }

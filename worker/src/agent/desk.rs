@@ -294,7 +294,8 @@ impl Desk {
     fn carry_out(&mut self, orders: Vec<Order>) {
         for order in orders {
             match order {
-                Order::Start(Seated { slot, grant }) => {
+                Order::Start(seated) => {
+                    let Seated { slot, grant } = *seated;
                     let attempt = &grant.attempt;
                     tracing::debug!(job = %attempt.job, attempt = %attempt.number, "started");
                     let (sender, intent) = watch::channel(Intent::Run);
