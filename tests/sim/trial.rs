@@ -92,10 +92,10 @@ impl Trial {
         let total = steps_of(self.attempt.job);
         let is_over = self.step == total || self.hand_back;
         let wants_checkpoint = checkpoints && self.step >= self.checkpointed + 3 || self.hand_back;
-        if flush || is_over || wants_checkpoint {
-            if let Some(index) = (0..2).find(|&index| self.told[index] < self.step) {
-                return Some(self.batch(index));
-            }
+        if (flush || is_over || wants_checkpoint)
+            && let Some(index) = (0..2).find(|&index| self.told[index] < self.step)
+        {
+            return Some(self.batch(index));
         }
         if self.step == total {
             let (steps_rows, confusion_rows) = (total, total);

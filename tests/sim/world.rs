@@ -305,9 +305,11 @@ impl World {
     fn happen(&mut self, happening: Happening) -> Checked {
         match happening {
             Happening::ToCoordinator(connection, message) => {
-                self.to_coordinator(connection, message)
+                self.reaches_coordinator(connection, message)
             }
-            Happening::ToHand(connection, message) => return self.to_hand(connection, message),
+            Happening::ToHand(connection, message) => {
+                return self.reaches_hand(connection, message);
+            }
             Happening::Lost(connection) => self.lost(connection),
             Happening::Detached(connection) => self.detached(connection),
             Happening::Turn(node) if self.is_node(node) => return self.turn(),
@@ -608,7 +610,7 @@ impl World {
         }
     }
 
-    fn to_coordinator(&mut self, connection: ConnectionNo, message: FromWorker) {
+    fn reaches_coordinator(&mut self, connection: ConnectionNo, message: FromWorker) {
         let Some(wire) = self.wires.get(&connection).copied() else { return };
         let Some(node) = &mut self.node else {
             self.within(1_000, Happening::Lost(connection));
@@ -825,7 +827,7 @@ impl World {
         }
     }
 
-    fn to_hand(&mut self, connection: ConnectionNo, message: ToWorker) -> Checked {
+    fn reaches_hand(&mut self, connection: ConnectionNo, message: ToWorker) -> Checked {
         let Some(Wire { host, worker, .. }) = self.wires.get(&connection).copied() else {
             return Ok(());
         };
