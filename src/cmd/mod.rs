@@ -3,6 +3,7 @@
 mod cancel;
 mod coordinator;
 mod drain;
+mod export;
 mod flush;
 mod jobs;
 mod plan;
@@ -37,6 +38,7 @@ pub enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     Worker(worker::WorkerArgs),
     Report(report::ReportArgs),
+    Export(export::ExportArgs),
     Sql(sql::SqlArgs),
     Version(version::VersionArgs),
     /// Run trials that come on standard input: a worker starts this.
@@ -61,6 +63,7 @@ impl Command {
             Self::Coordinator(args) => coordinator::run(args),
             Self::Worker(args) => worker::run(args),
             Self::Report(args) => report::run(args, out),
+            Self::Export(args) => export::run(args, out),
             Self::Sql(args) => sql::run(args, out),
             Self::Version(args) => version::run(args, out),
             // `main` answers it before anything is set up that a trial must not share.
