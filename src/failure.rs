@@ -84,6 +84,8 @@ pub enum Failure {
     Results(#[from] ResultsError),
     #[error(transparent)]
     Report(ReportError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
     #[cfg(feature = "sql")]
     #[error(transparent)]
     Sql(analysis::sql::SqlError),
@@ -97,6 +99,23 @@ pub enum Failure {
     Output(#[source] io::Error),
 }
 
+/// Why a job cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("{} has no job whose id begins with \"{prefix}\" among its {count}", folder.display())]
+    NoJob { folder: PathBuf, prefix: String, count: u64 },
+    #[error("{count} jobs have an id that begins with \"{prefix}\": {}, ...", ids.join(", "))]
+    Ambiguous { prefix: String, count: usize, ids: Vec<String> },
+    #[error("the stored spec of job {job} cannot be read")]
+    Spec { job: String, source: Box<domain::CanonicalError> },
+    #[error("job {job} has no measured step with a risk in the table steps")]
+    NoStep { job: String },
+    #[error("job {job} reads the data set {digest}, which is in no folder that was named")]
+    NoData { job: String, digest: domain::Digest },
+    #[error("job {job} cannot be run again to this step")]
+    Trial { job: String, source: worker::trial::TrialError },
+}
+
 impl Failure {
     /// The exit code; see [`EXIT_CODES`].
     pub fn exit_code(&self) -> u8 {
@@ -107,6 +126,7 @@ impl Failure {
             | Self::BadSweep(_)
             | Self::NoStateFolder
             | Self::NoSuchWorker { .. }
+            | Self::Export(_)
             | Self::DataChanged { .. } => 2,
             Self::Connection(error) => connection_code(error),
             Self::Call(error) => call_code(error),
@@ -166,6 +186,13 @@ impl Failure {
             }
             Self::DataChanged { .. } => "run the command again: it reads the data anew",
             Self::NoSuchWorker { .. } => "`gradsweep workers` lists them",
+            Self::Export(ExportError::NoJob { .. }) => {
+                "the column job_id of the table jobs lists them; its first digits do, where no other job has them"
+            }
+            Self::Export(ExportError::Ambiguous { .. }) => "give more digits of the id",
+            Self::Export(ExportError::NoData { .. }) => {
+                "name the folder with its files, or one above it, with --data-folder DIR"
+            }
             Self::Folder { .. } | Self::Report(ReportError::Write { .. }) => {
                 "check that the folder exists, is yours to write, and that its disk has room"
             }

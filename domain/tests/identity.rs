@@ -9,18 +9,26 @@ use std::collections::BTreeMap;
 use domain::{Digest, FileFacts, JobId, JobSpec, Sweep, SweepId, sweep_file};
 use proptest::prelude::*;
 
+/// The sweeps that are pinned.
+const PINNED: [&str; 6] = ["poster", "linear", "files", "images", "scopes", "crossing"];
+
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/identity");
 
 /// The data files that the pinned sweeps name.
 fn files() -> BTreeMap<String, FileFacts> {
-    let facts = |content: &[u8], samples| FileFacts {
+    let facts = |content: &[u8], samples, dim| FileFacts {
         digest: Digest::of(content),
         samples,
         test_samples: 1_000,
-        dim: 784,
+        dim,
         classes: 10,
     };
-    [("first".to_owned(), facts(b"1", 6_000)), ("second".to_owned(), facts(b"2", 500))].into()
+    [
+        ("first".to_owned(), facts(b"1", 6_000, 784)),
+        ("second".to_owned(), facts(b"2", 500, 784)),
+        ("images".to_owned(), facts(b"3", 5_000, 3_072)),
+    ]
+    .into()
 }
 
 #[track_caller]
@@ -40,7 +48,7 @@ fn small(top: &str, model: &str, data: &str, train: &str, measure: &str) -> Swee
 
 #[test]
 fn pinned_identities_have_not_moved() {
-    for name in ["poster", "linear", "files"] {
+    for name in PINNED {
         let read = |extension: &str| {
             std::fs::read_to_string(format!("{FOLDER}/{name}.{extension}")).expect("it is stored")
         };
@@ -65,7 +73,7 @@ fn pinned_identities_have_not_moved() {
 
 #[test]
 fn a_stored_spec_reads_back_as_itself_and_its_text_is_its_identity() {
-    for name in ["poster", "linear", "files"] {
+    for name in PINNED {
         let text = std::fs::read_to_string(format!("{FOLDER}/{name}.toml")).expect("it is stored");
         let sweep = sweep(&text);
         for index in 0..sweep.len() {

@@ -4,6 +4,7 @@ mod cancel;
 mod coordinator;
 mod drain;
 mod explain;
+mod export;
 mod flush;
 mod jobs;
 mod pause;
@@ -44,6 +45,7 @@ pub enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     Worker(worker::WorkerArgs),
     Report(report::ReportArgs),
+    Export(export::ExportArgs),
     Sql(sql::SqlArgs),
     Version(version::VersionArgs),
     /// Run trials that come on standard input: a worker starts this.
@@ -72,6 +74,7 @@ impl Command {
             Self::Coordinator(args) => coordinator::run(args),
             Self::Worker(args) => worker::run(args),
             Self::Report(args) => report::run(args, out),
+            Self::Export(args) => export::run(args, out),
             Self::Sql(args) => sql::run(args, out),
             Self::Version(args) => version::run(args, out),
             // `main` answers it before anything is set up that a trial must not share.

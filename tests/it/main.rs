@@ -3,6 +3,7 @@
 mod bad_input;
 mod content;
 mod end_to_end;
+mod export;
 mod faults;
 mod harness;
 mod readers;

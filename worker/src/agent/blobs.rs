@@ -172,14 +172,7 @@ impl Store {
     /// The hint, then each source and the folders in it.
     fn candidates(&self, hint: Option<&str>) -> Vec<PathBuf> {
         let mut candidates: Vec<PathBuf> = hint.map(PathBuf::from).into_iter().collect();
-        for source in &self.sources {
-            candidates.push(source.clone());
-            let entries = fs::read_dir(source).into_iter().flatten().flatten();
-            let mut inner: Vec<PathBuf> =
-                entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-            inner.sort();
-            candidates.append(&mut inner);
-        }
+        candidates.extend(self.sources.iter().flat_map(|source| bundle::candidates(source)));
         candidates
     }
 

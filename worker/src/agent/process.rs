@@ -189,6 +189,8 @@ impl JobError {
                 | TrialError::ExamplesInTrainMode
                 | TrialError::TooFewGradients { .. }
                 | TrialError::NotImages { .. }
+                | TrialError::NotMeasured { .. }
+                | TrialError::EndedBefore { .. }
                 | TrialError::Zero { .. },
             ) => FailureClass::Refused,
         }

@@ -15,6 +15,7 @@ use super::clock;
 use super::ending::{chain, failure};
 use super::exchange::Exchange;
 use super::message::{Resume, Start, ToTrial};
+use crate::trial::cost;
 
 /// What a slot tells the desk.
 #[derive(Debug)]
@@ -103,6 +104,9 @@ impl Slot {
                 return Some(Outcome::Failure(failure(FailureClass::Refused, &message)));
             }
         };
+        if let Some(report) = too_large(&spec, grant.memory_bytes) {
+            return Some(Outcome::Failure(report));
+        }
         self.tag += 1;
         let start = tokio::select! {
             start = self.prepare(&grant, &spec) => start,
@@ -175,6 +179,19 @@ impl Slot {
             self.common.blobs.doubt(digest);
         }
     }
+}
+
+/// The failure of a job whose arrays would take more than the memory that it was granted, 0 where it has no limit: better than
+/// a process that the kernel kills in the middle of its work.
+fn too_large(spec: &JobSpec, granted: u64) -> Option<FailureReport> {
+    let needed = cost(spec).memory_bytes;
+    (granted > 0 && needed > granted).then(|| {
+        let message = format!(
+            "the job's arrays take about {needed} bytes, and run.memory grants it {granted}: raise run.memory, or compare \
+             fewer gradients"
+        );
+        failure(FailureClass::OutOfMemory, &message)
+    })
 }
 
 /// Resolves when the attempt is not to run any more, with what that comes to before it has started.

@@ -186,6 +186,22 @@ pub fn read_folder(folder: &Path) -> Result<Bundle, DataError> {
     Bundle::from_vec(bytes)
 }
 
+/// The data set of this digest in one of `folders`, or in a folder within one. What is no data set is passed over.
+pub fn find(folders: &[PathBuf], digest: Digest) -> Option<Bundle> {
+    let candidates = folders.iter().flat_map(|folder| candidates(folder));
+    candidates.filter_map(|folder| read_folder(&folder).ok()).find(|found| found.digest() == digest)
+}
+
+/// Where a data set may lie below `folder`: there, then in the folders in it, by name.
+pub fn candidates(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut inner: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    inner.sort();
+    inner.insert(0, folder.to_owned());
+    inner
+}
+
 /// The data set of a CIFAR archive.
 fn read_archive(archive: Archive, folder: &Path) -> Result<Bundle, DataError> {
     let (train, test) = archive.read(folder)?;

@@ -11,7 +11,7 @@ mod ranks;
 mod tiles;
 
 pub use capture::{Capture, LayerCapture};
-pub use confusion::{Compared, Occasion, chosen_examples, confusion_rows, formed_rows};
+pub use confusion::{Compared, Occasion, batch_pair, chosen_examples, confusion_rows, formed_rows};
 pub use curve::{ConvCurve, Curve, Figures};
 pub use formed::{Formed, panel_len};
 pub use listed::{StepTaken, batch_pair_rows};

@@ -14,19 +14,16 @@
 //! revision, instruction set, the job, and a blake3 digest of all of this and the tensors. Random streams need no state:
 //! they are counters that follow from the step.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::learner::Learner;
+use super::tensor::{HEADER_KEY, Tensor, dtype, file};
 use super::{Checkpoint, CheckpointError, ENGINE_REVISION, instruction_set};
 use crate::nn::Real;
 
 /// Raised with every change of names, shapes or header.
 const FORMAT: u32 = 1;
-const HEADER_KEY: &str = "gradsweep";
 const RUNNING_LOSS: &str = "running_loss";
 
 /// Where a trial stands, apart from its network and its velocity.
@@ -52,32 +49,10 @@ struct Header {
     digest: String,
 }
 
-struct Tensor {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl View for &Tensor {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 /// The checkpoint of `job` at `place`.
 pub fn encode<T: Real>(job: &str, place: &Place, learner: &impl Learner<T>) -> Checkpoint {
     let mut tensors = tensors(learner);
-    let bytes = place.running_loss.to_le_bytes().to_vec();
-    tensors.push((RUNNING_LOSS.into(), Tensor { dtype: Dtype::F64, shape: vec![1], bytes }));
+    tensors.push((RUNNING_LOSS.into(), Tensor::of(&[place.running_loss], vec![1])));
     let mut header = Header {
         format: FORMAT,
         engine_revision: ENGINE_REVISION.into(),
@@ -90,14 +65,11 @@ pub fn encode<T: Real>(job: &str, place: &Place, learner: &impl Learner<T>) -> C
     };
     header.digest = digest(&header, tensors.iter().map(|(name, tensor)| (&**name, &*tensor.bytes)));
     let text = serde_json::to_string(&header).expect("a struct of numbers and texts is JSON");
-    let metadata = HashMap::from([(HEADER_KEY.to_owned(), text)]);
-    let views = tensors.iter().map(|(name, tensor)| (name, tensor));
     Checkpoint {
         step: place.step,
         steps_rows: place.steps_rows,
         confusion_rows: place.confusion_rows,
-        bytes: safetensors::serialize(views, Some(metadata))
-            .expect("tensors have distinct names and the bytes of their shapes"),
+        bytes: file(&tensors, text),
     }
 }
 
@@ -112,7 +84,7 @@ pub fn decode<T: Real>(
 ) -> Result<Place, CheckpointError> {
     use CheckpointError as E;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(E::Malformed)?;
-    let file = SafeTensors::deserialize(bytes).map_err(E::Malformed)?;
+    let found_file = SafeTensors::deserialize(bytes).map_err(E::Malformed)?;
     let text = metadata.metadata().as_ref().and_then(|entries| entries.get(HEADER_KEY));
     let header: Header = serde_json::from_str(text.ok_or(E::HeaderMissing)?).map_err(E::Header)?;
     let Header { format: found, engine_revision, instruction_set: set, job: other, .. } = &header;
@@ -130,13 +102,13 @@ pub fn decode<T: Real>(
     }
     let mut names = learner.parts();
     names.push((RUNNING_LOSS.into(), vec![1]));
-    if file.len() != names.len() {
+    if found_file.len() != names.len() {
         return Err(E::Damaged);
     }
     let mut found = Vec::with_capacity(names.len());
     for (name, shape) in &names {
         let dtype = if name == RUNNING_LOSS { Dtype::F64 } else { dtype::<T>() };
-        let tensor = file.tensor(name).ok();
+        let tensor = found_file.tensor(name).ok();
         let fits = |tensor: &safetensors::tensor::TensorView| {
             tensor.shape() == shape && tensor.dtype() == dtype
         };
@@ -154,7 +126,8 @@ pub fn decode<T: Real>(
     Ok(Place { step, steps_rows, confusion_rows, running_loss: running_loss[0] })
 }
 
-fn tensors<T: Real>(learner: &impl Learner<T>) -> Vec<(String, Tensor)> {
+/// Everything that `learner` keeps, in the order of its parts.
+pub fn tensors<T: Real>(learner: &impl Learner<T>) -> Vec<(String, Tensor)> {
     let mut buffers = learner.numbers().into_iter();
     let mut rest: &[T] = &[];
     let tensor = |(name, shape): (String, Vec<usize>)| {
@@ -163,9 +136,7 @@ fn tensors<T: Real>(learner: &impl Learner<T>) -> Vec<(String, Tensor)> {
         }
         let (numbers, after) = rest.split_at(shape.iter().product());
         rest = after;
-        let mut bytes = Vec::with_capacity(numbers.len() * T::BYTES);
-        T::write(numbers, &mut bytes);
-        (name, Tensor { dtype: dtype::<T>(), shape, bytes })
+        (name, Tensor::of(numbers, shape))
     };
     learner.parts().into_iter().map(tensor).collect()
 }
@@ -179,10 +150,6 @@ fn restore<'a, T: Real>(parts: &mut impl Iterator<Item = &'a [u8]>, buffer: &mut
         T::read(bytes, numbers);
         rest = after;
     }
-}
-
-fn dtype<T: Real>() -> Dtype {
-    if T::BYTES == 4 { Dtype::F32 } else { Dtype::F64 }
 }
 
 /// blake3 of the header, its digest apart, and of the tensors in the order of the parameters.

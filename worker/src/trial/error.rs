@@ -21,6 +21,22 @@ pub enum TrialError {
     NotImages { dim: u32 },
     #[error("{what} is 0; it must be at least 1")]
     Zero { what: &'static str },
+    #[error("step {step} is not measured; the measured steps are {}", listed(measured))]
+    NotMeasured { step: u64, measured: Vec<u64> },
+    #[error("the trial ended at step {ended}, before step {step}: it diverged or converged there")]
+    EndedBefore { step: u64, ended: u64 },
+}
+
+/// The first and the last of many steps.
+fn listed(steps: &[u64]) -> String {
+    const SHOWN: usize = 12;
+    let texts: Vec<String> = steps.iter().map(u64::to_string).collect();
+    match texts.as_slice() {
+        [.., last] if texts.len() > SHOWN => {
+            format!("{}, ... {last}", texts[..SHOWN - 1].join(", "))
+        }
+        _ => texts.join(", "),
+    }
 }
 
 /// Why a checkpoint cannot be resumed. The trial can always start again from its first step.

@@ -16,8 +16,10 @@ mod conv;
 mod cost;
 mod dense;
 mod error;
+mod export;
 mod learner;
 mod run;
+mod tensor;
 mod theory;
 
 use domain::{ConfusionRow, JobFigures, StepRow};
@@ -26,6 +28,7 @@ use crate::nn::dispatch::Level;
 
 pub use cost::{Cost, cost};
 pub use error::{CheckpointError, TrialError};
+pub use export::{Exported, Probe, export};
 pub use run::run;
 
 /// Revision of everything here that can change a bit of a result. Raised by hand with such a change; stored with every

@@ -52,7 +52,7 @@ fn run_in<T: Real>(
 }
 
 /// Refuses specs that no trial can run. The domain refuses them first, with better words.
-fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
+pub(super) fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialError> {
     if spec.data.kind.is_file() && data.is_none() {
         return Err(TrialError::DataMissing);
     }
@@ -97,15 +97,16 @@ fn check_confusion(spec: &JobSpec, confusion: Confusion) -> Result<(), TrialErro
 }
 
 /// A trial between two steps.
-struct Trial<'a, T, L> {
+pub(super) struct Trial<'a, T, L> {
     spec: &'a JobSpec,
     job: String,
-    data: Dataset<T>,
+    pub(super) data: Dataset<T>,
     theory: Theory,
     measured: Vec<u64>,
-    chosen: Vec<Vec<u32>>,
-    learner: L,
-    place: Place,
+    /// The examples of each measurement of confusion.
+    pub(super) chosen: Vec<Vec<u32>>,
+    pub(super) learner: L,
+    pub(super) place: Place,
     /// The measured step before this one.
     last_measured: Option<u64>,
 }
@@ -117,7 +118,8 @@ enum Verdict {
 }
 
 impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
-    fn new(
+    /// A trial of `spec` before its first step, or where the checkpoint `resume` was taken.
+    pub(super) fn new(
         spec: &'a JobSpec,
         data: Dataset<T>,
         mut learner: L,
@@ -149,7 +151,12 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
         })
     }
 
-    fn run(mut self, resumed: bool, observer: &mut dyn Observer) -> Result<Ending, TrialError> {
+    /// Goes on until the trial ends or `observer` wishes it to stop; it then stands there.
+    pub(super) fn run(
+        &mut self,
+        resumed: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<Ending, TrialError> {
         let stride = checkpoint_stride(self.spec);
         // A checkpoint was taken after its step's rows were told and its question was asked.
         let mut is_told = resumed;

@@ -7,6 +7,7 @@ use domain::{AttemptNo, JobId};
 use super::*;
 use crate::agent::clock;
 use crate::agent::process::tests::tiny_spec;
+use crate::trial::cost;
 
 /// A slot whose trial process is `script`, run by the shell; the folder goes when it does.
 struct Bench {
@@ -92,6 +93,29 @@ async fn a_process_that_a_signal_ends_has_the_signal_reported() {
 async fn a_process_that_talks_nonsense_is_a_bug() {
     let report = failure_of("echo 'this is not a frame'; exec sleep 1000").await;
     assert_eq!(report.class, FailureClass::Bug);
+}
+
+#[tokio::test]
+async fn a_job_that_needs_more_memory_than_it_was_granted_is_not_started() {
+    let needed = cost(&tiny_spec(10)).memory_bytes;
+    let mut bench = Bench::new("/bin/sh", "exit 3");
+    let granted = |memory_bytes| Grant { memory_bytes, ..grant() };
+    match bench.outcome(granted(needed - 1), Intent::Run).await {
+        Some(Outcome::Failure(report)) => {
+            assert_eq!((report.class, report.exit_code), (FailureClass::OutOfMemory, None));
+            for part in [needed.to_string(), (needed - 1).to_string(), "run.memory".to_owned()] {
+                assert!(report.message.contains(&part), "{part} in {}", report.message);
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    // Enough, or no limit: the trial process is started, and exits.
+    for memory_bytes in [needed, 0] {
+        match bench.outcome(granted(memory_bytes), Intent::Run).await {
+            Some(Outcome::Failure(report)) => assert_eq!(report.exit_code, Some(3)),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape};
 
+use proptest::prelude::*;
+
 use super::correlate::{Correlate, correlate, pack_backward, pack_forward};
 use super::grid::Grid;
 use super::layout::ConvLayer;
@@ -142,7 +144,6 @@ fn gradients_are_finite_differences_of_the_naive_loss() {
     }
 }
 
-/// All three passes of one convolution of any shape, against six loops.
 #[test]
 fn each_pass_of_a_convolution_is_that_of_six_loops() {
     for (side, kernel, stride, inputs, outputs) in [
@@ -155,40 +156,69 @@ fn each_pass_of_a_convolution_is_that_of_six_loops() {
         (6, 1, 2, 32, 16),
         (5, 1, 2, 16, 16),
     ] {
-        let layer = ConvLayer { inputs, outputs, kernel, stride, offset: 0 };
-        let from = Grid { side, channels: inputs };
-        let to = Grid { side: side.div_ceil(stride), channels: outputs };
-        let (count, size) = (2, layer.parameters());
-        let mut image = Images::zeros(count, side, inputs);
-        image.x = normals(image.x.len(), 4);
-        let weights: Vec<f64> = normals(size, 5);
-        let expected = naive::convolve(&image, &weights, outputs, (kernel, stride));
-
-        let mut padded = vec![0.0; count * from.image()];
-        from.pad(&image.x, &mut padded);
-        let forward = walks::forward(&layer, from, to);
-        let (mut packed, mut out) = (vec![0.0; size], vec![0.0; count * to.image()]);
-        pack_forward(&weights, inputs, outputs, &mut packed);
-        correlate(&forward, count, false, (&padded, &packed), &mut out);
-        close(&out, &pad(to, &expected.x), 1e-13);
-
-        let delta = Images { x: normals(expected.x.len(), 6), ..expected.clone() };
-        let (mut gradient, mut carried) = (vec![0.0; size], vec![0.0; image.x.len()]);
-        naive::products(&image, &delta, (kernel, stride), |x, w, d| {
-            gradient[w] += image.x[x] * delta.x[d];
-            carried[x] += weights[w] * delta.x[d];
-        });
-        let padded_delta = pad(to, &delta.x);
-        let mut found = vec![0.0; size];
-        add_weight_gradient(&forward, count, (&padded, &padded_delta), &mut found);
-        close(&found, &gradient, 1e-13);
-        let mut found = vec![0.0; count * from.image()];
-        pack_backward(&weights, inputs, outputs, &mut packed);
-        for walks in walks::backward(&layer, from, to) {
-            correlate(&walks, count, false, (&padded_delta, &packed), &mut found);
-        }
-        close(&found, &pad(from, &carried), 1e-13);
+        check_passes(2, side, (kernel, stride), (inputs, outputs), 4);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn so_are_those_of_any_shape(
+        count in 1usize..4,
+        side in 1usize..12,
+        kernel in prop_oneof![Just(1usize), Just(3)],
+        stride in 1usize..3,
+        inputs in 1usize..4,
+        outputs in 1usize..4,
+        seed in 0u64..1000,
+    ) {
+        check_passes(count, side, (kernel, stride), (16 * inputs, 16 * outputs), seed);
+    }
+}
+
+/// All three passes of one convolution of any shape, against six loops.
+#[track_caller]
+fn check_passes(
+    count: usize,
+    side: usize,
+    (kernel, stride): (usize, usize),
+    (inputs, outputs): (usize, usize),
+    seed: u64,
+) {
+    let layer = ConvLayer { inputs, outputs, kernel, stride, offset: 0 };
+    let from = Grid { side, channels: inputs };
+    let to = Grid { side: side.div_ceil(stride), channels: outputs };
+    let size = layer.parameters();
+    let mut image = Images::zeros(count, side, inputs);
+    image.x = normals(image.x.len(), seed);
+    let weights: Vec<f64> = normals(size, seed + 1);
+    let expected = naive::convolve(&image, &weights, outputs, (kernel, stride));
+
+    let mut padded = vec![0.0; count * from.image()];
+    from.pad(&image.x, &mut padded);
+    let forward = walks::forward(&layer, from, to);
+    let (mut packed, mut out) = (vec![0.0; size], vec![0.0; count * to.image()]);
+    pack_forward(&weights, inputs, outputs, &mut packed);
+    correlate(&forward, count, false, (&padded, &packed), &mut out);
+    close(&out, &pad(to, &expected.x), 1e-13);
+
+    let delta = Images { x: normals(expected.x.len(), seed + 2), ..expected.clone() };
+    let (mut gradient, mut carried) = (vec![0.0; size], vec![0.0; image.x.len()]);
+    naive::products(&image, &delta, (kernel, stride), |x, w, d| {
+        gradient[w] += image.x[x] * delta.x[d];
+        carried[x] += weights[w] * delta.x[d];
+    });
+    let padded_delta = pad(to, &delta.x);
+    let mut found = vec![0.0; size];
+    add_weight_gradient(&forward, count, (&padded, &padded_delta), &mut found);
+    close(&found, &gradient, 1e-13);
+    let mut found = vec![0.0; count * from.image()];
+    pack_backward(&weights, inputs, outputs, &mut packed);
+    for walks in walks::backward(&layer, from, to) {
+        correlate(&walks, count, false, (&padded_delta, &packed), &mut found);
+    }
+    close(&found, &pad(from, &carried), 1e-13);
 }
 
 fn pad(grid: Grid, images: &[f64]) -> Vec<f64> {
