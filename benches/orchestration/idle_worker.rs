@@ -1,19 +1,33 @@
 //! A worker that does nothing and says so at once: the real clerk over the real client.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use domain::{Cell, Table, WorkerId};
+use domain::{Cell, Table, WorkerId, sweep_file};
 use proto::client::{Client, Incoming};
 use proto::limits::{PROTOCOL, SESSION_QUEUE};
-use proto::message::{Attempt, FromWorker, Grant, Hello, Outcome, RowBatch, ToWorker};
+use proto::message::{Attempt, FromWorker, Grant, Hello, Outcome, RowBatch, Submission, ToWorker};
 use proto::rows;
 use tokio::sync::mpsc;
 use worker::agent::clerk::{Clerk, Order};
 use worker::agent::seats::Seated;
 
 /// The engine revision that it says it has.
-pub const ENGINE: &str = "idle";
+const ENGINE: &str = "idle";
+
+/// A sweep of `jobs` jobs, ready to be handed in.
+pub fn submission(name: &str, jobs: u64, priority: i32) -> Result<Submission> {
+    let text = format!(
+        "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {jobs} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
+         [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\npriority = {priority}\n"
+    );
+    let draft = sweep_file::parse(&text, "idle.toml")?;
+    let sweep = draft.resolve(&BTreeMap::new())?.canonical();
+    let (file_name, engine_revision) = ("idle.toml".to_owned(), ENGINE.to_owned());
+    let (file_text, revise, strict) = (text, false, false);
+    Ok(Submission { sweep, file_name, file_text, revise, strict, engine_revision })
+}
 
 /// A worker whose trials take no time.
 pub struct IdleWorker {

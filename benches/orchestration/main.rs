@@ -11,7 +11,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,12 +18,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use domain::{SweepName, sweep_file};
+use domain::SweepName;
 use proto::client::Client;
 use proto::connection::Connection;
-use proto::message::{JobsQuery, Submission};
+use proto::message::JobsQuery;
 
-use idle_worker::{ENGINE, IdleWorker};
+use idle_worker::{IdleWorker, submission};
 
 mod idle_worker;
 
@@ -143,18 +142,7 @@ impl Place {
     }
 
     async fn submit(&self, sweep: &str, jobs: u64, priority: i32) -> Result<()> {
-        let text = format!(
-            "name = \"{sweep}\"\n[axes]\nseed = {{ start = 0, count = {jobs} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
-             [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\npriority = {priority}\n"
-        );
-        let draft = sweep_file::parse(&text, "bench.toml")?;
-        let sweep = draft.resolve(&BTreeMap::new())?.canonical();
-        let (file_name, file_text) = ("bench.toml".to_owned(), text);
-        let engine_revision = ENGINE.to_owned();
-        let (revise, strict) = (false, false);
-        let submission =
-            Submission { sweep, file_name, file_text, revise, strict, engine_revision };
-        self.client.submit(submission).await?;
+        self.client.submit(submission(sweep, jobs, priority)?).await?;
         Ok(())
     }
 

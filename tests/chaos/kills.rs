@@ -1,35 +1,24 @@
 //! kill -9 of the coordinator while it commits, many times: nothing acknowledged is lost.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{JobId, SweepName, sweep_file};
+use domain::{JobId, SweepName};
 use proto::client::Client;
 use proto::connection::Connection;
-use proto::message::{JobsQuery, Submission};
+use proto::message::JobsQuery;
 use rand::RngExt;
 
 use crate::harness::Place;
-use crate::idle_worker::{ENGINE, IdleWorker};
-
-fn submission(name: &str, jobs: u64) -> Submission {
-    let text = format!(
-        "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {jobs} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
-         [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n"
-    );
-    let draft = sweep_file::parse(&text, "chaos.toml").expect("a good sweep");
-    let sweep = draft.resolve(&BTreeMap::new()).expect("it needs no files").canonical();
-    let file_name = "chaos.toml".to_owned();
-    let (file_text, engine_revision) = (text, ENGINE.to_owned());
-    Submission { sweep, file_name, file_text, revise: false, strict: false, engine_revision }
-}
+use crate::idle_worker::{IdleWorker, submission};
 
 /// What was acknowledged, over all lives of the coordinator.
 #[derive(Default)]
 struct Acknowledged {
     sweeps: BTreeSet<SweepName>,
-    jobs: BTreeSet<JobId>,
+    /// The same job is in every sweep.
+    jobs: BTreeSet<(SweepName, JobId)>,
 }
 
 #[test]
@@ -69,7 +58,7 @@ fn nothing_acknowledged_is_lost_by_a_thousand_kills_of_the_coordinator() {
 async fn work(client: Client, life: u64, known: Arc<Mutex<Acknowledged>>) -> anyhow::Result<()> {
     let submitting = async {
         for part in 0.. {
-            let submitted = client.submit(submission(&format!("s-{life}-{part}"), 40)).await?;
+            let submitted = client.submit(submission(&format!("s-{life}-{part}"), 40, 0)?).await?;
             known.lock().expect("no panic").sweeps.insert(submitted.sweep);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -78,27 +67,13 @@ async fn work(client: Client, life: u64, known: Arc<Mutex<Acknowledged>>) -> any
     let working = async {
         let mut worker = IdleWorker::join(&client, 1 + (life % 250) as u8, 4).await?;
         let acknowledged = |attempt: &proto::message::Attempt| {
-            known.lock().expect("no panic").jobs.insert(job_of(attempt));
+            let job = (attempt.sweep.clone(), attempt.job);
+            known.lock().expect("no panic").jobs.insert(job);
         };
         worker.run(u64::MAX, 0, acknowledged).await
     };
     let (submitted, worked) = tokio::join!(submitting, working);
     submitted.and(worked)
-}
-
-/// The same job is in every sweep: what was acknowledged is a job of one of them.
-fn job_of(attempt: &proto::message::Attempt) -> JobId {
-    let name = blake3_of(attempt.sweep.as_str());
-    let mut id = attempt.job.0;
-    id.iter_mut().zip(name).for_each(|(byte, other)| *byte ^= other);
-    JobId(id)
-}
-
-fn blake3_of(text: &str) -> [u8; 16] {
-    let digest = domain::Digest::of(text.as_bytes());
-    let mut short = [0; 16];
-    short.copy_from_slice(&digest.0[..16]);
-    short
 }
 
 async fn check(client: &Client, known: &Mutex<Acknowledged>) {

@@ -1,8 +1,10 @@
 //! A worker process: the real clerk, pretended trials.
 
+use std::collections::BTreeSet;
+
 use domain::WorkerId;
 use proto::limits::PROTOCOL;
-use proto::message::{Grant, Hello};
+use proto::message::{Attempt, Grant, Hello};
 use worker::agent::clerk::{Clerk, Order};
 use worker::agent::seats::Seated;
 
@@ -23,6 +25,8 @@ pub struct Hand {
     pub is_leaving: bool,
     /// Nothing happens in it until then.
     pub frozen_until: i64,
+    /// Attempts that gave a result.
+    pub results: BTreeSet<Attempt>,
 }
 
 impl Hand {
@@ -37,6 +41,7 @@ impl Hand {
             welcome: false,
             is_leaving: false,
             frozen_until: 0,
+            results: BTreeSet::new(),
         }
     }
 

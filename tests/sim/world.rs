@@ -847,11 +847,8 @@ impl World {
                 hand.welcome = true;
                 hand.clerk.opened();
             }
-            ToWorker::Outcome { attempt, refusal: None } => {
-                let is_result = hand.clerk.has_result(attempt);
-                if is_result {
-                    self.ledger.accepted(attempt)?;
-                }
+            ToWorker::Outcome { attempt, refusal: None } if hand.results.contains(attempt) => {
+                self.ledger.accepted(attempt)?;
             }
             _ => {}
         }
@@ -937,6 +934,9 @@ impl World {
         match ended {
             Some(outcome) => {
                 hand.slots[slot] = None;
+                if let Some(Outcome::Result { .. }) = &outcome {
+                    hand.results.insert(attempt.clone());
+                }
                 let took = Duration::from_millis(took);
                 let orders = hand.clerk.ended(slot, &attempt, outcome, took);
                 for (slot, grant) in hand.carry_out(orders) {

@@ -26,7 +26,7 @@ use domain::{Epoch, JobId, JournalId, SweepName, Table};
 
 use super::spool::{Place, Spool};
 use super::storage::{FileStorage, Storage};
-use super::stored::{self, Spooled};
+use super::stored::{self, Spooled, short_hash};
 use super::{Batch, Journal, JournalError, Replay, SpoolChange, SpooledRows};
 use crate::machine::Snapshot;
 
@@ -130,15 +130,12 @@ impl Header {
     }
 }
 
-/// The first 8 bytes of blake3 of all parts.
-fn short_hash(parts: &[&[u8]]) -> [u8; 8] {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    let mut short = [0; 8];
-    short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    short
+/// A record that is written and does not count yet.
+struct Written {
+    end: u64,
+    check: [u8; 8],
+    placed: Vec<Spooled>,
+    body_bytes: u64,
 }
 
 /// The body of a record, and its checksum.
@@ -220,13 +217,13 @@ fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
 }
 
 impl Log {
-    /// Reads what is there; a journal that is new gets its first header when its epoch is taken.
-    fn read(files: Files, path: &Path, fresh: JournalId) -> Result<(Self, Replay), JournalError> {
-        let mut log = Self {
-            path: path.to_owned(),
+    /// A log without a record.
+    fn empty(files: Files, path: PathBuf, active: usize, header: Header) -> Self {
+        Self {
+            path,
             files,
-            active: 0,
-            header: Header { generation: 1, epoch: 0, id: fresh },
+            active,
+            header,
             end: RECORDS_AT,
             chain: [0; 8],
             room: 0,
@@ -234,7 +231,13 @@ impl Log {
             base: 0,
             not_before: 0,
             is_lost: false,
-        };
+        }
+    }
+
+    /// Reads what is there; a journal that is new gets its first header when its epoch is taken.
+    fn read(files: Files, path: &Path, fresh: JournalId) -> Result<(Self, Replay), JournalError> {
+        let header = Header { generation: 1, epoch: 0, id: fresh };
+        let mut log = Self::empty(files, path.to_owned(), 0, header);
         let mark = log.read_mark();
         let found = [log.read_header(0)?, log.read_header(1)?];
         let best = (0..2).filter_map(|index| found[index].map(|header| (header, index)));
@@ -270,7 +273,7 @@ impl Log {
     fn read_header(&self, index: usize) -> Result<Option<Header>, JournalError> {
         let file = &self.files.logs[index];
         let length = file.len().map_err(|error| self.unreadable(error))?;
-        let mut best = None;
+        let mut best: Option<Header> = None;
         let mut format = None;
         for at in HEADERS_AT {
             let mut bytes = [0; HEADER];
@@ -279,7 +282,9 @@ impl Log {
             }
             file.read(at, &mut bytes).map_err(|error| self.unreadable(error))?;
             match Header::read(&bytes) {
-                Some(Ok(header)) => best = best.max_by_epoch(header),
+                Some(Ok(header)) => {
+                    best = best.into_iter().chain([header]).max_by_key(|header| header.epoch);
+                }
                 Some(Err(found)) => format = Some(found),
                 None => {}
             }
@@ -452,15 +457,9 @@ impl Log {
     fn append(&mut self, batch: &Batch) -> Result<(), JournalError> {
         self.may_write()?;
         let file = Arc::clone(&self.files.logs[self.active]);
-        let (body, placed) = stored::encode(batch, None, self.end + FRAME);
-        let (record, check) = framed(self.chain, &body);
-        let end = self.end + record.len() as u64;
-        self.make_room(&*file, end)?;
-        file.write(self.end, &record).map_err(|error| self.failed(error))?;
+        let written = self.write_record(&*file, batch, None)?;
         self.sync(&*file)?;
-        self.end = end;
-        self.chain = check;
-        self.change_spool(placed);
+        self.count(written);
         self.write_mark();
         Ok(())
     }
@@ -494,22 +493,14 @@ impl Log {
 
     /// The log that replaces this one, in the other file, header and all.
     fn write_anew(&self, snapshot: &Snapshot) -> Result<Self, JournalError> {
-        let mut log = Self {
-            path: self.path.clone(),
-            files: self.files.clone(),
-            active: 1 - self.active,
-            header: Header { generation: self.header.generation + 1, ..self.header },
-            end: RECORDS_AT,
-            chain: [0; 8],
-            room: 0,
-            spool: Spool::default(),
-            base: 0,
-            not_before: 0,
-            is_lost: false,
-        };
+        let header = Header { generation: self.header.generation + 1, ..self.header };
+        let (files, path) = (self.files.clone(), self.path.clone());
+        let mut log = Self::empty(files, path, 1 - self.active, header);
         let file = Arc::clone(&log.files.logs[log.active]);
         file.cut(0).map_err(|error| log.failed(error))?;
-        log.base = log.write_record(&*file, &Batch::default(), Some(snapshot))?;
+        let state = log.write_record(&*file, &Batch::default(), Some(snapshot))?;
+        log.base = state.body_bytes;
+        log.count(state);
         let mut batch = Batch::default();
         let mut bytes = 0;
         for ((sweep, job), table, first_row, place) in self.spool.all() {
@@ -518,12 +509,14 @@ impl Log {
             batch.spool.push(SpoolChange::Put { sweep, job, table, rows });
             bytes += u64::from(place.bytes);
             if bytes >= COPY {
-                log.write_record(&*file, &std::mem::take(&mut batch), None)?;
+                let rows = log.write_record(&*file, &std::mem::take(&mut batch), None)?;
+                log.count(rows);
                 bytes = 0;
             }
         }
         if !batch.is_empty() {
-            log.write_record(&*file, &batch, None)?;
+            let rows = log.write_record(&*file, &batch, None)?;
+            log.count(rows);
         }
         log.sync(&*file)?;
         file.write(log.header.place(), &log.header.bytes()).map_err(|error| log.failed(error))?;
@@ -531,21 +524,26 @@ impl Log {
         Ok(log)
     }
 
-    /// Writes one record of a log that does not count yet; the bytes of its body.
+    /// Writes one record behind the last that counts. It counts from [`Log::count`] on: after its sync, or, in a log that
+    /// does not count itself yet, at once.
     fn write_record(
         &mut self,
         file: &dyn Storage,
         batch: &Batch,
         snapshot: Option<&Snapshot>,
-    ) -> Result<u64, JournalError> {
+    ) -> Result<Written, JournalError> {
         let (body, placed) = stored::encode(batch, snapshot, self.end + FRAME);
         let (record, check) = framed(self.chain, &body);
-        self.make_room(file, self.end + record.len() as u64)?;
+        let end = self.end + record.len() as u64;
+        self.make_room(file, end)?;
         file.write(self.end, &record).map_err(|error| self.failed(error))?;
-        self.end += record.len() as u64;
-        self.chain = check;
+        Ok(Written { end, check, placed, body_bytes: body.len() as u64 })
+    }
+
+    fn count(&mut self, written: Written) {
+        let Written { end, check, placed, .. } = written;
+        (self.end, self.chain) = (end, check);
         self.change_spool(placed);
-        Ok(body.len() as u64)
     }
 
     /// Reads a batch of rows and checks it.
@@ -570,17 +568,6 @@ impl Log {
 
     fn store(&self, source: io::Error) -> JournalError {
         JournalError::Store { path: self.path.clone(), source }
-    }
-}
-
-/// The header of the later epoch.
-trait Later {
-    fn max_by_epoch(self, other: Header) -> Option<Header>;
-}
-
-impl Later for Option<Header> {
-    fn max_by_epoch(self, other: Header) -> Option<Header> {
-        Some(self.filter(|header| header.epoch > other.epoch).unwrap_or(other))
     }
 }
 

@@ -44,11 +44,20 @@ pub enum Spooled {
 /// Bytes of the length of a record's head.
 const HEAD_LENGTH: usize = 4;
 
+/// The first 8 bytes of blake3 of all parts.
+pub fn short_hash(parts: &[&[u8]]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut short = [0; 8];
+    short.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    short
+}
+
 /// A checksum of spooled rows.
 pub fn check(bytes: &[u8]) -> u64 {
-    let mut check = [0; 8];
-    check.copy_from_slice(&blake3::hash(bytes).as_bytes()[..8]);
-    u64::from_le_bytes(check)
+    u64::from_le_bytes(short_hash(&[bytes]))
 }
 
 /// The record of a batch, as bytes; and its spool changes, placed as if the record began at `offset` in the file.

@@ -22,6 +22,18 @@ pub struct Revision {
     pub at: Timestamp,
 }
 
+impl Revision {
+    /// The revision as it was handed in.
+    pub fn submitted(&self) -> Submitted {
+        Submitted {
+            canonical: self.sweep.canonical(),
+            file_name: self.file_name.clone(),
+            file_text: self.file_text.clone(),
+            at: self.at,
+        }
+    }
+}
+
 impl PartialEq for Revision {
     fn eq(&self, other: &Self) -> bool {
         (self.id, self.at) == (other.id, other.at)
@@ -389,16 +401,10 @@ impl Lineage {
     }
 
     pub(super) fn snapshot(&self, sweep: &SweepName) -> LineageSnapshot {
-        let revision = |revision: &Revision| Submitted {
-            canonical: revision.sweep.canonical(),
-            file_name: revision.file_name.clone(),
-            file_text: revision.file_text.clone(),
-            at: revision.at,
-        };
         let jobs = (0..).zip(&self.jobs);
         LineageSnapshot {
             sweep: sweep.clone(),
-            revisions: self.revisions.iter().map(revision).collect(),
+            revisions: self.revisions.iter().map(Revision::submitted).collect(),
             jobs: jobs.filter_map(|(number, job)| JobSnapshot::of(number, job)).collect(),
             unsealed: self.unsealed.clone(),
             sealed_rows: self.sealed_rows,

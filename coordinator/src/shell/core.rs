@@ -12,7 +12,7 @@ use proto::message::{Attempt, Grant, Progress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
 
 use super::leases::{JobKey, Leases};
-use super::request::Request;
+use super::request::{Request, Told};
 use super::roster::Roster;
 use super::watch::Watchers;
 use crate::journal::{Batch, SpoolChange};
@@ -22,7 +22,7 @@ use crate::machine::{Change, Event, Input, Lineage, Machine, SegmentName, State}
 #[derive(Default)]
 pub struct Owed {
     pub to_workers: Vec<(WorkerId, ToWorker)>,
-    pub replies: Vec<Box<dyn FnOnce() + Send>>,
+    pub replies: Vec<Told>,
     /// Segments to write.
     pub segments: Vec<SweepName>,
     /// Revisions to put on record beside the results.

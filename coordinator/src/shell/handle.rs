@@ -117,10 +117,7 @@ impl Core {
     ) -> Result<u64, ApiError> {
         let lineage = self.lineage(sweep)?;
         let ids: Vec<_> = match job {
-            Some(id) => {
-                let unknown = || ApiError::Unknown { what: format!("job {id} of sweep {sweep}") };
-                vec![lineage.number(id).map(|_| id).ok_or_else(unknown)?]
-            }
+            Some(id) => vec![known(sweep, lineage, id)?],
             None => lineage.members().iter().map(|&number| lineage.job(number).id).collect(),
         };
         let mut cancelled = 0;
@@ -163,10 +160,7 @@ impl Core {
     ) -> Result<u64, ApiError> {
         let lineage = self.lineage(sweep)?;
         let ids: Vec<_> = match which {
-            RetryQuery::Job(id) => {
-                let unknown = || ApiError::Unknown { what: format!("job {id} of sweep {sweep}") };
-                vec![lineage.number(id).map(|_| id).ok_or_else(unknown)?]
-            }
+            RetryQuery::Job(id) => vec![known(sweep, lineage, id)?],
             RetryQuery::Failed(wanted) => {
                 let is_wanted = |job: &&machine::Job| match job.state {
                     State::Abandoned { class } => wanted.is_none_or(|wanted| wanted == class),
@@ -292,6 +286,12 @@ impl Core {
         }
         needed
     }
+}
+
+/// The id, if it is of a job of the sweep.
+fn known(sweep: &SweepName, lineage: &Lineage, id: JobId) -> Result<JobId, ApiError> {
+    let unknown = || ApiError::Unknown { what: format!("job {id} of sweep {sweep}") };
+    lineage.number(id).map(|_| id).ok_or_else(unknown)
 }
 
 /// The digests of the data sets that a sweep reads.

@@ -17,7 +17,7 @@ use super::core::{Core, Requests};
 use super::request::Request;
 use super::watch::{tell_trouble, tell_watchers};
 use crate::journal::{Batch, Journal, JournalError};
-use crate::machine::{Snapshot, State, Submitted};
+use crate::machine::{Snapshot, State};
 use crate::sink::{Contents, FailureLine, JobContents, write_revision, write_segment};
 
 /// Requests that wait for the loop. More make their senders wait: backpressure, not memory.
@@ -168,12 +168,7 @@ fn put_revisions_on_record<J: Journal>(core: &Core, around: &Surroundings<J>, sw
     let Some(lineage) = core.machine.lineage(sweep) else { return };
     for revision in lineage.revisions() {
         let (sweep, results) = (revision.sweep.clone(), around.results.clone());
-        let submitted = Submitted {
-            canonical: revision.sweep.canonical(),
-            file_name: revision.file_name.clone(),
-            file_text: revision.file_text.clone(),
-            at: revision.at,
-        };
+        let submitted = revision.submitted();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = write_revision(&results, &sweep, &submitted) {
                 let cause = &error.source;

@@ -81,11 +81,6 @@ impl Clerk {
         self.held.attempts()
     }
 
-    /// Whether the attempt's outcome here is a result that is not acknowledged yet.
-    pub fn has_result(&self, attempt: &Attempt) -> bool {
-        self.held.has_result(attempt)
-    }
-
     /// A session is open: all that is not acknowledged is to be sent again.
     pub fn opened(&mut self) {
         self.held.resend();

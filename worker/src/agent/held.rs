@@ -63,16 +63,6 @@ impl Held {
         self.attempts.contains_key(attempt)
     }
 
-    /// Whether a result of the attempt waits to be acknowledged.
-    pub fn has_result(&self, attempt: &Attempt) -> bool {
-        let numbers = self.attempts.get(attempt).map(|entry| entry.messages.as_slice());
-        let is_result = |number: &u64| {
-            let message = self.messages.get(number);
-            matches!(message, Some(FromWorker::Outcome(_, Outcome::Result { .. })))
-        };
-        numbers.unwrap_or_default().iter().any(is_result)
-    }
-
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()
