@@ -127,15 +127,15 @@ impl IdleWorker {
         let attempt = grant.attempt.clone();
         if let Some(batch) = batch {
             for part in 0..10 {
-                let (arrow, row_count) = (batch.to_vec(), rows_each / 10);
+                let (cells, row_count) = (batch.to_vec(), rows_each / 10);
                 let (attempt, table) = (attempt.clone(), Table::Steps);
                 let first_row = u64::from(part * row_count);
-                self.clerk.rows(RowBatch { attempt, table, first_row, row_count, arrow });
+                self.clerk.rows(RowBatch { attempt, table, first_row, row_count, cells });
             }
         }
         let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
-        let arrow = self.jobs_row.clone();
-        let result = Outcome::Result { steps_rows, confusion_rows, arrow };
+        let cells = self.jobs_row.clone();
+        let result = Outcome::Result { steps_rows, confusion_rows, cells };
         self.clerk.ended(slot, &attempt, Some(result), Duration::ZERO)
     }
 }

@@ -178,7 +178,7 @@ fn step_rows(attempt: &Attempt, first_row: u64) -> RowBatch {
         table: Table::Steps,
         first_row,
         row_count: 2,
-        arrow: rows::encode(Table::Steps, &[row(first_row), row(first_row + 1)]),
+        cells: rows::encode(Table::Steps, &[row(first_row), row(first_row + 1)]),
     }
 }
 
@@ -188,7 +188,7 @@ fn result() -> Outcome {
     row[Table::Jobs.own_index("status").expect("is a column")] = figures.status().into();
     row[Table::Jobs.own_index("final_risk").expect("is a column")] = figures.final_risk.into();
     row[Table::Jobs.own_index("engine_revision").expect("is a column")] = "e1".into();
-    Outcome::Result { steps_rows: 2, confusion_rows: 0, arrow: rows::encode(Table::Jobs, &[row]) }
+    Outcome::Result { steps_rows: 2, confusion_rows: 0, cells: rows::encode(Table::Jobs, &[row]) }
 }
 
 fn progress(attempt: &Attempt) -> Progress {
@@ -405,7 +405,7 @@ async fn peers_that_lie_or_lack_the_token_are_refused_and_others_are_not_harmed(
 
     let mut liar = FakeWorker::join(&client, hello(4)).await;
     let mut garbage = step_rows(&grant.attempt, 0);
-    garbage.arrow.truncate(40);
+    garbage.cells.truncate(40);
     liar.say(FromWorker::Rows(garbage)).await;
     let refused = liar.hear.next().await.expect_err("its rows are no rows");
     assert!(matches!(refused, CallError::Answer(ApiError::Invalid { .. })), "{refused}");

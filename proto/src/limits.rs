@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// The protocol that this build speaks. A worker with another number is refused; it grows with each change that an
 /// older peer would misread.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Largest gRPC message either end takes. A row batch is at most [`ROW_BATCH_BYTES_MAX`], a sweep at most
 /// [`SWEEP_BYTES_MAX`]; the rest is room for framing.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
-/// Largest Arrow body of one row batch: 4 MiB is some 2,000 confusion rows, and sixteen of them still fit in 64 MiB.
+/// Largest body of one row batch: 4 MiB is some 2,000 confusion rows and more, and sixteen of them still fit in 64 MiB.
 pub const ROW_BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Most rows in one batch, so that decoding is bounded whatever the bytes claim.

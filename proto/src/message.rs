@@ -127,7 +127,7 @@ pub struct RowBatch {
     pub first_row: u64,
     pub row_count: u32,
     /// See [`crate::rows`].
-    pub arrow: Vec<u8>,
+    pub cells: Vec<u8>,
 }
 
 /// How an attempt ended.
@@ -137,7 +137,7 @@ pub enum Outcome {
     Result {
         steps_rows: u64,
         confusion_rows: u64,
-        arrow: Vec<u8>,
+        cells: Vec<u8>,
     },
     Failure(FailureReport),
     /// Handed back unfinished; costs the job nothing.

@@ -71,7 +71,7 @@ fn the_arrows_between_the_crates_point_one_way() {
                 "std::time::Instant",
             ],
         ),
-        ("proto/src", &["coordinator", "worker", "analysis", "parquet"]),
+        ("proto/src", &["coordinator", "worker", "analysis", "arrow_array", "parquet"]),
         ("coordinator/src", &["worker", "analysis", "tonic", "prost"]),
         ("worker/src", &["coordinator", "analysis", "tonic", "prost", "arrow_array", "parquet"]),
         ("analysis/src", &["proto", "coordinator", "worker", "tonic", "prost"]),

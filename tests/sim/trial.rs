@@ -82,9 +82,9 @@ impl Trial {
         let (first_row, end) = (self.told[index], self.step);
         self.told[index] = end;
         let job = self.attempt.job;
-        let arrow = (first_row..end).flat_map(|number| row(job, table, number)).collect();
+        let cells = (first_row..end).flat_map(|number| row(job, table, number)).collect();
         let row_count = (end - first_row) as u32;
-        Deed::Rows(RowBatch { attempt: self.attempt.clone(), table, first_row, row_count, arrow })
+        Deed::Rows(RowBatch { attempt: self.attempt.clone(), table, first_row, row_count, cells })
     }
 
     /// Goes on a little. `flush`: whether measured rows are handed over now or later: where batches end is chance.
@@ -99,8 +99,8 @@ impl Trial {
         }
         if self.step == total {
             let (steps_rows, confusion_rows) = (total, total);
-            let arrow = jobs_row();
-            return Some(Deed::End(Outcome::Result { steps_rows, confusion_rows, arrow }));
+            let cells = jobs_row();
+            return Some(Deed::End(Outcome::Result { steps_rows, confusion_rows, cells }));
         }
         if wants_checkpoint && self.step > self.checkpointed {
             self.checkpointed = self.step;

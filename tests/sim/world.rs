@@ -669,7 +669,7 @@ impl World {
                 rows.map_err(|error| format!("rows of {id}: {error:?}"))
             };
             let bytes = |table| -> Result<Vec<u8>, String> {
-                Ok(read(table)?.into_iter().flat_map(|rows| rows.arrow).collect())
+                Ok(read(table)?.into_iter().flat_map(|rows| rows.cells).collect())
             };
             let has_row = read(Table::Jobs)?.len() == 1;
             jobs.push((id, [bytes(Table::Steps)?, bytes(Table::Confusion)?], has_row));

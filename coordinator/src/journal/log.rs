@@ -31,7 +31,7 @@ use super::{Batch, Journal, JournalError, Replay, SpoolChange, SpooledRows};
 use crate::machine::Snapshot;
 
 /// The format that this build reads and writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const MAGIC: &[u8; 8] = b"gradswp\n";
 /// Bytes of a header.
 const HEADER: usize = 56;
@@ -548,14 +548,14 @@ impl Log {
 
     /// Reads a batch of rows and checks it.
     fn spooled(&self, first_row: u64, place: Place) -> Result<SpooledRows, JournalError> {
-        let mut arrow = vec![0; place.bytes as usize];
+        let mut cells = vec![0; place.bytes as usize];
         let file = &self.files.logs[self.active];
-        file.read(place.offset, &mut arrow).map_err(|error| self.unreadable(error))?;
-        if stored::check(&arrow) != place.check {
+        file.read(place.offset, &mut cells).map_err(|error| self.unreadable(error))?;
+        if stored::check(&cells) != place.check {
             let (at, file) = (place.offset, self.active);
             return Err(self.damaged(&format!("the rows at byte {at} of log.{file}")));
         }
-        Ok(SpooledRows { first_row, row_count: place.row_count, arrow })
+        Ok(SpooledRows { first_row, row_count: place.row_count, cells })
     }
 
     fn damaged(&self, what: &str) -> JournalError {

@@ -13,7 +13,7 @@ fn sweep() -> SweepName {
 }
 
 fn put(table: Table, first_row: u64, row_count: u32) -> SpoolChange {
-    let rows = SpooledRows { first_row, row_count, arrow: vec![first_row as u8; 3] };
+    let rows = SpooledRows { first_row, row_count, cells: vec![first_row as u8; 3] };
     SpoolChange::Put { sweep: sweep(), job: JOB, table, rows }
 }
 

@@ -26,7 +26,7 @@ pub struct SpooledRows {
     pub first_row: u64,
     pub row_count: u32,
     /// Arrow IPC, see `proto::rows`.
-    pub arrow: Vec<u8>,
+    pub cells: Vec<u8>,
 }
 
 /// A change to the spool.

@@ -71,15 +71,15 @@ pub fn encode(batch: &Batch, snapshot: Option<&Snapshot>, offset: u64) -> (Vec<u
     for change in &batch.spool {
         let change = match change {
             SpoolChange::Put { sweep, job, table, rows } => {
-                payload.extend_from_slice(&rows.arrow);
+                payload.extend_from_slice(&rows.cells);
                 StoredSpool::Put {
                     sweep: number_of(sweep, &mut head.sweeps),
                     job: job.0,
                     table: table_number(*table),
                     first_row: rows.first_row,
                     row_count: rows.row_count,
-                    bytes: rows.arrow.len() as u32,
-                    check: check(&rows.arrow),
+                    bytes: rows.cells.len() as u32,
+                    check: check(&rows.cells),
                 }
             }
             SpoolChange::Truncate { sweep, job, table, from_row } => StoredSpool::Truncate {
@@ -674,11 +674,11 @@ mod tests {
     fn batch() -> Batch {
         let (sweep, job): (SweepName, _) =
             ("a-sweep".parse().expect("a good name"), JobId([3; 16]));
-        let rows = |first_row, arrow: &[u8]| SpoolChange::Put {
+        let rows = |first_row, cells: &[u8]| SpoolChange::Put {
             sweep: sweep.clone(),
             job,
             table: Table::Steps,
-            rows: SpooledRows { first_row, row_count: 2, arrow: arrow.to_vec() },
+            rows: SpooledRows { first_row, row_count: 2, cells: cells.to_vec() },
         };
         let spool = vec![
             rows(0, b"first"),

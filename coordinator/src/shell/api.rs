@@ -226,8 +226,7 @@ fn check(message: &FromWorker) -> Result<(), ApiError> {
         FromWorker::Hello(_) => {
             Err(ApiError::Invalid { problem: "a session has one hello".to_owned() })
         }
-        FromWorker::Rows(batch) => rows::decode(batch.table, &batch.arrow, batch.row_count)
-            .map(drop)
+        FromWorker::Rows(batch) => rows::check(batch.table, &batch.cells, batch.row_count)
             .map_err(|error| ApiError::Invalid { problem: error.to_string() }),
         FromWorker::Capacity { .. }
         | FromWorker::Heartbeat(_)

@@ -190,7 +190,13 @@ fn write_planned<J: Journal>(core: &Core, around: &Surroundings<J>, sweep: &Swee
         jobs: plan
             .jobs
             .iter()
-            .map(|&number| JobContents { id: lineage.job(number).id, spec: lineage.spec(number) })
+            .map(|&number| JobContents {
+                id: lineage.job(number).id,
+                spec: lineage.spec(number),
+                sweep_id: lineage.origin(number),
+                attempt: lineage.job(number).last,
+                queued_at: lineage.job(number).queued_at,
+            })
             .collect(),
         failures: plan
             .failures

@@ -1,6 +1,6 @@
 //! What workers say, decided one message at a time.
 
-use domain::{Cell, SweepName, Table, Timestamp, WorkerId};
+use domain::{Cell, Row, SweepName, Table, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{
     Attempt, Checkpoint, FromWorker, Hello, Outcome, Progress, RowBatch, ToWorker,
@@ -13,6 +13,7 @@ use super::roster::SessionNo;
 use super::watch::finished_job;
 use crate::journal::{SpoolChange, SpooledRows};
 use crate::machine::{Input, Refusal, RowCounts, State};
+use crate::sink::FILLED_IN;
 
 impl Core {
     /// A worker introduces itself: what it holds and we know of goes on, the rest is sorted out.
@@ -143,7 +144,7 @@ impl Core {
     }
 
     fn rows(&mut self, worker: WorkerId, batch: RowBatch, now: Timestamp) {
-        let RowBatch { attempt, table, first_row, row_count, arrow } = batch;
+        let RowBatch { attempt, table, first_row, row_count, cells } = batch;
         let count = u64::from(row_count);
         let input = Input::Rows { attempt: attempt.number, table, first_row, row_count: count };
         match self.decide(worker, &attempt, input, now) {
@@ -154,7 +155,7 @@ impl Core {
                         sweep: attempt.sweep.clone(),
                         job: attempt.job,
                         table,
-                        rows: SpooledRows { first_row, row_count, arrow },
+                        rows: SpooledRows { first_row, row_count, cells },
                     });
                 }
                 let next_row = first_row.saturating_add(count);
@@ -186,9 +187,9 @@ impl Core {
 
     fn outcome(&mut self, worker: WorkerId, attempt: Attempt, outcome: Outcome, now: Timestamp) {
         let refusal = match outcome {
-            Outcome::Result { steps_rows, confusion_rows, arrow } => {
+            Outcome::Result { steps_rows, confusion_rows, cells } => {
                 let rows = RowCounts { steps: steps_rows, confusion: confusion_rows };
-                self.result(worker, &attempt, rows, &arrow, now).err()
+                self.result(worker, &attempt, rows, &cells, now).err()
             }
             Outcome::Failure(report) => {
                 let host = self.roster.get(worker).map(|worker| worker.hello.host.clone());
@@ -223,48 +224,38 @@ impl Core {
         worker: WorkerId,
         attempt: &Attempt,
         rows: RowCounts,
-        arrow: &[u8],
+        cells: &[u8],
         now: Timestamp,
     ) -> Result<(), String> {
-        let batch = rows::decode(Table::Jobs, arrow, 1).map_err(|error| error.to_string())?;
-        let word = |name| rows::first_word(Table::Jobs, &batch, name);
-        let diverged = match word("status").as_deref() {
-            Some("completed") => false,
-            Some("diverged") => true,
+        let decoded = rows::decode(Table::Jobs, cells, 1).map_err(|error| error.to_string())?;
+        let mut row = decoded.into_iter().next().ok_or("there is no jobs row")?;
+        let diverged = match cell(&row, "status") {
+            Some(Cell::Text(status)) if status == "completed" => false,
+            Some(Cell::Text(status)) if status == "diverged" => true,
             _ => return Err("the jobs row has no status".to_owned()),
         };
-        let engine = word("engine_revision").ok_or("the jobs row names no engine revision")?;
+        let Some(Cell::Text(engine)) = cell(&row, "engine_revision") else {
+            return Err("the jobs row names no engine revision".to_owned());
+        };
+        let engine = engine.clone();
+        let final_risk = match cell(&row, "final_risk") {
+            Some(Cell::Float(risk)) => Some(*risk),
+            _ => None,
+        };
         let input = Input::Commit { attempt: attempt.number, rows, diverged, engine };
         let Some(event) = self.decide(worker, attempt, input, now)? else { return Ok(()) };
 
-        let known = self.known_cells(worker, attempt)?;
-        let arrow = rows::with_columns(Table::Jobs, &batch, &known).map_err(|e| e.to_string())?;
+        complete(&mut row, worker);
+        let cells = rows::encode(Table::Jobs, &[row]);
         self.record(event, now);
         self.batch.spool.push(SpoolChange::Put {
             sweep: attempt.sweep.clone(),
             job: attempt.job,
             table: Table::Jobs,
-            rows: SpooledRows { first_row: 0, row_count: 1, arrow },
+            rows: SpooledRows { first_row: 0, row_count: 1, cells },
         });
-        let final_risk = rows::first_number(Table::Jobs, &batch, "final_risk");
         self.announce(&attempt.sweep, attempt, final_risk);
         Ok(())
-    }
-
-    /// The cells of a `jobs` row that the coordinator knows better than the trial.
-    fn known_cells(
-        &self,
-        worker: WorkerId,
-        attempt: &Attempt,
-    ) -> Result<Vec<(&'static str, Cell)>, String> {
-        let lineage = self.lineage(&attempt.sweep).map_err(|error| error.to_string())?;
-        let number = lineage.number(attempt.job).ok_or("the job is not known")?;
-        Ok(vec![
-            ("sweep_id", lineage.origin(number).to_string().into()),
-            ("attempt", attempt.number.0.into()),
-            ("worker", worker.to_string().into()),
-            ("queued_at", Cell::Time(lineage.job(number).queued_at.as_micros())),
-        ])
     }
 
     fn announce(&mut self, sweep: &SweepName, attempt: &Attempt, final_risk: Option<f64>) {
@@ -273,5 +264,24 @@ impl Core {
         if let Some(job) = job {
             self.watchers.finished(sweep, job);
         }
+    }
+}
+
+/// A cell of a `jobs` row.
+fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a Cell> {
+    row.get(Table::Jobs.own_index(column)?)
+}
+
+/// Puts into a `jobs` row what is known now and not later, and takes out what follows from the sweep: it is filled in when
+/// the row becomes part of a file.
+fn complete(row: &mut Row, worker: WorkerId) {
+    let mut set = |column, cell| {
+        if let Some(index) = Table::Jobs.own_index(column) {
+            row[index] = cell;
+        }
+    };
+    set("worker", worker.to_string().into());
+    for column in FILLED_IN {
+        set(column, Cell::Null);
     }
 }

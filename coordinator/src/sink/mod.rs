@@ -1,5 +1,6 @@
 //! The sink: committed rows become Parquet files that are complete, final and never rewritten.
 
+mod columns;
 pub mod put_file;
 mod revision;
 mod schema;
@@ -8,4 +9,6 @@ mod segment;
 pub use put_file::PutError;
 pub use revision::write_revision;
 pub use schema::file_schema;
-pub use segment::{Contents, FailureLine, JobContents, SinkError, SpoolReader, write_segment};
+pub use segment::{
+    Contents, FILLED_IN, FailureLine, JobContents, SinkError, SpoolReader, write_segment,
+};

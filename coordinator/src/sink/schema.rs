@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
 use domain::{Column, Table};
-use proto::rows::data_type;
+
+use super::columns::data_type;
 
 /// The version of the result files' layout. A reader of another major refuses; columns that are added do not change it.
 const RESULTS_FORMAT: &str = "1";

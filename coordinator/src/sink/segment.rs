@@ -5,19 +5,19 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::ArrowError;
+use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use domain::table::{IDENTITY, identity_cells};
-use domain::{Cell, JobId, JobSpec, Row, SweepId, SweepName, Table};
+use domain::{AttemptNo, Cell, JobId, JobSpec, Row, SweepId, SweepName, Table, Timestamp};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use proto::error::WireError;
-use proto::rows;
+use proto::rows::{self, Value};
 
+use super::columns::Column;
 use super::put_file::{PutError, put};
 use super::schema::file_schema;
 use crate::journal::{JournalError, SpooledRows};
@@ -25,6 +25,9 @@ use crate::machine::Failed;
 
 /// Most rows of a row group: statistics stay sharp, and the writer holds no more than this in memory.
 const ROW_GROUP_ROWS_MAX: usize = 65_536;
+
+/// Fewest rows that are worth a call of the Parquet writer: jobs of few rows share one.
+const BATCH_ROWS_MIN: usize = 2_048;
 
 /// What goes into a segment.
 pub struct Contents {
@@ -35,10 +38,29 @@ pub struct Contents {
     pub failures: Vec<FailureLine>,
 }
 
-/// A committed job: its settings; its rows are read from the spool when their turn comes.
+/// A committed job; its rows are read from the spool when their turn comes.
 pub struct JobContents {
     pub id: JobId,
     pub spec: JobSpec,
+    pub sweep_id: SweepId,
+    /// The one that gave the result.
+    pub attempt: AttemptNo,
+    pub queued_at: Timestamp,
+}
+
+/// Columns of table `jobs` that follow from the job: they are not spooled.
+pub const FILLED_IN: [&str; 4] = ["spec", "sweep_id", "attempt", "queued_at"];
+
+impl JobContents {
+    /// The cells of [`FILLED_IN`].
+    fn filled_in(&self) -> [Cell; FILLED_IN.len()] {
+        [
+            self.spec.canonical().into(),
+            self.sweep_id.to_string().into(),
+            self.attempt.0.into(),
+            Cell::Time(self.queued_at.as_micros()),
+        ]
+    }
 }
 
 /// A failed attempt.
@@ -61,8 +83,6 @@ pub enum SinkError {
     Parquet { path: PathBuf, source: ParquetError },
     #[error("spooled rows of job {job} cannot be read: {source}")]
     Rows { job: JobId, source: WireError },
-    #[error("spooled rows of job {job} do not fit the table: {source}")]
-    Shape { job: JobId, source: ArrowError },
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -92,14 +112,14 @@ pub fn write_segment(
 ) -> Result<(), SinkError> {
     for table in [Table::Steps, Table::Confusion] {
         table_file(results, contents, table, !contents.jobs.is_empty(), |sink| {
-            contents.jobs.iter().try_for_each(|job| sink.spooled(job.id, &job.spec, spool))
+            contents.jobs.iter().try_for_each(|job| sink.spooled(job, spool))
         })?;
     }
     table_file(results, contents, Table::Failures, !contents.failures.is_empty(), |sink| {
         contents.failures.iter().try_for_each(|line| sink.failure(line))
     })?;
     table_file(results, contents, Table::Jobs, !contents.jobs.is_empty(), |sink| {
-        contents.jobs.iter().try_for_each(|job| sink.spooled(job.id, &job.spec, spool))
+        contents.jobs.iter().try_for_each(|job| sink.spooled(job, spool))
     })
 }
 
@@ -139,6 +159,9 @@ struct TableSink<'a> {
     schema: Arc<Schema>,
     path: &'a Path,
     writer: ArrowWriter<&'a mut BufWriter<File>>,
+    /// Rows that are not given to the writer yet, by column.
+    columns: Vec<Column>,
+    row_count: usize,
 }
 
 impl<'a> TableSink<'a> {
@@ -146,55 +169,64 @@ impl<'a> TableSink<'a> {
         let schema = file_schema(table);
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties()))
             .map_err(|source| SinkError::Parquet { path: path.to_owned(), source })?;
-        Ok(Self { table, schema, path, writer })
+        let columns = table.columns().map(|column| Column::new(column.kind)).collect();
+        Ok(Self { table, schema, path, writer, columns, row_count: 0 })
     }
 
     /// Adds a job's rows of this table, in the order of their numbers.
-    fn spooled(
-        &mut self,
-        job: JobId,
-        spec: &JobSpec,
-        spool: &SpoolReader<'_>,
-    ) -> Result<(), SinkError> {
-        let identity = identity_cells(job, spec);
-        for spooled in spool(job, self.table)? {
-            let batch = rows::decode(self.table, &spooled.arrow, spooled.row_count)
-                .map_err(|source| SinkError::Rows { job, source })?;
-            self.write(job, &identity, batch.num_rows(), batch.columns())?;
+    fn spooled(&mut self, job: &JobContents, spool: &SpoolReader<'_>) -> Result<(), SinkError> {
+        let identity = identity_cells(job.id, &job.spec);
+        let mut filled_in = vec![None; self.table.own_columns().len()];
+        if self.table == Table::Jobs {
+            for (column, cell) in FILLED_IN.iter().zip(job.filled_in()) {
+                let index = self.table.own_index(column).expect("the table has these columns");
+                filled_in[index] = Some(cell);
+            }
+        }
+        for SpooledRows { row_count, cells, .. } in spool(job.id, self.table)? {
+            let own = &mut self.columns[IDENTITY.len()..];
+            let read = rows::read(self.table, &cells, row_count, |index, value| {
+                own[index].append(filled_in[index].as_ref().map_or(value, Value::from));
+            });
+            read.map_err(|source| SinkError::Rows { job: job.id, source })?;
+            self.identified(&identity, row_count as usize)?;
         }
         Ok(())
     }
 
     fn failure(&mut self, line: &FailureLine) -> Result<(), SinkError> {
-        let own: Row = failure_row(line);
-        let columns = self.table.own_columns().iter().zip(&own);
-        let arrays: Vec<_> = columns
-            .map(|(column, cell)| rows::column_array(column.kind, std::iter::once(cell)))
-            .collect();
-        self.write(line.id, &identity_cells(line.id, &line.spec), 1, &arrays)
+        for (column, cell) in self.columns[IDENTITY.len()..].iter_mut().zip(&failure_row(line)) {
+            column.append(cell.into());
+        }
+        self.identified(&identity_cells(line.id, &line.spec), 1)
     }
 
-    fn write(
-        &mut self,
-        job: JobId,
-        identity: &[Cell],
-        row_count: usize,
-        own: &[ArrayRef],
-    ) -> Result<(), SinkError> {
-        let identity = IDENTITY.iter().zip(identity).map(|(column, cell)| {
-            rows::column_array(column.kind, std::iter::repeat_n(cell, row_count))
-        });
-        let columns = identity.chain(own.iter().cloned()).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|source| SinkError::Shape { job, source })?;
-        self.writer.write(&batch).map_err(|source| self.failed(source))
+    /// Says whose the last `row_count` rows are.
+    fn identified(&mut self, identity: &[Cell], row_count: usize) -> Result<(), SinkError> {
+        for (column, cell) in self.columns.iter_mut().zip(identity) {
+            (0..row_count).for_each(|_| column.append(cell.into()));
+        }
+        self.row_count += row_count;
+        if self.row_count < BATCH_ROWS_MIN { Ok(()) } else { self.write() }
+    }
+
+    /// Gives the rows so far to the writer.
+    fn write(&mut self) -> Result<(), SinkError> {
+        self.row_count = 0;
+        let columns = self.columns.iter_mut().map(Column::finish).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
+        let written = batch.map_err(ParquetError::from).and_then(|batch| self.writer.write(&batch));
+        written.map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: ParquetError) -> SinkError {
         SinkError::Parquet { path: self.path.to_owned(), source }
     }
 
-    fn close(self) -> Result<(), SinkError> {
+    fn close(mut self) -> Result<(), SinkError> {
+        if self.row_count > 0 {
+            self.write()?;
+        }
         let Self { path, writer, .. } = self;
         let closed = writer.close();
         closed.map(drop).map_err(|source| SinkError::Parquet { path: path.to_owned(), source })

@@ -38,7 +38,7 @@ impl IntoWire for FromWorker {
                 table: rows.table.as_str().to_owned(),
                 first_row: rows.first_row,
                 row_count: rows.row_count,
-                arrow: rows.arrow,
+                cells: rows.cells,
             }),
             Self::Checkpoint(attempt, checkpoint) => {
                 from::Message::Checkpoint(wire::StoredCheckpoint {
@@ -81,7 +81,7 @@ impl FromWire for FromWorker {
                     table: table("rows.table", &rows.table)?,
                     first_row: rows.first_row,
                     row_count: rows.row_count,
-                    arrow: bounded_len("rows.arrow", rows.arrow, ROW_BATCH_BYTES_MAX)?,
+                    cells: bounded_len("rows.cells", rows.cells, ROW_BATCH_BYTES_MAX)?,
                 })
             }
             from::Message::Checkpoint(stored) => Self::Checkpoint(
@@ -185,11 +185,11 @@ impl IntoWire for Outcome {
 
     fn into_wire(self) -> wire::outcome::Outcome {
         match self {
-            Self::Result { steps_rows, confusion_rows, arrow } => {
+            Self::Result { steps_rows, confusion_rows, cells } => {
                 wire::outcome::Outcome::Result(wire::TrialResult {
                     steps_rows,
                     confusion_rows,
-                    arrow,
+                    cells,
                 })
             }
             Self::Failure(report) => wire::outcome::Outcome::Failure(wire::TrialFailure {
@@ -221,7 +221,7 @@ impl FromWire for Outcome {
             wire::outcome::Outcome::Result(result) => Self::Result {
                 steps_rows: result.steps_rows,
                 confusion_rows: result.confusion_rows,
-                arrow: bounded_len("result.arrow", result.arrow, ROW_BATCH_BYTES_MAX)?,
+                cells: bounded_len("result.cells", result.cells, ROW_BATCH_BYTES_MAX)?,
             },
             wire::outcome::Outcome::Failure(failure) => {
                 let word = |found: String| WireError::Word { field: "failure.class", found };
@@ -405,9 +405,9 @@ mod tests {
             table: Table::Confusion,
             first_row: 4,
             row_count: 2,
-            arrow: vec![1, 2, 3],
+            cells: vec![1, 2, 3],
         };
-        let result = Outcome::Result { steps_rows: 4, confusion_rows: 2, arrow: vec![9] };
+        let result = Outcome::Result { steps_rows: 4, confusion_rows: 2, cells: vec![9] };
         for message in [
             FromWorker::Hello(hello),
             FromWorker::Capacity { free_slots: 3, taken: 5 },

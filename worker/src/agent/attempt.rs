@@ -151,9 +151,9 @@ impl<'a> Running<'a> {
     async fn on_message(&mut self, message: FromTrial) -> Option<End> {
         let is_wanted = self.intent != Intent::Drop;
         match message {
-            FromTrial::Rows { table, first_row, row_count, arrow } => {
+            FromTrial::Rows { table, first_row, row_count, cells } => {
                 let attempt = self.grant.attempt.clone();
-                let batch = RowBatch { attempt, table, first_row, row_count, arrow };
+                let batch = RowBatch { attempt, table, first_row, row_count, cells };
                 if is_wanted {
                     self.emit(Event::Rows(batch)).await;
                 }
@@ -166,8 +166,8 @@ impl<'a> Running<'a> {
                     self.store(Place { step, steps_rows, confusion_rows }, bytes);
                 }
             }
-            FromTrial::Done { steps_rows, confusion_rows, arrow } => {
-                let outcome = Outcome::Result { steps_rows, confusion_rows, arrow };
+            FromTrial::Done { steps_rows, confusion_rows, cells } => {
+                let outcome = Outcome::Result { steps_rows, confusion_rows, cells };
                 return Some(End::Reusable(is_wanted.then_some(outcome)));
             }
             FromTrial::Stopped { step } => return Some(self.on_stopped(step).await),

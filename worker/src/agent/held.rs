@@ -182,8 +182,8 @@ fn size(message: &FromWorker) -> usize {
     const SMALL_PARTS: usize = 256;
     SMALL_PARTS
         + match message {
-            FromWorker::Rows(batch) => batch.arrow.len(),
-            FromWorker::Outcome(_, Outcome::Result { arrow, .. }) => arrow.len(),
+            FromWorker::Rows(batch) => batch.cells.len(),
+            FromWorker::Outcome(_, Outcome::Result { cells, .. }) => cells.len(),
             FromWorker::Outcome(_, Outcome::Failure(report)) => {
                 report.message.len() + report.log_tail.len()
             }
@@ -204,8 +204,8 @@ mod tests {
     }
 
     fn batch(job: u8, first_row: u64, row_count: u32) -> RowBatch {
-        let arrow = vec![0; 1_000];
-        RowBatch { attempt: attempt(job), table: Table::Steps, first_row, row_count, arrow }
+        let cells = vec![0; 1_000];
+        RowBatch { attempt: attempt(job), table: Table::Steps, first_row, row_count, cells }
     }
 
     fn checkpoint(step: u64) -> Checkpoint {
@@ -281,7 +281,7 @@ mod tests {
     fn trials_wait_when_the_bounds_are_reached_and_go_on_when_rows_are_durable() {
         let mut held = Held::default();
         held.take(attempt(1));
-        let big = RowBatch { arrow: vec![0; 4 << 20], ..batch(1, 0, 1) };
+        let big = RowBatch { cells: vec![0; 4 << 20], ..batch(1, 0, 1) };
         let mut first_row = 0;
         while !held.is_full() {
             held.rows(RowBatch { first_row, ..big.clone() });

@@ -51,7 +51,7 @@ pub enum FromTrial {
         table: Table,
         first_row: u64,
         row_count: u32,
-        arrow: Vec<u8>,
+        cells: Vec<u8>,
     },
     Checkpoint {
         step: u64,
@@ -70,7 +70,7 @@ pub enum FromTrial {
         steps_rows: u64,
         confusion_rows: u64,
         /// The `jobs` row.
-        arrow: Vec<u8>,
+        cells: Vec<u8>,
     },
     /// The job stopped as it was told to; its checkpoint, if one was to be kept, was told before.
     Stopped {
@@ -166,9 +166,9 @@ impl From<FromTrial> for Frame {
         let counts =
             |step, steps_rows, confusion_rows| CountsHeader { step, steps_rows, confusion_rows };
         match message {
-            FromTrial::Rows { table, first_row, row_count, arrow } => {
+            FromTrial::Rows { table, first_row, row_count, cells } => {
                 let table = table.as_str().to_owned();
-                Self::new(kind::ROWS, &RowsHeader { table, first_row, row_count }, arrow)
+                Self::new(kind::ROWS, &RowsHeader { table, first_row, row_count }, cells)
             }
             FromTrial::Checkpoint { step, steps_rows, confusion_rows, bytes } => {
                 Self::new(kind::CHECKPOINT, &counts(step, steps_rows, confusion_rows), bytes)
@@ -177,8 +177,8 @@ impl From<FromTrial> for Frame {
                 let header = ProgressHeader { step, risk, min_cos, rms_cos };
                 Self::new(kind::PROGRESS, &header, Vec::new())
             }
-            FromTrial::Done { steps_rows, confusion_rows, arrow } => {
-                Self::new(kind::DONE, &counts(0, steps_rows, confusion_rows), arrow)
+            FromTrial::Done { steps_rows, confusion_rows, cells } => {
+                Self::new(kind::DONE, &counts(0, steps_rows, confusion_rows), cells)
             }
             FromTrial::Stopped { step } => {
                 Self::new(kind::STOPPED, &counts(step, 0, 0), Vec::new())
@@ -199,7 +199,7 @@ impl TryFrom<Frame> for FromTrial {
             kind::ROWS => {
                 let RowsHeader { table, first_row, row_count } = frame.header()?;
                 let table = Table::from_name(&table).ok_or(FrameError::Word { found: table })?;
-                Ok(Self::Rows { table, first_row, row_count, arrow: frame.body })
+                Ok(Self::Rows { table, first_row, row_count, cells: frame.body })
             }
             kind::CHECKPOINT => {
                 let CountsHeader { step, steps_rows, confusion_rows } = frame.header()?;
@@ -211,7 +211,7 @@ impl TryFrom<Frame> for FromTrial {
             }
             kind::DONE => {
                 let CountsHeader { steps_rows, confusion_rows, .. } = frame.header()?;
-                Ok(Self::Done { steps_rows, confusion_rows, arrow: frame.body })
+                Ok(Self::Done { steps_rows, confusion_rows, cells: frame.body })
             }
             kind::STOPPED => {
                 let CountsHeader { step, .. } = frame.header()?;
@@ -255,22 +255,22 @@ mod tests {
 
     #[test]
     fn what_a_trial_says_reads_back() {
-        let arrow = vec![1, 2, 3];
+        let cells = vec![1, 2, 3];
         for message in [
             FromTrial::Rows {
                 table: Table::Steps,
                 first_row: 5,
                 row_count: 2,
-                arrow: arrow.clone(),
+                cells: cells.clone(),
             },
             FromTrial::Checkpoint {
                 step: 8,
                 steps_rows: 1,
                 confusion_rows: 2,
-                bytes: arrow.clone(),
+                bytes: cells.clone(),
             },
             FromTrial::Progress { step: 8, risk: Some(0.5), min_cos: None, rms_cos: Some(-1.0) },
-            FromTrial::Done { steps_rows: 3, confusion_rows: 4, arrow },
+            FromTrial::Done { steps_rows: 3, confusion_rows: 4, cells },
             FromTrial::Stopped { step: 6 },
             FromTrial::Failed { class: FailureClass::Bug, message: "a \"quote\"".into() },
         ] {

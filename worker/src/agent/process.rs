@@ -149,9 +149,9 @@ fn run_job<W: Write>(
                 cpu: clock::cpu().saturating_sub(cpu_before),
                 peak_memory_bytes: host::peak_memory_bytes(),
             };
-            let arrow = rows::encode(Table::Jobs, &[facts.row()]);
+            let cells = rows::encode(Table::Jobs, &[facts.row()]);
             let (steps_rows, confusion_rows) = reporter.row_counts();
-            return reporter.tell_last(FromTrial::Done { steps_rows, confusion_rows, arrow });
+            return reporter.tell_last(FromTrial::Done { steps_rows, confusion_rows, cells });
         }
         Ok(Ok((_, Ending::Stopped { step }))) => {
             return reporter.tell_only(FromTrial::Stopped { step });

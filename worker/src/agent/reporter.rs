@@ -46,10 +46,10 @@ impl Batch {
     fn take(&mut self) -> Option<FromTrial> {
         let row_count = u32::try_from(self.rows.len()).ok().filter(|&count| count > 0)?;
         let (table, first_row) = (self.table, self.first_row);
-        let arrow = rows::encode(table, &self.rows);
+        let cells = rows::encode(table, &self.rows);
         self.first_row += u64::from(row_count);
         self.rows.clear();
-        Some(FromTrial::Rows { table, first_row, row_count, arrow })
+        Some(FromTrial::Rows { table, first_row, row_count, cells })
     }
 }
 
