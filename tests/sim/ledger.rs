@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coordinator::machine::{Change, Event, Machine, State, invariants};
+use coordinator::machine::{Change, Event, Machine, RetryPolicy, State, invariants};
 use domain::{AttemptNo, JobId, SweepName, Table, WorkerId};
 use proto::message::{Attempt, ToWorker};
 
@@ -145,7 +145,7 @@ impl Ledger {
                 let right = match job.state {
                     State::Committed { .. } => self.visible.contains_key(&(name.clone(), job.id)),
                     State::Abandoned { .. } => {
-                        job.failures >= attempts || job.losses >= 3 * attempts
+                        job.failures >= attempts || job.losses >= RetryPolicy::LOSSES_MAX
                     }
                     State::Cancelled => cancelled.contains(&job.id),
                     State::Queued { .. } | State::Leased { .. } => false,

@@ -72,6 +72,11 @@ impl Trial {
         }
     }
 
+    /// Whether it goes on from a checkpoint and did nothing since.
+    pub fn has_just_resumed(&self) -> bool {
+        self.step > 0 && self.step == self.checkpointed
+    }
+
     /// Steps done.
     pub fn step(&self) -> u64 {
         self.step

@@ -695,6 +695,7 @@ impl World {
             node.submissions.push((sweep.clone(), answer));
         }
         self.ask(Request::Submit {
+            jobs: sweep.job_ids().into(),
             sweep: Box::new(sweep),
             file_name: "sim.toml".to_owned(),
             file_text: String::new(),
@@ -911,7 +912,10 @@ impl World {
             self.end_hand(host);
             return;
         } else if fails {
-            let report = FailureReport::new(FailureClass::Exit, "on purpose");
+            // What it was to go on from cannot be read.
+            let is_damaged = trial.has_just_resumed();
+            let class = if is_damaged { FailureClass::Input } else { FailureClass::Exit };
+            let report = FailureReport::new(class, "on purpose");
             Some(Some(Outcome::Failure(report)))
         } else {
             match trial.go_on(flush, checkpoints) {

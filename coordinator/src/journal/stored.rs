@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::spool::Place;
 use super::{Batch, SpoolChange};
 use crate::machine::{
-    Change, Event, Failed, FailureRecord, JobSnapshot, LineageSnapshot, Plan, RowCounts, Snapshot,
-    State, Submitted,
+    Change, Event, Failed, FailureRecord, HandedIn, JobSnapshot, LineageSnapshot, Origin, Plan,
+    RowCounts, Snapshot, State, Submitted,
 };
 
 /// Why a record cannot be read.
@@ -196,7 +196,7 @@ enum StoredSpool {
 
 #[derive(Serialize, Deserialize)]
 enum StoredEvent {
-    Submitted(StoredSubmitted),
+    Submitted { revision: StoredRevision, jobs: Vec<[u8; 16]> },
     Job { sweep: u32, job: [u8; 16], change: StoredChange },
     SegmentPlanned { sweep: u32, segment: String, jobs: Vec<[u8; 16]>, failures: u64 },
     SegmentSealed { sweep: u32, segment: String },
@@ -204,7 +204,7 @@ enum StoredEvent {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredSubmitted {
+struct StoredRevision {
     canonical: String,
     file_name: String,
     file_text: String,
@@ -255,7 +255,9 @@ struct StoredSnapshot {
 #[derive(Serialize, Deserialize)]
 struct StoredLineage {
     sweep: String,
-    revisions: Vec<StoredSubmitted>,
+    revisions: Vec<StoredRevision>,
+    ids: Vec<([u8; 16], u32, u64)>,
+    members: Vec<u32>,
     jobs: Vec<StoredJob>,
     unsealed: Vec<u32>,
     sealed_rows: u64,
@@ -286,6 +288,7 @@ struct StoredJob {
     steps: u64,
     confusion: u64,
     checkpoint: Option<StoredCheckpoint>,
+    earlier: Option<StoredCheckpoint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -335,7 +338,10 @@ fn class(text: &str) -> Result<domain::FailureClass, BadRecord> {
 impl StoredEvent {
     fn of(event: &Event, sweeps: &mut Vec<String>) -> Self {
         match event {
-            Event::Submitted(submitted) => Self::Submitted(StoredSubmitted::of(submitted)),
+            Event::Submitted(Submitted { revision, jobs }) => Self::Submitted {
+                revision: StoredRevision::of(revision),
+                jobs: jobs.iter().map(|job| job.0).collect(),
+            },
             Event::Job { sweep, job, change } => Self::Job {
                 sweep: number_of(sweep, sweeps),
                 job: job.0,
@@ -358,7 +364,10 @@ impl StoredEvent {
 
     fn into_event(self, sweeps: &[String]) -> Result<Event, BadRecord> {
         Ok(match self {
-            Self::Submitted(submitted) => Event::Submitted(submitted.into_submitted()),
+            Self::Submitted { revision, jobs } => Event::Submitted(Submitted {
+                revision: revision.into_revision(),
+                jobs: jobs.into_iter().map(JobId).collect(),
+            }),
             Self::Job { sweep, job, change } => Event::Job {
                 sweep: named(sweeps, sweep)?,
                 job: JobId(job),
@@ -380,15 +389,15 @@ impl StoredEvent {
     }
 }
 
-impl StoredSubmitted {
-    fn of(submitted: &Submitted) -> Self {
-        let Submitted { canonical, file_name, file_text, at } = submitted.clone();
+impl StoredRevision {
+    fn of(revision: &HandedIn) -> Self {
+        let HandedIn { canonical, file_name, file_text, at } = revision.clone();
         Self { canonical, file_name, file_text, at: at.as_micros() }
     }
 
-    fn into_submitted(self) -> Submitted {
+    fn into_revision(self) -> HandedIn {
         let Self { canonical, file_name, file_text, at } = self;
-        Submitted { canonical, file_name, file_text, at: Timestamp::from_micros(at) }
+        HandedIn { canonical, file_name, file_text, at: Timestamp::from_micros(at) }
     }
 }
 
@@ -402,6 +411,10 @@ impl StoredCheckpoint {
             engine: checkpoint.engine_revision.clone(),
             instruction_set: checkpoint.instruction_set.clone(),
         }
+    }
+
+    fn boxed(self) -> Box<Checkpoint> {
+        Box::new(self.into_checkpoint())
     }
 
     fn into_checkpoint(self) -> Checkpoint {
@@ -523,7 +536,9 @@ impl StoredLineage {
     fn of(lineage: &LineageSnapshot) -> Self {
         Self {
             sweep: lineage.sweep.to_string(),
-            revisions: lineage.revisions.iter().map(StoredSubmitted::of).collect(),
+            revisions: lineage.revisions.iter().map(StoredRevision::of).collect(),
+            ids: lineage.ids.iter().map(|(id, o)| (id.0, o.revision, o.index)).collect(),
+            members: lineage.members.clone(),
             jobs: lineage.jobs.iter().map(StoredJob::of).collect(),
             unsealed: lineage.unsealed.clone(),
             sealed_rows: lineage.sealed_rows,
@@ -543,7 +558,8 @@ impl StoredLineage {
     }
 
     fn into_lineage(self) -> Result<LineageSnapshot, BadRecord> {
-        let revisions = self.revisions.into_iter().map(StoredSubmitted::into_submitted);
+        let revisions = self.revisions.into_iter().map(StoredRevision::into_revision);
+        let id = |(id, revision, index)| (JobId(id), Origin { revision, index });
         let plan = |plan: StoredPlan| -> Result<Plan, BadRecord> {
             let StoredPlan { segment, jobs, failures, rows } = plan;
             Ok(Plan { segment, jobs, failures: read_failures(failures)?, rows })
@@ -551,6 +567,8 @@ impl StoredLineage {
         Ok(LineageSnapshot {
             sweep: name(&self.sweep)?,
             revisions: revisions.collect(),
+            ids: self.ids.into_iter().map(id).collect(),
+            members: self.members,
             jobs: self.jobs.into_iter().map(StoredJob::into_job).collect::<Result<_, _>>()?,
             unsealed: self.unsealed,
             sealed_rows: self.sealed_rows,
@@ -585,7 +603,8 @@ impl StoredJob {
             losses: job.losses,
             steps: job.rows.steps,
             confusion: job.rows.confusion,
-            checkpoint: job.checkpoint.as_ref().map(StoredCheckpoint::of),
+            checkpoint: job.checkpoint.as_deref().map(StoredCheckpoint::of),
+            earlier: job.earlier.as_deref().map(StoredCheckpoint::of),
         }
     }
 
@@ -605,7 +624,8 @@ impl StoredJob {
             failures: self.failures,
             losses: self.losses,
             rows: RowCounts { steps: self.steps, confusion: self.confusion },
-            checkpoint: self.checkpoint.map(StoredCheckpoint::into_checkpoint),
+            checkpoint: self.checkpoint.map(StoredCheckpoint::boxed),
+            earlier: self.earlier.map(StoredCheckpoint::boxed),
         })
     }
 }
@@ -653,12 +673,13 @@ mod tests {
             .into_iter()
             .map(|change| Event::Job { sweep: sweep.clone(), job, change })
             .collect();
-        events.push(Event::Submitted(Submitted {
+        let revision = HandedIn {
             canonical: "{}".into(),
             file_name: "s.toml".into(),
             file_text: "name = \"é\"".into(),
             at: Timestamp::from_micros(1),
-        }));
+        };
+        events.push(Event::Submitted(Submitted { revision, jobs: [job, JobId([4; 16])].into() }));
         let segment = "s".to_owned();
         events.push(Event::SegmentPlanned {
             sweep: sweep.clone(),
@@ -710,8 +731,9 @@ mod tests {
             losses: 2,
             rows: RowCounts { steps: 300, confusion: 4 },
             checkpoint: None,
+            earlier: None,
         };
-        let submitted = Submitted {
+        let revision = HandedIn {
             canonical: "{}".into(),
             file_name: "s".into(),
             file_text: "t".into(),
@@ -720,7 +742,9 @@ mod tests {
         let plan = Plan { segment: "x".into(), jobs: vec![2], failures: failures.clone(), rows: 9 };
         let lineage = LineageSnapshot {
             sweep: "a-sweep".parse().expect("a good name"),
-            revisions: vec![submitted],
+            revisions: vec![revision],
+            ids: vec![(JobId([6; 16]), Origin { revision: 0, index: 700 })],
+            members: vec![0],
             jobs: (0..).zip(states).map(job).collect(),
             unsealed: vec![2],
             sealed_rows: 77,
@@ -742,14 +766,14 @@ mod tests {
         let record = decode(&bytes, 1_000).expect("reads");
         assert_eq!((record.snapshot, record.events), (Some(snapshot), batch.events));
         assert_eq!(record.spool, placed);
-        let arrows = placed.iter().filter_map(|change| match change {
+        let rows = placed.iter().filter_map(|change| match change {
             Spooled::Put { place, .. } => {
                 let from = (place.offset - 1_000) as usize;
                 Some(&bytes[from..from + place.bytes as usize])
             }
             _ => None,
         });
-        assert_eq!(arrows.collect::<Vec<_>>(), [&b"first"[..], b"second"]);
+        assert_eq!(rows.collect::<Vec<_>>(), [&b"first"[..], b"second"]);
     }
 
     #[test]

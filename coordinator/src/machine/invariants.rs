@@ -18,8 +18,7 @@ pub enum Violation {
 /// The first law that does not hold.
 pub fn check(machine: &Machine) -> Result<(), Violation> {
     for (sweep, lineage) in machine.lineages() {
-        let (ready, delayed, counts) = lineage.derived();
-        if (&ready, &delayed, &counts) != lineage.kept() {
+        if lineage.derived() != lineage.kept() {
             return Err(Violation::Bookkeeping { sweep: sweep.clone() });
         }
         let revisions = lineage.revisions().iter();

@@ -12,13 +12,15 @@
 //! A deadline says when a lease may be taken away; the attempt number says who may add rows and commit. A worker that
 //! outlives its lease is harmless: its attempt is fenced, and what it sends is refused.
 //!
-//! Failures of the job itself and lost leases have budgets of their own; handing a lease back costs nothing. Nothing
+//! Failures of the job itself and lost leases have budgets of their own; handing a lease back costs nothing. A job whose
+//! workers were lost twice in a row is a suspect: it may be what kills them. It is tried once more, on a worker that does
+//! nothing else, so that no other job is lost with it, and so that the third loss is evidence against this one. Nothing
 //! here reads a clock, a socket or a file: [`Job::decide`] says what an input would change, [`Job::apply`] changes it,
 //! and a journal replayed through `apply` rebuilds the job.
 
 use std::time::Duration;
 
-use domain::{AttemptNo, FailureClass, FailureReport, JobId, Table, Timestamp, WorkerId};
+use domain::{AttemptNo, Digest, FailureClass, FailureReport, JobId, Table, Timestamp, WorkerId};
 use proto::message::Checkpoint;
 
 /// One unit of scheduling, and all that the coordinator must remember about it.
@@ -32,12 +34,14 @@ pub struct Job {
     pub last: AttemptNo,
     /// Attempts that failed of their own since it was last submitted.
     pub failures: u32,
-    /// Attempts whose lease ran out since it was last submitted.
+    /// Attempts in a row whose lease ran out without a new checkpoint, since it was last submitted.
     pub losses: u32,
     /// Rows of this chain of attempts that are durable.
     pub rows: RowCounts,
     /// Where the next attempt may go on from.
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Box<Checkpoint>>,
+    /// The checkpoint before that: where it goes on from if the latest cannot be read.
+    pub earlier: Option<Box<Checkpoint>>,
     /// When it was first asked for.
     pub queued_at: Timestamp,
 }
@@ -112,7 +116,7 @@ impl State {
 pub struct RetryPolicy {
     /// Failures of its own after which a job is abandoned.
     pub failures_max: u32,
-    /// Lost leases after which a job is abandoned: it may be what kills its workers.
+    /// Lost leases in a row after which a job is abandoned: it is what kills its workers.
     pub losses_max: u32,
     /// Wait after the first failure; doubled for each further one.
     pub backoff: Duration,
@@ -124,11 +128,13 @@ impl RetryPolicy {
     /// Wait after the first failure.
     pub const BACKOFF: Duration = Duration::from_secs(1);
 
-    /// The policy of a sweep that allows `attempts` failures a job. Losing a worker is seldom the job's doing, so
-    /// three times as many lost leases are allowed.
+    /// Lost leases in a row, without a new checkpoint between, after which a job is abandoned.
+    pub const LOSSES_MAX: u32 = 3;
+
+    /// The policy of a sweep that allows `attempts` failures a job.
     pub fn of_attempts(attempts: u32) -> Self {
         let failures_max = attempts.max(1);
-        Self { failures_max, losses_max: failures_max.saturating_mul(3), backoff: Self::BACKOFF }
+        Self { failures_max, losses_max: Self::LOSSES_MAX, backoff: Self::BACKOFF }
     }
 
     /// The earliest time at which a wait may have begun that ends at `end`.
@@ -266,6 +272,7 @@ impl Job {
             losses: 0,
             rows: RowCounts::default(),
             checkpoint: None,
+            earlier: None,
             queued_at,
         }
     }
@@ -273,6 +280,16 @@ impl Job {
     /// Rows of all tables that its result comes to.
     pub fn row_total(&self) -> u64 {
         self.rows.steps + self.rows.confusion + 1
+    }
+
+    /// Whether it may be what its workers die of: it runs only where no other job can be lost with it.
+    pub fn is_suspect(&self) -> bool {
+        self.losses + 1 >= RetryPolicy::LOSSES_MAX
+    }
+
+    /// The digests of the checkpoints that an attempt may go on from.
+    pub fn checkpoints(&self) -> impl Iterator<Item = Digest> {
+        [&self.checkpoint, &self.earlier].into_iter().flatten().map(|checkpoint| checkpoint.digest)
     }
 
     /// Whether `worker` holds `attempt` of this job now.
@@ -430,7 +447,12 @@ impl Job {
     /// whoever went on from it would never measure them again.
     fn forget_rows(&mut self) {
         self.rows = RowCounts::default();
+        self.forget_checkpoints();
+    }
+
+    fn forget_checkpoints(&mut self) {
         self.checkpoint = None;
+        self.earlier = None;
     }
 
     /// Records a change that is durable. On an error the job is as it was.
@@ -454,11 +476,15 @@ impl Job {
                 self.rows.set(*table, *next_row);
             }
             Change::Checkpointed { attempt, checkpoint } if leased && *attempt == self.last => {
-                self.checkpoint = Some(checkpoint.clone());
+                let latest = self.checkpoint.replace(Box::new(checkpoint.clone()));
+                if latest != self.checkpoint {
+                    self.earlier = latest;
+                }
+                self.losses = 0;
             }
             Change::Committed { attempt, diverged, .. } if leased && *attempt == self.last => {
                 self.state = State::Committed { diverged: *diverged };
-                self.checkpoint = None;
+                self.forget_checkpoints();
             }
             Change::Failed(failed) if leased && failed.attempt == self.last => {
                 let class = failed.report.class;
@@ -466,9 +492,9 @@ impl Job {
                     FailureClass::LeaseLost => self.losses += 1,
                     _ => self.failures += 1,
                 }
-                // An attempt that could not read its input may have had a bad checkpoint: begin again without.
+                // An attempt that could not read its input may have had a damaged checkpoint: the one before is next.
                 if class == FailureClass::Input {
-                    self.checkpoint = None;
+                    self.checkpoint = self.earlier.take();
                 }
                 self.state = match failed.again {
                     Some(not_before) => State::Queued { not_before },

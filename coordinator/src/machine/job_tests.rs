@@ -38,8 +38,8 @@ fn expire() -> Input {
 
 fn checkpoint(attempt: AttemptNo, steps_rows: u64) -> Input {
     let checkpoint = Checkpoint {
-        digest: Digest([0; 32]),
-        step: 5,
+        digest: Digest([steps_rows as u8; 32]),
+        step: steps_rows,
         steps_rows,
         confusion_rows: 0,
         engine_revision: "e1".into(),
@@ -117,6 +117,41 @@ fn the_next_attempt_goes_on_from_the_checkpoint_or_starts_over() {
         job.apply(&change).expect("decide and apply agree");
         assert_eq!((job.rows.steps, job.checkpoint.is_some()), (expected, resume));
     }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_followed_by_the_one_before() {
+    let history = [
+        (0, grant()),
+        (1, rows(FIRST, 0, 2)),
+        (2, checkpoint(FIRST, 2)),
+        (3, rows(FIRST, 2, 4)),
+        (4, checkpoint(FIRST, 6)),
+        (4, checkpoint(FIRST, 6)),
+        (10, expire()),
+        (11, grant()),
+    ];
+    let mut job = job_after(&history);
+    assert_eq!((job.rows.steps, job.checkpoints().count()), (6, 2));
+    let report = FailureReport::new(FailureClass::Input, "the checkpoint is damaged");
+    let input = Input::Fail { attempt: SECOND, host: "h".into(), report };
+    for (millis, input) in [(12, input), (20, grant())] {
+        let change = job.decide(at(millis), &POLICY, input).expect("may").expect("changes");
+        job.apply(&change).expect("decide and apply agree");
+    }
+    assert_eq!((job.rows.steps, job.checkpoint.map(|c| c.step)), (2, Some(2)));
+}
+
+#[test]
+fn a_job_that_gets_on_between_lost_leases_is_no_suspect() {
+    let mut history = Vec::new();
+    for (attempt, rows_before) in (1..=6).zip(0..) {
+        let attempt = AttemptNo(attempt);
+        history.extend([(0, grant()), (0, rows(attempt, rows_before, 1))]);
+        history.extend([(0, checkpoint(attempt, rows_before + 1)), (0, expire())]);
+    }
+    let job = job_after(&history);
+    assert_eq!((job.losses, job.last, job.is_suspect()), (1, AttemptNo(6), false));
 }
 
 #[test]

@@ -7,36 +7,34 @@ use proto::message::JobCounts;
 
 use super::job::{Change, Failed, Job, Origin, State};
 use super::snapshot::{JobSnapshot, LineageSnapshot, unknown};
-use super::{Inconsistent, Offer, Submitted};
+use super::{HandedIn, Inconsistent, Offer};
 
 /// The place of a job in its lineage.
 pub type JobNo = u32;
+
+/// The queued members: those that are ready, those that wait after a failure, and the suspects.
+pub(super) type Queued =
+    (BTreeSet<JobNo>, BTreeSet<(Timestamp, JobNo)>, BTreeSet<(Timestamp, JobNo)>);
 
 /// One revision of a sweep. Revisions of the same id have the same content.
 #[derive(Debug)]
 pub struct Revision {
     pub sweep: Sweep,
     pub id: SweepId,
-    pub file_name: String,
-    pub file_text: String,
-    pub at: Timestamp,
+    pub handed_in: HandedIn,
 }
 
 impl Revision {
-    /// The revision as it was handed in.
-    pub fn submitted(&self) -> Submitted {
-        Submitted {
-            canonical: self.sweep.canonical(),
-            file_name: self.file_name.clone(),
-            file_text: self.file_text.clone(),
-            at: self.at,
-        }
+    /// The revision that was handed in.
+    pub(super) fn read(handed_in: HandedIn) -> Result<Self, Inconsistent> {
+        let sweep = Sweep::from_canonical(&handed_in.canonical)?;
+        Ok(Self { id: sweep.id(), sweep, handed_in })
     }
 }
 
 impl PartialEq for Revision {
     fn eq(&self, other: &Self) -> bool {
-        (self.id, self.at) == (other.id, other.at)
+        (self.id, self.handed_in.at) == (other.id, other.handed_in.at)
     }
 }
 
@@ -70,6 +68,8 @@ pub struct Lineage {
     ready: BTreeSet<JobNo>,
     /// Members that are queued and wait after a failure.
     delayed: BTreeSet<(Timestamp, JobNo)>,
+    /// Members that are queued and may be what kills their workers.
+    suspects: BTreeSet<(Timestamp, JobNo)>,
     leased: BTreeSet<JobNo>,
     counts: JobCounts,
     /// Engine revisions of the committed jobs.
@@ -167,23 +167,26 @@ impl Lineage {
         planned || self.unsealed.contains(&number)
     }
 
-    /// The job to run next.
-    pub fn next(&self, now: Timestamp) -> Option<JobNo> {
+    /// The job to run next on such a worker.
+    pub fn next(&self, now: Timestamp, offer: &Offer) -> Option<JobNo> {
         if self.paused {
             return None;
         }
-        let due = self.delayed.first().filter(|(at, _)| *at <= now).map(|(_, number)| *number);
-        due.or_else(|| self.ready.first().copied())
+        let due = |jobs: &BTreeSet<(Timestamp, JobNo)>| {
+            jobs.first().filter(|(at, _)| *at <= now).map(|(_, number)| *number)
+        };
+        let suspect = || if offer.is_idle { due(&self.suspects) } else { None };
+        due(&self.delayed).or_else(|| self.ready.first().copied()).or_else(suspect)
     }
 
     /// When the first job that waits after a failure may be tried again.
     pub fn next_retry(&self) -> Option<Timestamp> {
-        self.delayed.first().map(|(at, _)| *at)
+        self.delayed.first().into_iter().chain(self.suspects.first()).map(|(at, _)| *at).min()
     }
 
     /// When the last job that waits after a failure may be tried again.
     pub(super) fn latest_retry(&self) -> Option<Timestamp> {
-        self.delayed.last().map(|(at, _)| *at)
+        self.delayed.last().into_iter().chain(self.suspects.last()).map(|(at, _)| *at).max()
     }
 
     /// Leased jobs, of whatever revision, with their workers.
@@ -235,34 +238,43 @@ impl Lineage {
         self.segments
     }
 
-    /// Adds a revision: its new jobs are queued, its known ones stay as they are.
-    pub(super) fn add_revision(&mut self, revision: Revision) {
+    /// Adds a revision, with the job of each of its points: new ones are queued, known ones stay as they are. Points that
+    /// are the same job count once.
+    pub(super) fn add_revision(&mut self, revision: Revision, ids: &[JobId]) {
         let number_of_revision = self.revisions.len() as u32;
-        let at = revision.at;
+        let at = revision.handed_in.at;
         self.members.clear();
         self.is_member.fill(false);
-        for (index, id) in revision.sweep.jobs() {
-            let number = match self.numbers.get(&id) {
-                Some(&number) => number,
-                None => {
-                    let number = self.jobs.len() as JobNo;
-                    let origin = Origin { revision: number_of_revision, index };
-                    self.jobs.push(Job::new(id, origin, at));
-                    self.is_member.push(false);
-                    self.numbers.insert(id, number);
-                    number
-                }
-            };
-            self.is_member[number as usize] = true;
-            self.members.push(number);
+        for (index, &id) in (0..).zip(ids) {
+            let origin = Origin { revision: number_of_revision, index };
+            let number = self.numbers.get(&id).copied();
+            let number = number.unwrap_or_else(|| self.add_job(Job::new(id, origin, at)));
+            self.add_member(number);
         }
+        self.members.shrink_to_fit();
+        self.jobs.shrink_to_fit();
         self.revisions.push(revision);
         self.recount();
+    }
+
+    fn add_job(&mut self, job: Job) -> JobNo {
+        let number = self.jobs.len() as JobNo;
+        self.numbers.insert(job.id, number);
+        self.jobs.push(job);
+        self.is_member.push(false);
+        number
+    }
+
+    fn add_member(&mut self, number: JobNo) {
+        if !std::mem::replace(&mut self.is_member[number as usize], true) {
+            self.members.push(number);
+        }
     }
 
     fn recount(&mut self) {
         self.ready.clear();
         self.delayed.clear();
+        self.suspects.clear();
         self.counts =
             JobCounts { failed_attempts: self.counts.failed_attempts, ..JobCounts::default() };
         for number in self.members.clone() {
@@ -272,7 +284,11 @@ impl Lineage {
 
     /// Puts a member into the set and the count of its state.
     fn enter(&mut self, number: JobNo) {
-        match self.jobs[number as usize].state {
+        let job = &self.jobs[number as usize];
+        match job.state {
+            State::Queued { not_before } if job.is_suspect() => {
+                self.suspects.insert((not_before, number));
+            }
             State::Queued { not_before } if not_before == Timestamp::ZERO => {
                 self.ready.insert(number);
             }
@@ -291,6 +307,7 @@ impl Lineage {
         if let State::Queued { not_before } = state {
             self.ready.remove(&number);
             self.delayed.remove(&(not_before, number));
+            self.suspects.remove(&(not_before, number));
         }
         self.count(state, |count| *count -= 1);
     }
@@ -404,7 +421,9 @@ impl Lineage {
         let jobs = (0..).zip(&self.jobs);
         LineageSnapshot {
             sweep: sweep.clone(),
-            revisions: self.revisions.iter().map(Revision::submitted).collect(),
+            revisions: self.revisions.iter().map(|r| r.handed_in.clone()).collect(),
+            ids: self.jobs.iter().map(|job| (job.id, job.origin)).collect(),
+            members: self.members.clone(),
             jobs: jobs.filter_map(|(number, job)| JobSnapshot::of(number, job)).collect(),
             unsealed: self.unsealed.clone(),
             sealed_rows: self.sealed_rows,
@@ -418,8 +437,25 @@ impl Lineage {
         }
     }
 
-    /// Takes over what its jobs have been through. The lineage has only its revisions before.
-    pub(super) fn restore(&mut self, snapshot: LineageSnapshot) -> Result<(), Inconsistent> {
+    /// The lineage of a snapshot.
+    pub(super) fn restore(snapshot: LineageSnapshot) -> Result<Self, Inconsistent> {
+        let mut lineage = Self::default();
+        let revisions = snapshot.revisions.iter().cloned().map(Revision::read);
+        lineage.revisions = revisions.collect::<Result<_, _>>()?;
+        lineage.jobs.reserve_exact(snapshot.ids.len());
+        lineage.numbers.reserve(snapshot.ids.len());
+        for &(id, origin) in &snapshot.ids {
+            let revision = lineage.revisions.get(origin.revision as usize);
+            let revision = revision.filter(|revision| origin.index < revision.sweep.len());
+            let at = revision.ok_or_else(|| unknown(&snapshot.sweep))?.handed_in.at;
+            lineage.add_job(Job::new(id, origin, at));
+        }
+        lineage.take_over(snapshot)?;
+        Ok(lineage)
+    }
+
+    /// Takes over what its jobs have been through. They are new before.
+    fn take_over(&mut self, snapshot: LineageSnapshot) -> Result<(), Inconsistent> {
         let plan = snapshot.plan.iter();
         let planned = plan.flat_map(|plan| {
             plan.jobs.iter().copied().chain(plan.failures.iter().map(|record| record.job))
@@ -428,10 +464,13 @@ impl Lineage {
             .chain(snapshot.unsealed.iter().copied())
             .chain(snapshot.failures.iter().map(|record| record.job))
             .chain(snapshot.last_words.iter().map(|(number, _)| *number))
+            .chain(snapshot.members.iter().copied())
             .chain(planned);
-        if !self.knows(named) {
+        if self.revisions.is_empty() || !self.knows(named) {
             return Err(unknown(&snapshot.sweep));
         }
+        self.members.reserve_exact(snapshot.members.len());
+        snapshot.members.iter().for_each(|&number| self.add_member(number));
         for job in snapshot.jobs {
             let number = job.number;
             job.put(&mut self.jobs[number as usize]);
@@ -455,7 +494,7 @@ impl Lineage {
     }
 
     /// The sets and counts as they follow from the jobs' states: what [`super::invariants`] compares with.
-    pub(super) fn derived(&self) -> (BTreeSet<JobNo>, BTreeSet<(Timestamp, JobNo)>, JobCounts) {
+    pub(super) fn derived(&self) -> (Queued, JobCounts) {
         let mut fresh = Self {
             jobs: self.jobs.clone(),
             members: self.members.clone(),
@@ -464,12 +503,13 @@ impl Lineage {
         };
         fresh.counts.failed_attempts = self.counts.failed_attempts;
         fresh.recount();
-        (fresh.ready, fresh.delayed, fresh.counts)
+        ((fresh.ready, fresh.delayed, fresh.suspects), fresh.counts)
     }
 
     /// The sets and counts as they are kept.
-    pub(super) fn kept(&self) -> (&BTreeSet<JobNo>, &BTreeSet<(Timestamp, JobNo)>, &JobCounts) {
-        (&self.ready, &self.delayed, &self.counts)
+    pub(super) fn kept(&self) -> (Queued, JobCounts) {
+        let queued = (self.ready.clone(), self.delayed.clone(), self.suspects.clone());
+        (queued, self.counts)
     }
 
     /// Every job, by number.

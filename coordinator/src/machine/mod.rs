@@ -12,6 +12,7 @@ mod snapshot;
 mod submit;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::{AttemptNo, Digest, JobId, SweepName, Timestamp, WorkerId};
 
@@ -52,9 +53,17 @@ pub enum Event {
     },
 }
 
-/// A revision as it was handed in.
+/// A revision, and the jobs that it asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submitted {
+    pub revision: HandedIn,
+    /// The job of every point of its grid, in order: each is the digest of a spec, so they are kept and not made again.
+    pub jobs: Arc<[JobId]>,
+}
+
+/// A revision as it was handed in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandedIn {
     /// Canonical JSON of the sweep.
     pub canonical: String,
     pub file_name: String,
@@ -67,6 +76,8 @@ pub struct Submitted {
 pub enum Inconsistent {
     #[error("a stored sweep cannot be read: {0}")]
     Sweep(#[from] domain::CanonicalError),
+    #[error("sweep {sweep} has {points} points and {found} jobs")]
+    Points { sweep: SweepName, points: u64, found: u64 },
     #[error("sweep {sweep} is not known")]
     UnknownSweep { sweep: SweepName },
     #[error("job {job} of sweep {sweep} is not known")]
@@ -85,6 +96,8 @@ pub struct Offer {
     pub memory_bytes: u64,
     pub engine_revision: String,
     pub instruction_set: String,
+    /// Whether it does nothing else.
+    pub is_idle: bool,
 }
 
 /// All sweeps and their jobs.
@@ -110,7 +123,7 @@ impl Machine {
     /// would wait for as long as the clock was set back.
     pub fn latest(&self) -> Timestamp {
         let of = |lineage: &Lineage| {
-            let revisions = lineage.revisions().iter().map(|revision| revision.at);
+            let revisions = lineage.revisions().iter().map(|revision| revision.handed_in.at);
             revisions.chain(lineage.latest_retry().map(RetryPolicy::waited_from)).max()
         };
         self.lineages.values().filter_map(of).max().unwrap_or(Timestamp::ZERO)
@@ -151,13 +164,15 @@ impl Machine {
     }
 
     /// The lease that `offer` should get now: of the sweeps with a job that fits, the one of highest priority, among
-    /// those the one with the fewest running jobs; in a sweep, jobs whose wait after a failure is over, then grid order.
+    /// those the one with the fewest running jobs; in a sweep, jobs whose wait after a failure is over, then grid order. What
+    /// may kill its worker comes after everything else, and only to one that is idle.
     pub fn decide_grant(&self, now: Timestamp, offer: &Offer) -> Option<Event> {
         let fitting = self.lineages.iter().filter(|(_, lineage)| lineage.fits(offer));
         let candidates =
-            fitting.filter_map(|(name, lineage)| Some((name, lineage, lineage.next(now)?)));
-        let (sweep, lineage, number) = candidates.min_by_key(|(_, lineage, _)| {
-            (-i64::from(lineage.current().sweep.run().priority), lineage.counts().leased)
+            fitting.filter_map(|(name, lineage)| Some((name, lineage, lineage.next(now, offer)?)));
+        let (sweep, lineage, number) = candidates.min_by_key(|(_, lineage, number)| {
+            let priority = -i64::from(lineage.current().sweep.run().priority);
+            (lineage.job(*number).is_suspect(), priority, lineage.counts().leased)
         })?;
         let job = lineage.job(number);
         let resume = job.checkpoint.as_ref().is_some_and(|checkpoint| {
@@ -186,10 +201,10 @@ impl Machine {
         })
     }
 
-    /// The checkpoint of every job that has one, whatever revision asked for the job.
+    /// The checkpoints of every job that has any, whatever revision asked for the job.
     pub fn checkpoints(&self) -> impl Iterator<Item = Digest> + '_ {
         let jobs = self.lineages.values().flat_map(Lineage::all_jobs);
-        jobs.filter_map(|job| job.checkpoint.as_ref().map(|checkpoint| checkpoint.digest))
+        jobs.flat_map(Job::checkpoints)
     }
 
     /// Records an event that is durable. On an error the machine is as it was.

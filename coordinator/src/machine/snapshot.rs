@@ -1,15 +1,15 @@
 //! The machine as plain data, so that a journal can begin with it instead of with everything that led to it.
 //!
-//! A job that no worker ever tried costs nothing here: it follows from its sweep.
+//! A job that no worker ever tried costs its id and its place here.
 
 use std::collections::BTreeMap;
 
 use domain::{AttemptNo, JobId, SweepName};
 use proto::message::Checkpoint;
 
-use super::job::{Job, RowCounts, State};
+use super::job::{Job, Origin, RowCounts, State};
 use super::lineage::{FailureRecord, JobNo, Lineage, Plan};
-use super::{Inconsistent, Machine, Submitted};
+use super::{HandedIn, Inconsistent, Machine};
 
 /// Everything that a machine remembers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,11 @@ pub struct Snapshot {
 pub struct LineageSnapshot {
     pub sweep: SweepName,
     /// Oldest first.
-    pub revisions: Vec<Submitted>,
+    pub revisions: Vec<HandedIn>,
+    /// Every job by number: its id, and where it comes from.
+    pub ids: Vec<(JobId, Origin)>,
+    /// The jobs that the current revision asks for.
+    pub members: Vec<JobNo>,
     /// The jobs that are not as they were when they were asked for, by number.
     pub jobs: Vec<JobSnapshot>,
     pub unsealed: Vec<JobNo>,
@@ -45,12 +49,14 @@ pub struct JobSnapshot {
     pub failures: u32,
     pub losses: u32,
     pub rows: RowCounts,
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Box<Checkpoint>>,
+    pub earlier: Option<Box<Checkpoint>>,
 }
 
 impl JobSnapshot {
     pub(super) fn of(number: JobNo, job: &Job) -> Option<Self> {
-        let Job { id, origin, state, last, failures, losses, rows, checkpoint, queued_at } = job;
+        let Job { id, origin, state, last, failures, losses, rows, checkpoint, earlier, queued_at } =
+            job;
         let is_new = *job == Job::new(*id, *origin, *queued_at);
         (!is_new).then(|| Self {
             number,
@@ -60,12 +66,13 @@ impl JobSnapshot {
             losses: *losses,
             rows: *rows,
             checkpoint: checkpoint.clone(),
+            earlier: earlier.clone(),
         })
     }
 
     pub(super) fn put(self, job: &mut Job) {
-        let Self { number: _, state, last, failures, losses, rows, checkpoint } = self;
-        *job = Job { state, last, failures, losses, rows, checkpoint, ..job.clone() };
+        let Self { number: _, state, last, failures, losses, rows, checkpoint, earlier } = self;
+        *job = Job { state, last, failures, losses, rows, checkpoint, earlier, ..job.clone() };
     }
 }
 
@@ -83,11 +90,8 @@ impl Machine {
     pub fn restore(snapshot: Snapshot) -> Result<Self, Inconsistent> {
         let mut machine = Self::default();
         for lineage in snapshot.lineages {
-            for submitted in &lineage.revisions {
-                machine.apply_submitted(submitted)?;
-            }
             let sweep = lineage.sweep.clone();
-            machine.lineage_mut(&sweep)?.restore(lineage)?;
+            machine.lineages.insert(sweep, Lineage::restore(lineage)?);
         }
         Ok(machine)
     }

@@ -66,14 +66,14 @@ impl Machine {
     ) -> Result<(Vec<Event>, SubmitReport), SubmitRefusal> {
         let submission = || Event::Submitted(submitted.clone());
         let Some(lineage) = self.lineages.get(sweep.name()) else {
-            let new = sweep.jobs().count() as u64;
+            let new = submitted.jobs.iter().collect::<HashSet<_>>().len() as u64;
             return Ok((vec![submission()], SubmitReport { new, ..SubmitReport::default() }));
         };
         let changes = sweep.changed_from(&lineage.current().sweep);
         if !changes.is_empty() && !terms.revise {
             return Err(SubmitRefusal::Changed { changes });
         }
-        let (report, again) = compare(lineage, sweep, terms);
+        let (report, again) = compare(lineage, &submitted.jobs, terms);
         if terms.strict && !report.other_engines.is_empty() {
             let (engines, submitter) = (report.other_engines, terms.engine_revision.clone());
             return Err(SubmitRefusal::Engines { engines, submitter });
@@ -91,27 +91,26 @@ impl Machine {
     }
 
     pub(super) fn apply_submitted(&mut self, submitted: &Submitted) -> Result<(), Inconsistent> {
-        let sweep = Sweep::from_canonical(&submitted.canonical)?;
-        let name = sweep.name().clone();
-        let revision = Revision {
-            id: sweep.id(),
-            sweep,
-            file_name: submitted.file_name.clone(),
-            file_text: submitted.file_text.clone(),
-            at: submitted.at,
-        };
-        self.lineages.entry(name).or_default().add_revision(revision);
+        let revision = Revision::read(submitted.revision.clone())?;
+        let sweep = revision.sweep.name().clone();
+        let (points, found) = (revision.sweep.len(), submitted.jobs.len() as u64);
+        if points != found {
+            return Err(Inconsistent::Points { sweep, points, found });
+        }
+        self.lineages.entry(sweep).or_default().add_revision(revision, &submitted.jobs);
         Ok(())
     }
 }
 
 /// What the new revision keeps of a lineage, and which of its jobs are to be queued again.
-fn compare(lineage: &Lineage, sweep: &Sweep, terms: &Terms) -> (SubmitReport, Vec<JobId>) {
+fn compare(lineage: &Lineage, jobs: &[JobId], terms: &Terms) -> (SubmitReport, Vec<JobId>) {
     let mut report = SubmitReport::default();
     let mut again = Vec::new();
     let mut asked = HashSet::new();
-    for (_, id) in sweep.jobs() {
-        asked.insert(id);
+    for &id in jobs {
+        if !asked.insert(id) {
+            continue;
+        }
         let Some(number) = lineage.number(id) else {
             report.new += 1;
             continue;

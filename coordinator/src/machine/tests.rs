@@ -44,12 +44,13 @@ priority = 0
 }
 
 fn submitted(sweep: &Sweep) -> Submitted {
-    Submitted {
+    let revision = HandedIn {
         canonical: sweep.canonical(),
         file_name: "test.toml".into(),
         file_text: String::new(),
         at: Timestamp::ZERO,
-    }
+    };
+    Submitted { revision, jobs: sweep.job_ids().into() }
 }
 
 fn terms() -> Terms {
@@ -72,6 +73,7 @@ fn offer(worker: u8) -> Offer {
         memory_bytes: 1 << 30,
         engine_revision: "e1".into(),
         instruction_set: "avx2".into(),
+        is_idle: true,
     }
 }
 
@@ -155,6 +157,35 @@ fn the_sweep_of_higher_priority_goes_first_and_equals_share() {
     assert_eq!(order[0], "urgent");
     let first_half = order[1..5].iter().filter(|sweep| *sweep == "low").count();
     assert_eq!(first_half, 2, "{order:?}");
+}
+
+#[test]
+fn a_job_that_lost_two_workers_runs_last_and_alone() {
+    let mut machine = Machine::default();
+    submit(&mut machine, &sweep("s", 3));
+    let grant = |machine: &mut Machine, is_idle| {
+        let granted = machine.decide_grant(now(0), &Offer { is_idle, ..offer(1) })?;
+        machine.apply(&granted).expect("decide and apply agree");
+        let Event::Job { job, .. } = granted else { panic!("a grant is a lease") };
+        Some(job)
+    };
+    let lose = |machine: &mut Machine, job| {
+        let input = Input::Expire { host: "h".into() };
+        let lost = machine.decide_job(now(0), &name("s"), job, input).expect("may run out");
+        machine.apply(&lost.expect("changes")).expect("decide and apply agree");
+    };
+    let poison = grant(&mut machine, false).expect("is the first");
+    lose(&mut machine, poison);
+    assert_eq!(grant(&mut machine, false), Some(poison), "once is no suspicion");
+    lose(&mut machine, poison);
+    let others = [grant(&mut machine, true), grant(&mut machine, true)];
+    assert!(others.iter().all(|job| job.is_some_and(|job| job != poison)), "the others go first");
+    assert_eq!(grant(&mut machine, false), None, "not beside other jobs");
+    assert_eq!(grant(&mut machine, true), Some(poison));
+    assert_eq!(invariants::check(&machine), Ok(()));
+    lose(&mut machine, poison);
+    let state = machine.job(&name("s"), poison).expect("is there").state;
+    assert_eq!(state, State::Abandoned { class: FailureClass::LeaseLost });
 }
 
 #[test]

@@ -74,9 +74,13 @@ impl CoordinatorApi for Api {
         let Submission { sweep, file_name, file_text, revise, strict, engine_revision } =
             submission;
         // Reading a large grid takes a while: not on a thread that serves heartbeats.
-        let read = tokio::task::spawn_blocking(move || Sweep::from_canonical(&sweep));
-        let sweep = read.await.map_err(|_| stopping())?;
-        let sweep = sweep.map_err(|error| ApiError::Invalid {
+        let read = tokio::task::spawn_blocking(move || {
+            let sweep = Sweep::from_canonical(&sweep)?;
+            let jobs = sweep.job_ids();
+            Ok((sweep, jobs))
+        });
+        let read: Result<_, domain::CanonicalError> = read.await.map_err(|_| stopping())?;
+        let (sweep, jobs) = read.map_err(|error| ApiError::Invalid {
             problem: format!("the sweep is not in canonical form: {error}"),
         })?;
         let missing: Vec<Digest> =
@@ -96,7 +100,8 @@ impl CoordinatorApi for Api {
             });
         }
         let (sweep, terms) = (Box::new(sweep), Terms { revise, strict, engine_revision });
-        self.ask(|reply| Request::Submit { sweep, file_name, file_text, terms, reply }).await
+        let jobs = jobs.into();
+        self.ask(|reply| Request::Submit { sweep, jobs, file_name, file_text, terms, reply }).await
     }
 
     async fn list(&self) -> Result<Vec<SweepProgress>, ApiError> {

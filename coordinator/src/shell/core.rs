@@ -11,12 +11,13 @@ use proto::error::ApiError;
 use proto::message::{Attempt, Grant, Progress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
 
+use super::blame::Blame;
 use super::leases::{JobKey, Leases};
 use super::request::{Request, Told};
 use super::roster::Roster;
 use super::watch::Watchers;
 use crate::journal::{Batch, SpoolChange};
-use crate::machine::{Change, Event, Input, Lineage, Machine, SegmentName, State};
+use crate::machine::{Change, Event, Input, Job, Lineage, Machine, SegmentName, State};
 
 /// What is owed once the batch is durable.
 #[derive(Default)]
@@ -43,6 +44,7 @@ pub struct Core {
     pub machine: Machine,
     pub roster: Roster,
     pub leases: Leases,
+    pub blame: Blame,
     pub watchers: Watchers,
     /// How many jobs could go on from each stored checkpoint: two sweeps that ask for the same job make the same bytes.
     pub checkpoints: HashMap<Digest, u32>,
@@ -82,6 +84,7 @@ impl Core {
             machine,
             roster: Roster::default(),
             leases,
+            blame: Blame::default(),
             watchers: Watchers::default(),
             checkpoints,
             progress: HashMap::new(),
@@ -156,15 +159,15 @@ impl Core {
     /// # Panics
     /// If the machine refuses its own decision: a bug, and the journal makes stopping safe.
     pub fn record(&mut self, event: Event, now: Timestamp) {
-        let mut before = None;
+        let mut before = Vec::new();
         if let Event::Job { sweep, job, change } = &event {
-            before = self.checkpoint_of(sweep, *job);
+            before = self.checkpoints_of(sweep, *job);
             self.before(&(sweep.clone(), *job), change, now);
         }
         self.machine.apply(&event).expect("the machine decided this event a moment ago");
         match &event {
             Event::Job { sweep, job, change } => {
-                self.count_checkpoint(before, self.checkpoint_of(sweep, *job));
+                self.count_checkpoints(&before, &self.checkpoints_of(sweep, *job));
                 self.after(&(sweep.clone(), *job), change, now);
             }
             Event::SegmentPlanned { sweep, .. } => self.owed.segments.push(sweep.clone()),
@@ -173,29 +176,28 @@ impl Core {
         self.batch.events.push(event);
     }
 
-    /// A job's checkpoint was `before` and is `after`: a blob that nobody can go on from is owed its end.
-    fn count_checkpoint(&mut self, before: Option<Digest>, after: Option<Digest>) {
+    /// A job's checkpoints were `before` and are `after`: a blob that nobody can go on from is owed its end.
+    fn count_checkpoints(&mut self, before: &[Digest], after: &[Digest]) {
         if before == after {
             return;
         }
-        if let Some(digest) = after {
-            *self.checkpoints.entry(digest).or_default() += 1;
-            self.owed.dead_blobs.retain(|dead| *dead != digest);
+        for digest in after {
+            *self.checkpoints.entry(*digest).or_default() += 1;
+            self.owed.dead_blobs.retain(|dead| dead != digest);
         }
-        if let Some(digest) = before
-            && let Some(users) = self.checkpoints.get_mut(&digest)
-        {
+        for digest in before {
+            let Some(users) = self.checkpoints.get_mut(digest) else { continue };
             *users -= 1;
             if *users == 0 {
-                self.checkpoints.remove(&digest);
-                self.owed.dead_blobs.push(digest);
+                self.checkpoints.remove(digest);
+                self.owed.dead_blobs.push(*digest);
             }
         }
     }
 
-    fn checkpoint_of(&self, sweep: &SweepName, job: JobId) -> Option<Digest> {
-        let job = self.machine.job(sweep, job)?;
-        job.checkpoint.as_ref().map(|checkpoint| checkpoint.digest)
+    fn checkpoints_of(&self, sweep: &SweepName, job: JobId) -> Vec<Digest> {
+        let job = self.machine.job(sweep, job);
+        job.into_iter().flat_map(Job::checkpoints).collect()
     }
 
     /// What a change ends, looked up while the job still says so.
@@ -208,7 +210,8 @@ impl Core {
         match change {
             Change::Leased { worker, .. } => {
                 self.leases.set(key.clone(), now + self.lease);
-                self.roster.hold(*worker, key.clone());
+                let is_suspect = job.is_suspect();
+                self.roster.hold(*worker, key.clone(), is_suspect);
             }
             Change::Rows { .. } | Change::Checkpointed { .. } | Change::Requeued => {}
             Change::Committed { .. }
@@ -300,7 +303,7 @@ impl Core {
         Some(Grant {
             attempt: Attempt { sweep: sweep.clone(), job: id, number: job.last },
             spec: spec.canonical(),
-            resume: job.checkpoint.clone(),
+            resume: job.checkpoint.as_deref().cloned(),
             timeout: run.timeout,
             checkpoint: run.checkpoint,
             memory_bytes: run.memory.unwrap_or(0),

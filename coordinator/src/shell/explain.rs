@@ -7,7 +7,7 @@ use proto::error::ApiError;
 
 use super::core::Core;
 use super::watch::worker_name;
-use crate::machine::{Job, JobNo, Lineage, RetryPolicy, State};
+use crate::machine::{Job, JobNo, Lineage, Offer, RetryPolicy, State};
 
 /// Fewest digits of an id that name a job.
 const PREFIX_MIN: usize = 4;
@@ -99,6 +99,7 @@ impl Core {
         }
         let workers = connected.iter().filter_map(|id| self.roster.get(*id));
         let fitting = workers.filter(|worker| lineage.fits(&worker.offer()) && !worker.draining);
+        let offer = fitting.clone().next().map(|worker| Offer { is_idle: true, ..worker.offer() });
         let slots: u32 = fitting.map(|worker| worker.hello.slots).sum();
         let run = lineage.current().sweep.run();
         if slots == 0 {
@@ -110,6 +111,12 @@ impl Core {
                 memory.unwrap_or_default(),
             )];
         }
+        if lineage.job(number).is_suspect() {
+            return vec![
+                "its workers were lost twice in a row: it may be what kills them".to_owned(),
+                "it is tried once more when a worker has nothing else to do, alone".to_owned(),
+            ];
+        }
         let mut lines = vec![format!("it waits for one of the {slots} slots that can run it")];
         let ahead = lineage.ready_before(number);
         if ahead > 0 {
@@ -117,7 +124,8 @@ impl Core {
         }
         let before = self.machine.lineages().filter(|(name, other)| {
             let is_urgent = other.current().sweep.run().priority > run.priority;
-            *name != sweep && is_urgent && other.next(now).is_some()
+            let next = offer.as_ref().and_then(|offer| other.next(now, offer));
+            *name != sweep && is_urgent && next.is_some()
         });
         lines.extend(before.map(|(name, _)| format!("sweep {name} has a higher priority")));
         lines
@@ -154,7 +162,7 @@ fn budgets(lineage: &Lineage, job: &Job) -> Option<String> {
     let policy = RetryPolicy::of_attempts(lineage.current().sweep.run().attempts);
     let RetryPolicy { failures_max, losses_max, .. } = policy;
     Some(format!(
-        "{} of {failures_max} attempts failed, {} of {losses_max} leases were lost",
+        "{} of {failures_max} attempts failed, {} of {losses_max} leases were lost in a row",
         job.failures, job.losses
     ))
 }

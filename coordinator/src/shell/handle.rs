@@ -10,15 +10,18 @@ use super::core::Core;
 use super::request::{Reply, Request};
 use super::watch::worker_name;
 use crate::journal::SpoolChange;
-use crate::machine::{self, Input, JobNo, Lineage, State, Terms};
+use crate::machine::{self, HandedIn, Input, JobNo, Lineage, State, Terms};
 use crate::sink::SinkError;
 
 impl Core {
     /// Does what a request asks. Whether to go on.
     pub fn handle(&mut self, request: Request, now: Timestamp) -> bool {
         match request {
-            Request::Submit { sweep, file_name, file_text, terms, reply } => {
-                let answer = self.submit(&sweep, file_name, file_text, &terms, now);
+            Request::Submit { sweep, jobs, file_name, file_text, terms, reply } => {
+                let canonical = sweep.canonical();
+                let revision = HandedIn { canonical, file_name, file_text, at: now };
+                let submitted = machine::Submitted { revision, jobs };
+                let answer = self.submit(&sweep, &submitted, &terms, now);
                 self.answer(reply, answer);
             }
             Request::Watch { sweep, progress, reply } => {
@@ -78,16 +81,13 @@ impl Core {
     fn submit(
         &mut self,
         sweep: &Sweep,
-        file_name: String,
-        file_text: String,
+        submitted: &machine::Submitted,
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Submitted, ApiError> {
-        let canonical = sweep.canonical();
-        let submitted = machine::Submitted { canonical, file_name, file_text, at: now };
         let (events, report) = self
             .machine
-            .decide_submit(sweep, &submitted, terms)
+            .decide_submit(sweep, submitted, terms)
             .map_err(|refusal| ApiError::Refused { reason: refusal.to_string() })?;
         let (name, id) = (sweep.name(), sweep.id());
         tracing::info!(sweep = %name, %id, kept = report.kept, new = report.new, "sweep submitted");

@@ -4,6 +4,7 @@
 //! virtual clock, disk and network: see `tests/sim`.
 
 mod api;
+mod blame;
 mod blobs;
 mod clock;
 mod core;

@@ -1,5 +1,7 @@
 //! What the loop is asked: by the API, by workers' sessions, and by the sink.
 
+use std::sync::Arc;
+
 use domain::{JobId, Sweep, SweepName, WorkerId};
 use proto::error::ApiError;
 use proto::message::{FromWorker, Hello, RetryQuery, Submitted, SweepProgress, ToWorker};
@@ -20,6 +22,8 @@ pub type Told = Box<dyn FnOnce() + Send>;
 pub enum Request {
     Submit {
         sweep: Box<Sweep>,
+        /// The job of each of its points.
+        jobs: Arc<[JobId]>,
         file_name: String,
         file_text: String,
         terms: Terms,

@@ -25,6 +25,10 @@ pub struct Worker {
     granted: u64,
     pub draining: bool,
     pub held: BTreeSet<JobKey>,
+    /// It holds a job that may kill it: no other job is put at risk beside that one.
+    is_alone: bool,
+    /// Everything fails on its host.
+    is_blamed: bool,
 }
 
 impl Worker {
@@ -36,12 +40,13 @@ impl Worker {
             memory_bytes: self.hello.memory_bytes,
             engine_revision: self.hello.engine_revision.clone(),
             instruction_set: self.hello.instruction_set.clone(),
+            is_idle: self.held.is_empty(),
         }
     }
 
     /// Whether it can take a grant now.
     pub fn is_free(&self) -> bool {
-        self.session.is_some() && !self.draining && self.free_slots > 0
+        self.session.is_some() && !self.draining && !self.is_alone && self.free_slots > 0
     }
 
     /// It says that it can take `free_slots` grants beyond the `taken` that had reached it: those on their way are some
@@ -66,6 +71,7 @@ impl Worker {
     fn state(&self) -> &'static str {
         match (self.is_connected(), self.draining) {
             (false, _) => "away",
+            (true, true) if self.is_blamed => "failing",
             (true, true) => "draining",
             (true, false) if self.held.is_empty() => "idle",
             (true, false) => "working",
@@ -96,8 +102,18 @@ impl Roster {
             None => {
                 let id = hello.worker;
                 let held = BTreeSet::new();
-                let (free_slots, granted, draining) = (0, 0, false);
-                let worker = Worker { hello, session, free_slots, granted, draining, held };
+                let (free_slots, granted) = (0, 0);
+                let (draining, is_alone, is_blamed) = (false, false, false);
+                let worker = Worker {
+                    hello,
+                    session,
+                    free_slots,
+                    granted,
+                    draining,
+                    held,
+                    is_alone,
+                    is_blamed,
+                };
                 self.workers.insert(id, worker);
             }
         }
@@ -139,16 +155,29 @@ impl Roster {
         free.map(|(id, _)| *id).collect()
     }
 
+    /// Everything fails on `host`: its workers get no more. Ids of those that took work until now.
+    pub fn blame(&mut self, host: &str) -> Vec<WorkerId> {
+        let there = self.workers.iter_mut().filter(|(_, worker)| worker.hello.host == host);
+        let mut drained = Vec::new();
+        for (id, worker) in there.filter(|(_, worker)| !worker.draining) {
+            worker.draining = true;
+            worker.is_blamed = true;
+            drained.push(*id);
+        }
+        drained
+    }
+
     /// Ids of the workers that have a session.
     pub fn connected(&self) -> Vec<WorkerId> {
         let connected = self.workers.iter().filter(|(_, worker)| worker.is_connected());
         connected.map(|(id, _)| *id).collect()
     }
 
-    /// A lease began.
-    pub fn hold(&mut self, id: WorkerId, job: JobKey) {
+    /// A lease began, perhaps of a job that may kill its worker.
+    pub fn hold(&mut self, id: WorkerId, job: JobKey, is_suspect: bool) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.held.insert(job);
+            worker.is_alone |= is_suspect;
         }
     }
 
@@ -156,6 +185,7 @@ impl Roster {
     pub fn let_go(&mut self, id: WorkerId, job: &JobKey) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.held.remove(job);
+            worker.is_alone &= !worker.held.is_empty();
         }
         self.forget_if_gone(id);
     }

@@ -168,9 +168,9 @@ fn put_revisions_on_record<J: Journal>(core: &Core, around: &Surroundings<J>, sw
     let Some(lineage) = core.machine.lineage(sweep) else { return };
     for revision in lineage.revisions() {
         let (sweep, results) = (revision.sweep.clone(), around.results.clone());
-        let submitted = revision.submitted();
+        let handed_in = revision.handed_in.clone();
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = write_revision(&results, &sweep, &submitted) {
+            if let Err(error) = write_revision(&results, &sweep, &handed_in) {
                 let cause = &error.source;
                 tracing::error!(
                     "a revision's record is missing until the next start: {error}: {cause}"

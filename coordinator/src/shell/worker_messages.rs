@@ -12,7 +12,7 @@ use super::core::Core;
 use super::roster::SessionNo;
 use super::watch::finished_job;
 use crate::journal::{SpoolChange, SpooledRows};
-use crate::machine::{Input, Refusal, RowCounts, State};
+use crate::machine::{Input, Job, Refusal, RowCounts, State};
 use crate::sink::FILLED_IN;
 
 impl Core {
@@ -43,7 +43,8 @@ impl Core {
         for attempt in &said {
             if self.holds(worker, attempt) {
                 let key = (attempt.sweep.clone(), attempt.job);
-                self.roster.hold(worker, key.clone());
+                let job = self.machine.job(&attempt.sweep, attempt.job);
+                self.roster.hold(worker, key.clone(), job.is_some_and(Job::is_suspect));
                 self.leases.set(key, now + self.lease);
             } else if !self.is_committed_by(attempt) {
                 // A committed attempt whose acknowledgement was lost stays: its outcome comes again and is answered.
@@ -194,8 +195,12 @@ impl Core {
             Outcome::Failure(report) => {
                 let host = self.roster.get(worker).map(|worker| worker.hello.host.clone());
                 let host = host.unwrap_or_default();
-                let input = Input::Fail { attempt: attempt.number, host, report };
-                self.settle(worker, &attempt, input, now).err()
+                let input = Input::Fail { attempt: attempt.number, host: host.clone(), report };
+                let settled = self.settle(worker, &attempt, input, now);
+                if settled.is_ok() {
+                    self.failed_on(&host, &attempt);
+                }
+                settled.err()
             }
             Outcome::Released => {
                 let input = Input::Release { attempt: attempt.number };
@@ -203,6 +208,18 @@ impl Core {
             }
         };
         self.tell(worker, ToWorker::Outcome { attempt, refusal });
+    }
+
+    /// A job failed on `host`: its workers are drained if it is the host.
+    fn failed_on(&mut self, host: &str, attempt: &Attempt) {
+        if !self.blame.failed(host, (attempt.sweep.clone(), attempt.job)) {
+            return;
+        }
+        let reason = format!("every job fails on host {host}, and others succeed elsewhere");
+        for worker in self.roster.blame(host) {
+            tracing::warn!(%worker, "worker drained: {reason}");
+            self.tell(worker, ToWorker::Drain { reason: reason.clone() });
+        }
     }
 
     fn settle(
@@ -248,6 +265,9 @@ impl Core {
         complete(&mut row, worker);
         let cells = rows::encode(Table::Jobs, &[row]);
         self.record(event, now);
+        if let Some(worker) = self.roster.get(worker) {
+            self.blame.committed(&worker.hello.host);
+        }
         self.batch.spool.push(SpoolChange::Put {
             sweep: attempt.sweep.clone(),
             job: attempt.job,

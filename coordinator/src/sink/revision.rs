@@ -7,30 +7,26 @@ use domain::Sweep;
 use serde_json::json;
 
 use super::put_file::{PutError, put};
-use crate::machine::Submitted;
+use crate::machine::HandedIn;
 
 /// Writes the record of a revision: its file, its canonical content, its JobIds, and when it was taken in. A record that
 /// is there already stays. Blocks.
-pub fn write_revision(
-    results: &Path,
-    sweep: &Sweep,
-    submitted: &Submitted,
-) -> Result<(), PutError> {
+pub fn write_revision(results: &Path, sweep: &Sweep, handed_in: &HandedIn) -> Result<(), PutError> {
     let folder = results.join("sweeps").join(sweep.name().as_str());
     let path = folder.join(format!("{}.json", sweep.id()));
     if path.exists() {
         return Ok(());
     }
     let canonical: serde_json::Value =
-        serde_json::from_str(&submitted.canonical).unwrap_or_default();
+        serde_json::from_str(&handed_in.canonical).unwrap_or_default();
     let record = json!({
         "format": 1,
         "name": sweep.name().as_str(),
         "sweep_id": sweep.id().to_string(),
-        "submitted_at_us": submitted.at.as_micros(),
+        "submitted_at_us": handed_in.at.as_micros(),
         "version": env!("CARGO_PKG_VERSION"),
-        "file_name": submitted.file_name,
-        "file": submitted.file_text,
+        "file_name": handed_in.file_name,
+        "file": handed_in.file_text,
         "sweep": canonical,
         "jobs": sweep.jobs().map(|(_, id)| id.to_string()).collect::<Vec<_>>(),
     });

@@ -87,11 +87,15 @@ impl Sweep {
             .expect("every cell was validated when the sweep was made")
     }
 
+    /// The job of every point, in order. Points that differ only in fields that do not apply have the same.
+    pub fn job_ids(&self) -> Vec<JobId> {
+        (0..self.len()).map(|index| self.job(index).id()).collect()
+    }
+
     /// Each distinct job, with the index of the first point that is it, in the order of the points.
     pub fn jobs(&self) -> impl Iterator<Item = (u64, JobId)> + '_ {
         let mut seen = HashSet::new();
-        let ids = (0..self.len()).map(|index| (index, self.job(index).id()));
-        ids.filter(move |(_, id)| seen.insert(*id))
+        (0..).zip(self.job_ids()).filter(move |(_, id)| seen.insert(*id))
     }
 
     /// The values that point `index` has on the axes.
