@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use domain::{Cell, Table, WorkerId, sweep_file};
+use domain::{Cell, Column, ColumnType, Row, StepRow, SweepName, Table, WorkerId, sweep_file};
 use proto::client::{Client, Incoming};
 use proto::limits::{PROTOCOL, SESSION_QUEUE};
 use proto::message::{Attempt, FromWorker, Grant, Hello, Outcome, RowBatch, Submission, ToWorker};
@@ -16,10 +16,12 @@ use worker::agent::seats::Seated;
 /// The engine revision that it says it has.
 const ENGINE: &str = "idle";
 
-/// A sweep of `jobs` jobs, ready to be handed in.
+/// A sweep of `jobs` jobs, ready to be handed in: of one width, or of a thousand seeds each of many.
 pub fn submission(name: &str, jobs: u64, priority: i32) -> Result<Submission> {
+    let (seeds, widths) = if jobs % 1_000 == 0 { (1_000, jobs / 1_000) } else { (jobs, 1) };
+    let widths: Vec<_> = (1..=widths).collect();
     let text = format!(
-        "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {jobs} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
+        "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {seeds} }}\nmodel.width = {widths:?}\n[model]\nkind = \"mlp\"\ndepth = 1\n\
          [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\npriority = {priority}\n"
     );
     let draft = sweep_file::parse(&text, "idle.toml")?;
@@ -66,28 +68,24 @@ impl IdleWorker {
         }
         let mut clerk = Clerk::new(slots);
         clerk.opened();
-        let cell = |column: &str| match column {
-            "status" => Cell::from("completed"),
-            "engine_revision" => Cell::from(ENGINE),
-            _ => Cell::Null,
-        };
-        let row = Table::Jobs.own_columns().iter().map(|column| cell(column.name)).collect();
-        let jobs_row = rows::encode(Table::Jobs, &[row]);
+        let jobs_row = rows::encode(Table::Jobs, &[jobs_row()]);
         let free_since = vec![Instant::now(); slots as usize];
         Ok(Self { clerk, outgoing, incoming, jobs_row, free_since, waits: Vec::new() })
     }
 
-    /// Works until `jobs` outcomes are acknowledged, each of which `acknowledged` is told.
+    /// Works on whatever it is given until `jobs` outcomes are acknowledged, of `sweep` where one is named; `acknowledged` is
+    /// told each.
     pub async fn run(
         &mut self,
+        sweep: Option<&SweepName>,
         jobs: u64,
         rows_each: u32,
         mut acknowledged: impl FnMut(&Attempt),
     ) -> Result<()> {
         let mut done = 0;
         let batch = (rows_each > 0).then(|| {
-            let row = || Table::Steps.own_columns().iter().map(|_| Cell::Null).collect();
-            rows::encode(Table::Steps, &(0..rows_each / 10).map(|_| row()).collect::<Vec<_>>())
+            let rows = (0..u64::from(rows_each / 10)).map(step_row);
+            rows::encode(Table::Steps, &rows.collect::<Vec<_>>())
         });
         let mut beat = tokio::time::interval(Duration::from_secs(3));
         while done < jobs {
@@ -103,7 +101,7 @@ impl IdleWorker {
             };
             if let ToWorker::Outcome { attempt, refusal: None } = &message {
                 acknowledged(attempt);
-                done += 1;
+                done += u64::from(sweep.is_none_or(|sweep| attempt.sweep == *sweep));
             }
             let (_, mut orders) = self.clerk.hear(message);
             while let Some(order) = orders.pop() {
@@ -138,4 +136,37 @@ impl IdleWorker {
         let result = Outcome::Result { steps_rows, confusion_rows, cells };
         self.clerk.ended(slot, &attempt, Some(result), Duration::ZERO)
     }
+}
+
+/// A `jobs` row as full as that of a real trial.
+fn jobs_row() -> Row {
+    let cell = |column: &Column| match (column.name, column.kind) {
+        ("status", _) => "completed".into(),
+        ("engine_revision", _) => ENGINE.into(),
+        ("spec", _) => "{}".repeat(400).into(),
+        ("sweep_id" | "attempt" | "worker" | "queued_at", _) => Cell::Null,
+        (_, ColumnType::Utf8) => "a word or two".into(),
+        (_, ColumnType::Float64) => (1.0 / 3.0).into(),
+        (_, ColumnType::Timestamp) => Cell::Time(1_750_000_000_000_000),
+        (_, ColumnType::Int32 | ColumnType::Int64) => 12_345u32.into(),
+        (_, ColumnType::Boolean | ColumnType::Histogram) => Cell::Null,
+    };
+    Table::Jobs.own_columns().iter().map(cell).collect()
+}
+
+/// A point of a training curve, like no other.
+fn step_row(step: u64) -> Row {
+    let risk = 1.0 / (step as f64 + 3.0);
+    let row = StepRow {
+        step,
+        epoch: step as f64 / 7.0,
+        risk: Some(risk),
+        excess_risk: Some(risk / 2.0),
+        running_loss: Some(risk.sqrt()),
+        gradient_norm: Some(risk.cbrt()),
+        step_size: 0.1,
+        elapsed_seconds: Some(step as f64 / 11.0),
+        ..StepRow::default()
+    };
+    row.into_row()
 }

@@ -60,16 +60,16 @@ async fn measure(jobs: u64) -> Result<()> {
     row("a page of 100 jobs", "", &format!("{:.1} ms", begun.elapsed().as_secs_f64() * 1e3));
 
     place.submit("runs", RUN, 1).await?;
-    let (journal, before, begun) = (place.journal_bytes(), place.usage()?, Instant::now());
+    let (journal, before, begun) = (place.journal_bytes()?, place.usage()?, Instant::now());
     let mut worker = IdleWorker::join(&place.client, 7, SLOTS).await?;
-    worker.run(RUN, 0, |_| ()).await?;
+    worker.run(Some(&name("runs")), RUN, 0, |_| ()).await?;
     let mut waits = std::mem::take(&mut worker.waits);
     let took = begun.elapsed().as_secs_f64();
     let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
-    let journal = place.journal_bytes().saturating_sub(journal) as f64 / RUN as f64;
+    let journal = place.journal_bytes()?.saturating_sub(journal) as f64 / RUN as f64;
     row("no-op jobs", &format!("{SLOTS} slots"), &format!("{:.0} jobs/s", RUN as f64 / took));
     row("coordinator CPU a job", "", &format!("{:.0} us", cpu * 1e6 / RUN as f64));
-    row("journal growth a finished job", "", &format!("{journal:.0} B"));
+    row("journal a finished job until sealed", "", &format!("{journal:.0} B"));
     waits.sort_unstable();
     let part = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     row("end of a job to the next start", "p50", &format!("{:.2} ms", part(0.5)));
@@ -78,7 +78,7 @@ async fn measure(jobs: u64) -> Result<()> {
     place.submit("rows", 40, 1).await?;
     let (before, begun) = (place.usage()?, Instant::now());
     let per_job = 10_000;
-    worker.run(40, per_job, |_| ()).await?;
+    worker.run(Some(&name("rows")), 40, per_job, |_| ()).await?;
     place.client.flush(&name("rows")).await?;
     let took = begun.elapsed().as_secs_f64();
     let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
@@ -93,14 +93,14 @@ async fn measure(jobs: u64) -> Result<()> {
     let what = format!("{RUN} finished, {jobs} pending");
     row("kill -9 to the first answer", &what, &format!("{took:.2} s"));
     row("", "coordinator CPU", &format!("{:.2} s", place.usage()?.cpu.as_secs_f64()));
-    row("", "journal", &format!("{:.1} MiB", place.journal_bytes() as f64 / 1_048_576.0));
+    row("", "journal", &format!("{:.1} MiB", place.journal_bytes()? as f64 / 1_048_576.0));
     let files = place.files()?;
     row("result files", &format!("{RUN} jobs"), &format!("{files}"));
     place.kill()
 }
 
 fn row(what: &str, of: &str, figure: &str) {
-    println!("{what:32} {of:32} {figure:>16}");
+    println!("{what:36} {of:32} {figure:>16}");
 }
 
 fn name(text: &str) -> SweepName {
@@ -164,10 +164,11 @@ impl Place {
         })
     }
 
-    fn journal_bytes(&self) -> u64 {
-        let entries = fs::read_dir(self.folder.join("journal")).into_iter().flatten().flatten();
-        let files = entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file);
-        files.map(|file| file.len()).sum()
+    /// How far the journal's log reaches, as its mark says.
+    fn journal_bytes(&self) -> Result<u64> {
+        let mark = fs::read(self.folder.join("journal/log.mark"))?;
+        let end = mark.get(8..16).context("the mark is short")?;
+        Ok(u64::from_le_bytes(end.try_into()?))
     }
 
     fn files(&self) -> Result<usize> {

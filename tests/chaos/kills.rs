@@ -70,7 +70,7 @@ async fn work(client: Client, life: u64, known: Arc<Mutex<Acknowledged>>) -> any
             let job = (attempt.sweep.clone(), attempt.job);
             known.lock().expect("no panic").jobs.insert(job);
         };
-        worker.run(u64::MAX, 0, acknowledged).await
+        worker.run(None, u64::MAX, 0, acknowledged).await
     };
     let (submitted, worked) = tokio::join!(submitting, working);
     submitted.and(worked)

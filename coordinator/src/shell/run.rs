@@ -169,8 +169,12 @@ fn put_revisions_on_record<J: Journal>(core: &Core, around: &Surroundings<J>, sw
     for revision in lineage.revisions() {
         let (sweep, results) = (revision.sweep.clone(), around.results.clone());
         let handed_in = revision.handed_in.clone();
+        let jobs = (revision.id == lineage.current().id).then(|| {
+            let ids = lineage.members().iter().map(|&number| lineage.job(number).id);
+            ids.collect::<Vec<_>>()
+        });
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = write_revision(&results, &sweep, &handed_in) {
+            if let Err(error) = write_revision(&results, &sweep, &handed_in, jobs.as_deref()) {
                 let cause = &error.source;
                 tracing::error!(
                     "a revision's record is missing until the next start: {error}: {cause}"

@@ -3,20 +3,28 @@
 use std::io::Write;
 use std::path::Path;
 
-use domain::Sweep;
+use domain::{JobId, Sweep};
 use serde_json::json;
 
 use super::put_file::{PutError, put};
 use crate::machine::HandedIn;
 
 /// Writes the record of a revision: its file, its canonical content, its JobIds, and when it was taken in. A record that
-/// is there already stays. Blocks.
-pub fn write_revision(results: &Path, sweep: &Sweep, handed_in: &HandedIn) -> Result<(), PutError> {
+/// is there already stays. `jobs` are its distinct jobs, where somebody knows them: else they are made from the sweep, which
+/// takes a while. Blocks.
+pub fn write_revision(
+    results: &Path,
+    sweep: &Sweep,
+    handed_in: &HandedIn,
+    jobs: Option<&[JobId]>,
+) -> Result<(), PutError> {
     let folder = results.join("sweeps").join(sweep.name().as_str());
     let path = folder.join(format!("{}.json", sweep.id()));
     if path.exists() {
         return Ok(());
     }
+    let made = || sweep.jobs().map(|(_, id)| id).collect();
+    let jobs = jobs.map_or_else(made, <[JobId]>::to_vec);
     let canonical: serde_json::Value =
         serde_json::from_str(&handed_in.canonical).unwrap_or_default();
     let record = json!({
@@ -28,7 +36,7 @@ pub fn write_revision(results: &Path, sweep: &Sweep, handed_in: &HandedIn) -> Re
         "file_name": handed_in.file_name,
         "file": handed_in.file_text,
         "sweep": canonical,
-        "jobs": sweep.jobs().map(|(_, id)| id.to_string()).collect::<Vec<_>>(),
+        "jobs": jobs.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     put(&path, |writer| {
         let failed = |source| PutError { path: path.clone(), source };
