@@ -18,7 +18,8 @@ const ENGINE: &str = "idle";
 
 /// A sweep of `jobs` jobs, ready to be handed in: of one width, or of a thousand seeds each of many.
 pub fn submission(name: &str, jobs: u64, priority: i32) -> Result<Submission> {
-    let (seeds, widths) = if jobs.is_multiple_of(1_000) { (1_000, jobs / 1_000) } else { (jobs, 1) };
+    let (seeds, widths) =
+        if jobs.is_multiple_of(1_000) { (1_000, jobs / 1_000) } else { (jobs, 1) };
     let widths: Vec<_> = (1..=widths).collect();
     let text = format!(
         "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {seeds} }}\nmodel.width = {widths:?}\n[model]\nkind = \"mlp\"\ndepth = 1\n\
