@@ -11,6 +11,8 @@ pub mod limits;
 pub mod message;
 pub mod rows;
 pub mod server;
+#[doc(hidden)]
+pub mod untrusted;
 
 /// What prost and tonic make of the .proto files.
 mod wire {
