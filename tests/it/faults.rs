@@ -1,6 +1,7 @@
 //! Processes killed in the middle: nothing is lost, nothing is there twice, and the rows are those of an undisturbed run.
 
 use std::fs;
+use std::io::Write;
 
 use crate::content::{assert_exactly_once, content};
 use crate::end_to_end::{SMALL, with_seeds};
@@ -209,6 +210,12 @@ impl Tmpfs {
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
     }
 
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).expect("there is room for a name");
+        while file.write_all(&[1; 4_096]).is_ok() {}
+    }
+
     fn grow(&self, size: &str) {
         let options = format!("remount,size={size}");
         let mut command = std::process::Command::new("mount");
@@ -225,13 +232,14 @@ impl Drop for Tmpfs {
 #[test]
 fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
     let place = Place::new();
-    let Some(disk) = Tmpfs::mount(place.path("journal"), "100k") else {
+    let Some(disk) = Tmpfs::mount(place.path("journal"), "1m") else {
         println!("SKIPPED: no tmpfs can be mounted here; run as root to have this tested");
         return;
     };
     let coordinator = place.coordinator();
-    let worker = place.worker(2);
     succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    disk.fill();
+    let worker = place.worker(2);
     let told = || {
         let output = place.client(&["status"]).output().expect("starts");
         text(&output).contains("no room to store").then_some(output)
