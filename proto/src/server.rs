@@ -200,6 +200,7 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
                     break;
                 }
             }
+            Ok(())
         };
         tokio::spawn(async move {
             // When the peer stops sending, for whatever reason, the session sees its messages end and returns; when the
@@ -212,17 +213,15 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
                     read = &mut reader => session.await.map_err(Status::from).and(read),
                 }
             };
-            let conversation = async {
-                let (ended, ()) = tokio::join!(session, writer);
-                ended
-            };
+            // A session that ends in good order has its last words written; one that is refused may be one that never reads.
+            let conversation = async { tokio::try_join!(session, writer).map(|((), ())| ()) };
             let ended = tokio::select! {
                 ended = conversation => ended,
                 () = replies.closed() => Ok(()),
             };
             if let Err(status) = ended {
-                // A peer that left does not hear why its session ended.
-                drop(replies.send(Err(status)).await);
+                // A peer that left, or does not read, does not hear why its session ended.
+                drop(replies.try_send(Err(status)));
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

@@ -183,6 +183,7 @@ impl CoordinatorApi for Api {
             return Err(ApiError::Incompatible { reason });
         }
         let worker = hello.worker;
+        let heard_by = outgoing.downgrade();
         let attach = |reply| Request::Attach { hello, outbox: outgoing, reply };
         let session = self.ask(attach).await?;
         let _detach = Detach { requests: self.requests.clone(), worker, session };
@@ -193,6 +194,12 @@ impl CoordinatorApi for Api {
                 _ = stop.wait_for(|stopping| *stopping) => return Err(stopping()),
             };
             let Some(message) = message else { return Ok(()) };
+            if heard_by.upgrade().is_none() {
+                // The loop let go of it, because it does not read or because it has a newer session: what it says is void.
+                let reason =
+                    "this session is over: the worker does not read, or has another".to_owned();
+                return Err(ApiError::Refused { reason });
+            }
             check(&message)?;
             if let FromWorker::Checkpoint(attempt, checkpoint) = &message
                 && !self.blobs.has(checkpoint.digest)
