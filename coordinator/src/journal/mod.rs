@@ -25,7 +25,7 @@ use crate::machine::{Event, Snapshot};
 pub struct SpooledRows {
     pub first_row: u64,
     pub row_count: u32,
-    /// Arrow IPC, see `proto::rows`.
+    /// See `proto::rows`.
     pub cells: Vec<u8>,
 }
 
