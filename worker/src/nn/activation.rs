@@ -18,12 +18,39 @@ use super::dispatch::{Kernel, dispatch};
 /// Softmax subtracts the row's maximum, so finite input never overflows. NaN stays NaN, through relu as well, so that a
 /// diverged network cannot look healthy.
 pub fn activate<T: Real>(activation: Activation, rows: &mut [T], units: usize) {
+    if activation != Activation::Identity {
+        dispatch(Activate { activation, rows, units });
+    }
+}
+
+struct Activate<'a, T> {
+    activation: Activation,
+    rows: &'a mut [T],
+    units: usize,
+}
+
+impl<T: Real> Kernel for Activate<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        activate_here(self.activation, self.rows, self.units);
+    }
+}
+
+/// [`activate`] as part of a kernel.
+#[inline(always)]
+pub(super) fn activate_here<T: Real>(activation: Activation, rows: &mut [T], units: usize) {
     match activation {
         Activation::Identity => {}
-        Activation::Tanh => dispatch(Map { function: Tanh, rows }),
-        Activation::Sigmoid => dispatch(Map { function: Sigmoid, rows }),
-        Activation::Relu => dispatch(Map { function: Relu, rows }),
-        Activation::Softmax => dispatch(Softmax { rows, units }),
+        Activation::Tanh => map(Tanh, rows),
+        Activation::Sigmoid => map(Sigmoid, rows),
+        Activation::Relu => map(Relu, rows),
+        Activation::Softmax => {
+            for row in rows.chunks_exact_mut(units) {
+                softmax(row);
+            }
+        }
     }
 }
 
@@ -38,35 +65,51 @@ pub fn activate<T: Real>(activation: Activation, rows: &mut [T], units: usize) {
 /// # Shapes
 /// `outputs` (a) and `gradient` (∂f/∂a): `[n, units]`; `gradient` is overwritten.
 pub fn pull_back<T: Real>(activation: Activation, outputs: &[T], gradient: &mut [T], units: usize) {
-    match activation {
-        Activation::Identity => {}
-        Activation::Tanh => dispatch(Pull { function: Tanh, outputs, gradient }),
-        Activation::Sigmoid => dispatch(Pull { function: Sigmoid, outputs, gradient }),
-        Activation::Relu => dispatch(Pull { function: Relu, outputs, gradient }),
-        Activation::Softmax => {
-            let rows = outputs.chunks_exact(units).zip(gradient.chunks_exact_mut(units));
-            for (a, da) in rows {
-                let mean = a.iter().zip(&*da).fold(T::ZERO, |sum, (&a, &da)| sum + a * da);
-                for (da, &a) in da.iter_mut().zip(a) {
-                    *da = a * (*da - mean);
-                }
-            }
-        }
+    if activation != Activation::Identity {
+        dispatch(PullBack { activation, outputs, gradient, units });
     }
 }
 
-struct Softmax<'a, T> {
-    rows: &'a mut [T],
+struct PullBack<'a, T> {
+    activation: Activation,
+    outputs: &'a [T],
+    gradient: &'a mut [T],
     units: usize,
 }
 
-impl<T: Real> Kernel for Softmax<'_, T> {
+impl<T: Real> Kernel for PullBack<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        for row in self.rows.chunks_exact_mut(self.units) {
-            softmax(row);
+        pull_back_here(self.activation, self.outputs, self.gradient, self.units);
+    }
+}
+
+/// [`pull_back`] as part of a kernel.
+#[inline(always)]
+pub(super) fn pull_back_here<T: Real>(
+    activation: Activation,
+    outputs: &[T],
+    gradient: &mut [T],
+    units: usize,
+) {
+    match activation {
+        Activation::Identity => {}
+        Activation::Tanh => pull(Tanh, outputs, gradient),
+        Activation::Sigmoid => pull(Sigmoid, outputs, gradient),
+        Activation::Relu => pull(Relu, outputs, gradient),
+        Activation::Softmax => {
+            let rows = outputs.chunks_exact(units).zip(gradient.chunks_exact_mut(units));
+            for (a, da) in rows {
+                let mut mean = T::ZERO;
+                for (&a, &da) in a.iter().zip(&*da) {
+                    mean += a * da;
+                }
+                for (da, &a) in da.iter_mut().zip(a) {
+                    *da = a * (*da - mean);
+                }
+            }
         }
     }
 }
@@ -132,36 +175,17 @@ impl Pointwise for Relu {
     }
 }
 
-struct Map<'a, F, T> {
-    function: F,
-    rows: &'a mut [T],
-}
-
-impl<F: Pointwise, T: Real> Kernel for Map<'_, F, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for z in self.rows {
-            *z = self.function.value(*z);
-        }
+#[inline(always)]
+fn map<F: Pointwise, T: Real>(function: F, rows: &mut [T]) {
+    for z in rows {
+        *z = function.value(*z);
     }
 }
 
-struct Pull<'a, F, T> {
-    function: F,
-    outputs: &'a [T],
-    gradient: &'a mut [T],
-}
-
-impl<F: Pointwise, T: Real> Kernel for Pull<'_, F, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (da, &a) in self.gradient.iter_mut().zip(self.outputs) {
-            *da *= self.function.slope(a);
-        }
+#[inline(always)]
+fn pull<F: Pointwise, T: Real>(function: F, outputs: &[T], gradient: &mut [T]) {
+    for (da, &a) in gradient.iter_mut().zip(outputs) {
+        *da *= function.slope(a);
     }
 }
 

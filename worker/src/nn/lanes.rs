@@ -23,6 +23,14 @@ pub trait Lanes<T: Real>: Copy {
     fn mul_add(self, factor: Self, term: Self) -> Self;
     /// self · factor in each lane.
     fn mul(self, factor: Self) -> Self;
+    /// self + term in each lane.
+    fn add(self, term: Self) -> Self;
+    /// self − term in each lane.
+    fn sub(self, term: Self) -> Self;
+    /// max(0, self) in each lane; what is not a number stays so.
+    fn rectified(self) -> Self;
+    /// self in each lane where `gate` is above 0, elsewhere 0.
+    fn where_positive(self, gate: Self) -> Self;
 
     /// The sum of the lanes: l and l + 8, then l and l + 4, l and l + 2, l and l + 1.
     #[inline(always)]
@@ -30,6 +38,24 @@ pub trait Lanes<T: Real>: Copy {
         let mut lanes = [T::ZERO; LANES];
         self.store(&mut lanes);
         add_lanes(&lanes)
+    }
+
+    /// Column c of the sixteen rows, for each c.
+    #[inline(always)]
+    fn transposed(rows: [Self; LANES]) -> [Self; LANES] {
+        let mut numbers = [[T::ZERO; LANES]; LANES];
+        for r in 0..LANES {
+            rows[r].store(&mut numbers[r]);
+        }
+        let mut columns = [Self::splat(T::ZERO); LANES];
+        for c in 0..LANES {
+            let mut column = [T::ZERO; LANES];
+            for r in 0..LANES {
+                column[r] = numbers[r][c];
+            }
+            columns[c] = Self::load(&column);
+        }
+        columns
     }
 
     /// [`Self::add_lanes`] of each of eight rows.
@@ -99,6 +125,34 @@ impl<T: Real> Lanes<T> for Portable<T> {
         }
         self
     }
+    #[inline(always)]
+    fn add(mut self, term: Self) -> Self {
+        for l in 0..LANES {
+            self.0[l] += term.0[l];
+        }
+        self
+    }
+    #[inline(always)]
+    fn sub(mut self, term: Self) -> Self {
+        for l in 0..LANES {
+            self.0[l] -= term.0[l];
+        }
+        self
+    }
+    #[inline(always)]
+    fn rectified(mut self) -> Self {
+        for l in 0..LANES {
+            self.0[l] = if self.0[l] < T::ZERO { T::ZERO } else { self.0[l] };
+        }
+        self
+    }
+    #[inline(always)]
+    fn where_positive(mut self, gate: Self) -> Self {
+        for l in 0..LANES {
+            self.0[l] = if gate.0[l] > T::ZERO { self.0[l] } else { T::ZERO };
+        }
+        self
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -119,7 +173,7 @@ mod x86 {
     macro_rules! lanes {
         (
             $(#[$doc:meta])* $name:ident, $float:ident, $register:ident, $parts:literal x $width:literal, sums: $sums:literal,
-            $set1:ident, $load:ident, $store:ident, $fmadd:ident, $mul:ident, { $($rest:tt)* }
+            $set1:ident, $load:ident, $store:ident, $fmadd:ident, $mul:ident, $add:ident, $sub:ident, $max:ident, $gate:ident, { $($rest:tt)* }
         ) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
@@ -168,6 +222,38 @@ mod x86 {
                     }
                     self
                 }
+                #[inline(always)]
+                fn add(mut self, term: Self) -> Self {
+                    for p in 0..$parts {
+                        // SAFETY: as above.
+                        self.0[p] = unsafe { $add(self.0[p], term.0[p]) };
+                    }
+                    self
+                }
+                #[inline(always)]
+                fn sub(mut self, term: Self) -> Self {
+                    for p in 0..$parts {
+                        // SAFETY: as above.
+                        self.0[p] = unsafe { $sub(self.0[p], term.0[p]) };
+                    }
+                    self
+                }
+                #[inline(always)]
+                fn rectified(mut self) -> Self {
+                    for p in 0..$parts {
+                        // SAFETY: as above. Of two zeros, and where one is not a number, the second operand is taken.
+                        self.0[p] = unsafe { $max($set1(0.0), self.0[p]) };
+                    }
+                    self
+                }
+                #[inline(always)]
+                fn where_positive(mut self, gate: Self) -> Self {
+                    for p in 0..$parts {
+                        // SAFETY: as above.
+                        self.0[p] = unsafe { $gate(self.0[p], gate.0[p]) };
+                    }
+                    self
+                }
                 $($rest)*
             }
         };
@@ -176,7 +262,7 @@ mod x86 {
     lanes! {
         /// Sixteen f32 in one register of AVX-512.
         Avx512F32, f32, __m512, 1 x 16, sums: 16,
-        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_mul_ps, {
+        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_max_ps, above_512_ps, {
             #[inline(always)]
             fn add_lanes(self) -> f32 {
                 let [x] = self.0;
@@ -219,13 +305,38 @@ mod x86 {
                 }
                 sums
             }
+
+            #[inline(always)]
+            fn transposed(rows: [Self; LANES]) -> [Self; LANES] {
+                let mut columns = [Self::splat(0.0); LANES];
+                for half in 0..2 {
+                    // SAFETY: as above.
+                    unsafe {
+                        let (mut upper, mut lower) = ([_mm256_setzero_ps(); 8], [_mm256_setzero_ps(); 8]);
+                        for r in 0..8 {
+                            let (x, y) = (rows[r].0[0], rows[r + 8].0[0]);
+                            (upper[r], lower[r]) = if half == 0 {
+                                (_mm512_castps512_ps256(x), _mm512_castps512_ps256(y))
+                            } else {
+                                (_mm512_extractf32x8_ps::<1>(x), _mm512_extractf32x8_ps::<1>(y))
+                            };
+                        }
+                        let (upper, lower) = (transposed_eight(upper), transposed_eight(lower));
+                        for c in 0..8 {
+                            let low = _mm512_castps256_ps512(upper[c]);
+                            columns[half * 8 + c] = Self([_mm512_insertf32x8::<1>(low, lower[c])]);
+                        }
+                    }
+                }
+                columns
+            }
         }
     }
 
     lanes! {
         /// Sixteen f64 in two registers of AVX-512.
         Avx512F64, f64, __m512d, 2 x 8, sums: 8,
-        _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_mul_pd, {
+        _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_mul_pd, _mm512_add_pd, _mm512_sub_pd, _mm512_max_pd, above_512_pd, {
             #[inline(always)]
             fn add_lanes(self) -> f64 {
                 let [x, y] = self.0;
@@ -270,12 +381,56 @@ mod x86 {
     lanes! {
         /// Sixteen f32 in two registers of AVX.
         Avx2F32, f32, __m256, 2 x 8, sums: 6,
-        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_mul_ps, {
+        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_max_ps, above_256_ps, {
             #[inline(always)]
             fn add_lanes(self) -> f32 {
                 let [x, y] = self.0;
                 // SAFETY: as above.
                 unsafe { add_eight(_mm256_add_ps(x, y)) }
+            }
+
+            /// Each step halves the lanes of a row and puts two rows into one register.
+            #[inline(always)]
+            fn add_lanes_of_eight(rows: [Self; 8]) -> [f32; 8] {
+                let mut sums = [0.0; 8];
+                // SAFETY: as above; the store fills the eight numbers of `sums`.
+                unsafe {
+                    let mut fours = [_mm256_setzero_ps(); 4];
+                    for r in 0..4 {
+                        let x = _mm256_add_ps(rows[r].0[0], rows[r].0[1]);
+                        let y = _mm256_add_ps(rows[r + 4].0[0], rows[r + 4].0[1]);
+                        let low = _mm256_permute2f128_ps::<0x20>(x, y);
+                        fours[r] = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(x, y));
+                    }
+                    let mut twos = [_mm256_setzero_ps(); 2];
+                    for r in 0..2 {
+                        let (x, y) = (fours[2 * r], fours[2 * r + 1]);
+                        twos[r] = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(x, y), _mm256_shuffle_ps::<0xee>(x, y));
+                    }
+                    let [x, y] = twos;
+                    let one = _mm256_add_ps(_mm256_shuffle_ps::<0x88>(x, y), _mm256_shuffle_ps::<0xdd>(x, y));
+                    _mm256_storeu_ps(sums.as_mut_ptr(), one);
+                }
+                sums
+            }
+
+            #[inline(always)]
+            fn transposed(rows: [Self; LANES]) -> [Self; LANES] {
+                let mut columns = [Self::splat(0.0); LANES];
+                for above in 0..2 {
+                    for half in 0..2 {
+                        let mut eight = [rows[0].0[0]; 8];
+                        for r in 0..8 {
+                            eight[r] = rows[above * 8 + r].0[half];
+                        }
+                        // SAFETY: as above.
+                        let eight = unsafe { transposed_eight(eight) };
+                        for c in 0..8 {
+                            columns[half * 8 + c].0[above] = eight[c];
+                        }
+                    }
+                }
+                columns
             }
         }
     }
@@ -283,13 +438,133 @@ mod x86 {
     lanes! {
         /// Sixteen f64 in four registers of AVX.
         Avx2F64, f64, __m256d, 4 x 4, sums: 3,
-        _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_mul_pd, {
+        _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_mul_pd, _mm256_add_pd, _mm256_sub_pd, _mm256_max_pd, above_256_pd, {
             #[inline(always)]
             fn add_lanes(self) -> f64 {
                 let [a, b, c, d] = self.0;
                 // SAFETY: as above.
                 unsafe { add_four(_mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d))) }
             }
+
+            #[inline(always)]
+            fn add_lanes_of_eight(rows: [Self; 8]) -> [f64; 8] {
+                let mut sums = [0.0; 8];
+                for group in 0..2 {
+                    // SAFETY: as above; the store fills four numbers of `sums`.
+                    unsafe {
+                        let mut four = [_mm256_setzero_pd(); 4];
+                        for r in 0..4 {
+                            let [a, b, c, d] = rows[group * 4 + r].0;
+                            four[r] = _mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d));
+                        }
+                        let mut twos = [_mm256_setzero_pd(); 2];
+                        for r in 0..2 {
+                            let (x, y) = (four[r], four[r + 2]);
+                            let low = _mm256_permute2f128_pd::<0x20>(x, y);
+                            twos[r] = _mm256_add_pd(low, _mm256_permute2f128_pd::<0x31>(x, y));
+                        }
+                        let [x, y] = twos;
+                        let one = _mm256_add_pd(_mm256_unpacklo_pd(x, y), _mm256_unpackhi_pd(x, y));
+                        _mm256_storeu_pd(sums.as_mut_ptr().add(group * 4), one);
+                    }
+                }
+                sums
+            }
+
+            #[inline(always)]
+            fn transposed(rows: [Self; LANES]) -> [Self; LANES] {
+                let mut columns = [Self::splat(0.0); LANES];
+                for above in 0..4 {
+                    for part in 0..4 {
+                        let mut four = [rows[0].0[0]; 4];
+                        for r in 0..4 {
+                            four[r] = rows[above * 4 + r].0[part];
+                        }
+                        // SAFETY: as above.
+                        let four = unsafe { transposed_four(four) };
+                        for c in 0..4 {
+                            columns[part * 4 + c].0[above] = four[c];
+                        }
+                    }
+                }
+                columns
+            }
+        }
+    }
+
+    /// `x` where `gate` is above 0, elsewhere 0, for the registers of each set.
+    ///
+    /// # Safety
+    /// The processor has the set.
+    macro_rules! above {
+        ($name:ident, $register:ident, |$x:ident, $gate:ident| $body:expr) => {
+            #[inline(always)]
+            unsafe fn $name($x: $register, $gate: $register) -> $register {
+                // SAFETY: the caller's.
+                unsafe { $body }
+            }
+        };
+    }
+
+    above!(above_512_ps, __m512, |x, gate| {
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), x)
+    });
+    above!(above_512_pd, __m512d, |x, gate| {
+        _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_pd()), x)
+    });
+    above!(above_256_ps, __m256, |x, gate| {
+        _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), x)
+    });
+    above!(above_256_pd, __m256d, |x, gate| {
+        _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(gate, _mm256_setzero_pd()), x)
+    });
+
+    /// Column c of eight rows, for each c.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn transposed_eight(rows: [__m256; 8]) -> [__m256; 8] {
+        let mut columns = rows;
+        // SAFETY: the caller's.
+        unsafe {
+            let mut pairs = rows;
+            for r in 0..4 {
+                pairs[2 * r] = _mm256_unpacklo_ps(rows[2 * r], rows[2 * r + 1]);
+                pairs[2 * r + 1] = _mm256_unpackhi_ps(rows[2 * r], rows[2 * r + 1]);
+            }
+            let mut quads = pairs;
+            for half in 0..2 {
+                for part in 0..2 {
+                    let (x, y) = (pairs[4 * half + part], pairs[4 * half + part + 2]);
+                    quads[4 * half + 2 * part] = _mm256_shuffle_ps::<0x44>(x, y);
+                    quads[4 * half + 2 * part + 1] = _mm256_shuffle_ps::<0xee>(x, y);
+                }
+            }
+            for c in 0..4 {
+                columns[c] = _mm256_permute2f128_ps::<0x20>(quads[c], quads[c + 4]);
+                columns[c + 4] = _mm256_permute2f128_ps::<0x31>(quads[c], quads[c + 4]);
+            }
+        }
+        columns
+    }
+
+    /// Column c of four rows, for each c.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn transposed_four([a, b, c, d]: [__m256d; 4]) -> [__m256d; 4] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (x, y) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+            let (z, w) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+            [
+                _mm256_permute2f128_pd::<0x20>(x, z),
+                _mm256_permute2f128_pd::<0x20>(y, w),
+                _mm256_permute2f128_pd::<0x31>(x, z),
+                _mm256_permute2f128_pd::<0x31>(y, w),
+            ]
         }
     }
 

@@ -6,6 +6,7 @@
 mod activation;
 mod aligned;
 pub mod conv;
+mod descent;
 pub mod dispatch;
 pub mod elementary;
 mod init;
@@ -15,10 +16,12 @@ mod loss;
 mod network;
 pub mod orthogonal;
 mod pass;
+pub mod product;
 mod real;
 mod step;
 
 pub use aligned::Aligned;
+pub use descent::Descent;
 pub use init::initialise;
 pub use loss::loss_and_gradient;
 pub use network::{Layer, Network};

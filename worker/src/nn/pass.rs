@@ -4,8 +4,9 @@ use domain::spec::Loss;
 
 use super::activation::{activate, pull_back};
 use super::dispatch::dispatch;
-use super::kernel::{Strides, combine, dots};
+use super::kernel::dots;
 use super::loss::Losses;
+use super::product::{Matrix, Size, multiply, panels_len};
 use super::{Aligned, Network, Real};
 
 /// Buffers for up to `capacity` examples: the outputs and the pre-activation gradients of every layer.
@@ -17,14 +18,26 @@ pub struct Pass<T> {
     pub(super) deltas: Vec<Aligned<T>>,
     losses: Vec<T>,
     widths: Vec<usize>,
+    /// Copies for products.
+    panels: Vec<T>,
 }
+
+/// Layers of fewer units have their dot products taken one by one: a panel has sixteen.
+const PANEL_UNITS: usize = 8;
 
 impl<T: Real> Pass<T> {
     /// Buffers for `network` and up to `capacity` examples at a time.
     pub fn new(network: &Network<T>, capacity: usize) -> Self {
         let widths: Vec<usize> = network.layers().iter().map(|layer| layer.fan_out).collect();
         let buffers = || widths.iter().map(|width| Aligned::zeros(capacity * width)).collect();
-        Self { outputs: buffers(), deltas: buffers(), losses: vec![T::ZERO; capacity], widths }
+        let panels = network.layers().iter().flat_map(|layer| {
+            let (i, o) = (layer.fan_in, layer.fan_out);
+            let size = |rows, terms, columns| panels_len(Size { rows, terms, columns });
+            [size(capacity, i, o), size(capacity, o, i), size(o, capacity, i)]
+        });
+        let panels = vec![T::ZERO; panels.max().unwrap_or(0)];
+        let (outputs, deltas, losses) = (buffers(), buffers(), vec![T::ZERO; capacity]);
+        Self { outputs, deltas, losses, widths, panels }
     }
 
     /// Computes every layer's outputs for the examples in `inputs`.
@@ -44,7 +57,15 @@ impl<T: Real> Pass<T> {
             let (below, here) = self.outputs.split_at_mut(p);
             let input = if p == 0 { inputs } else { &below[p - 1][..rows * layer.fan_in] };
             let out = &mut here[0][..rows * layer.fan_out];
-            dots(input, network.weights(p), layer.fan_in, out);
+            let weights = network.weights(p);
+            if layer.fan_out < PANEL_UNITS {
+                dots(input, weights, layer.fan_in, out);
+            } else {
+                let size = Size { rows, terms: layer.fan_in, columns: layer.fan_out };
+                let input = Matrix::rows(input, layer.fan_in);
+                let weights = Matrix::columns(weights, layer.fan_in);
+                multiply(size, input, weights, false, &mut self.panels, out);
+            }
             if layer.has_bias {
                 add_to_rows(network.biases(p), out);
             }
@@ -70,9 +91,10 @@ impl<T: Real> Pass<T> {
             let here = &mut here[p][..size];
             if p < last {
                 let fan_out = network.layers()[p + 1].fan_out;
-                let strides = Strides { row: fan_out, term: 1 };
-                let above = &above[0][..rows * fan_out];
-                combine(above, strides, network.weights(p + 1), layer.fan_out, here);
+                let size = Size { rows, terms: fan_out, columns: layer.fan_out };
+                let above = Matrix::rows(&above[0][..rows * fan_out], fan_out);
+                let weights = Matrix::rows(network.weights(p + 1), layer.fan_out);
+                multiply(size, above, weights, false, &mut self.panels, here);
             }
             pull_back(layer.activation, &self.outputs[p][..size], here, layer.fan_out);
         }
@@ -101,16 +123,20 @@ impl<T: Real> Pass<T> {
     ///
     /// # Numerics
     /// Examples are added in order.
-    pub fn gradient(&self, network: &Network<T>, inputs: &[T], gradient: &mut [T]) {
+    pub fn gradient(&mut self, network: &Network<T>, inputs: &[T], gradient: &mut [T]) {
         let rows = inputs.len() / network.dim();
         for (p, layer) in network.layers().iter().enumerate() {
+            let mut panels = std::mem::take(&mut self.panels);
             let deltas = self.deltas(p, rows);
             let (weights, biases) = network.split_mut(p, gradient);
-            let strides = Strides { row: 1, term: layer.fan_out };
-            combine(deltas, strides, self.layer_inputs(p, inputs, rows), layer.fan_in, weights);
+            let size = Size { rows: layer.fan_out, terms: rows, columns: layer.fan_in };
+            let left = Matrix::columns(deltas, layer.fan_out);
+            let right = Matrix::rows(self.layer_inputs(p, inputs, rows), layer.fan_in);
+            multiply(size, left, right, false, &mut panels, weights);
             if layer.has_bias {
                 add_rows_up(deltas, biases);
             }
+            self.panels = panels;
         }
     }
 

@@ -11,6 +11,7 @@ mod layout;
 mod network;
 mod norm;
 mod pass;
+mod phase;
 mod pool;
 mod walks;
 mod weight_gradient;

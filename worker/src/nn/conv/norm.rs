@@ -5,19 +5,24 @@
 //! ```
 //!
 //! In train mode mean and variance are those of the minibatch over images and pixels; in eval mode the running ones,
-//! which are constants, so that each example has a gradient of its own.
+//! which are constants, so that each example has a gradient of its own. All work is done image by image, so that a caller
+//! can do it while the image is still in the cache.
 
 use super::LANES;
 use super::grid::Grid;
 use crate::nn::Real;
-use crate::nn::dispatch::{Kernel, dispatch};
+use crate::nn::dispatch::{LaneKernel, Level};
+use crate::nn::lanes::Lanes;
 
 /// ε of the variance.
 const EPSILON: f64 = 1e-5;
 /// The share of a minibatch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 
-/// What one batch norm subtracts and multiplies with, and buffers for its sums.
+/// Numbers of a channel that are kept of each image until a minibatch is complete.
+pub const SLOT: usize = 3;
+
+/// What one batch norm subtracts and multiplies with.
 #[derive(Clone, Debug)]
 pub struct Moments<T> {
     means: Vec<T>,
@@ -25,16 +30,16 @@ pub struct Moments<T> {
     variances: Vec<T>,
     /// 1 / √(variance + ε).
     inverses: Vec<T>,
-    /// Sums over images and pixels.
-    sums: [Vec<f64>; 2],
+    /// Means of dz and of dz x̂ over a minibatch, for the way back; 0 in eval mode.
+    pulls: [Vec<T>; 2],
 }
 
 impl<T: Real> Moments<T> {
     /// For `channels` channels.
     pub fn new(channels: usize) -> Self {
         let zeros = || vec![T::ZERO; channels];
-        let sums = [vec![0.0; channels], vec![0.0; channels]];
-        Self { means: zeros(), variances: zeros(), inverses: zeros(), sums }
+        let pulls = [zeros(), zeros()];
+        Self { means: zeros(), variances: zeros(), inverses: zeros(), pulls }
     }
 
     /// Takes the running means and variances.
@@ -44,20 +49,31 @@ impl<T: Real> Moments<T> {
         self.invert();
     }
 
-    /// Takes the means and variances of `count` images, over their pixels.
+    /// Takes the means and variances of a minibatch, from what [`add_up`] put into the slots of its images.
+    ///
+    /// ```text
+    /// n ← n + nᵢ,   δ = meanᵢ − mean,   mean ← mean + δ nᵢ/n,   M ← M + Mᵢ + δ² nᵢ (n − nᵢ)/n
+    /// ```
+    ///
+    /// (Chan, Golub and LeVeque, 1983: updating formulae for variances.)
     ///
     /// # Numerics
-    /// Two passes. A row of pixels is added up in the network's precision, rows in f64.
-    pub fn take_batch(&mut self, grid: Grid, count: usize, images: &[T]) {
-        let pixels = (count * grid.side * grid.side) as f64;
-        let [sums, _] = &mut self.sums;
-        self.means.fill(T::ZERO);
-        for squares in [false, true] {
-            sums.fill(0.0);
-            let means = &*self.means;
-            dispatch(Sums { grid, count, images, means, squares, sums });
-            let to = if squares { &mut self.variances } else { &mut self.means };
-            to.iter_mut().zip(&*sums).for_each(|(to, sum)| *to = T::from_f64(sum / pixels));
+    /// In f64, images in order.
+    pub fn take_batch<'a>(&mut self, pixels: usize, slots: impl Iterator<Item = &'a [f64]> + Clone) {
+        let channels = self.means.len();
+        let own = pixels as f64;
+        for c in 0..channels {
+            let (mut count, mut mean, mut square) = (0.0, 0.0, 0.0);
+            for slot in slots.clone() {
+                let [shift, sum, squares] = [0, 1, 2].map(|part| slot[part * channels + c]);
+                count += own;
+                let off = sum / own;
+                let delta = shift + off - mean;
+                mean += delta * own / count;
+                square += (squares - sum * off) + delta * delta * own * (count - own) / count;
+            }
+            self.means[c] = T::from_f64(mean);
+            self.variances[c] = T::from_f64(square.max(0.0) / count);
         }
         self.invert();
     }
@@ -84,88 +100,138 @@ impl<T: Real> Moments<T> {
         }
     }
 
-    /// `activations = max(0, γ x̂ + β)` of `count` images.
+    /// `activations = max(0, γ x̂ + β)` of one image.
     pub fn activate(
         &self,
-        grid: Grid,
-        count: usize,
+        (grid, image): (Grid, usize),
         (scales, shifts): (&[T], &[T]),
         (images, activations): (&[T], &mut [T]),
     ) {
         let (means, inverses) = (&*self.means, &*self.inverses);
-        dispatch(Activate { grid, count, means, inverses, scales, shifts, images, activations });
+        Level::best().run_lanes(Activate {
+            grid,
+            image,
+            means,
+            inverses,
+            scales,
+            shifts,
+            images,
+            activations,
+        });
     }
 
-    /// Turns the gradient in the activations into that in the images, in place, and overwrites that in γ and β.
+    /// Adds up, over the pixels of one image, what the gradients in γ and β are made of, and puts it into `slot`: Σ dz, then
+    /// Σ dz x̂, `[channels]` each.
     ///
     /// ```text
     /// dz = da where a > 0,   dβ = Σ dz,   dγ = Σ dz x̂
-    /// train: dx = γ / √(variance + ε) (dz − dβ/M − x̂ dγ/M),   eval: dx = γ / √(variance + ε) dz
     /// ```
     ///
     /// # Numerics
     /// A row of pixels is added up in the network's precision, rows in f64.
-    ///
-    /// # Shapes
-    /// `count` images on `grid`; γ and its gradient, and that of β: `[channels]`.
-    pub fn pull_back(
-        &mut self,
-        (grid, count): (Grid, usize),
-        is_train: bool,
-        scales: &[T],
+    pub fn add_up_pull(
+        &self,
+        (grid, image): (Grid, usize),
         (images, activations): (&[T], &[T]),
-        gradient: &mut [T],
-        (scale_gradient, shift_gradient): (&mut [T], &mut [T]),
+        gradient: &[T],
+        slot: &mut [f64],
     ) {
-        let Self { means, inverses, sums: [shift_sums, scale_sums], .. } = self;
-        shift_sums.fill(0.0);
-        scale_sums.fill(0.0);
-        let (means, inverses) = (&**means, &**inverses);
-        dispatch(PullSums {
+        slot.fill(0.0);
+        let (means, inverses) = (&*self.means, &*self.inverses);
+        let (shift_sums, rest) = slot.split_at_mut(grid.channels);
+        Level::best().run_lanes(PullSums {
             grid,
-            count,
+            image,
             means,
             inverses,
             images,
             activations,
             gradient,
-            sums: [shift_sums, scale_sums],
+            sums: [shift_sums, &mut rest[..grid.channels]],
         });
-        let round = |to: &mut [T], sums: &[f64]| {
-            to.iter_mut().zip(sums).for_each(|(to, &sum)| *to = T::from_f64(sum));
-        };
-        round(shift_gradient, shift_sums);
-        round(scale_gradient, scale_sums);
-        if is_train {
-            let pixels = (count * grid.side * grid.side) as f64;
-            shift_sums.iter_mut().chain(&mut *scale_sums).for_each(|sum| *sum /= pixels);
-        } else {
-            shift_sums.fill(0.0);
-            scale_sums.fill(0.0);
+    }
+
+    /// Takes the sums of all images, in order, for [`Self::pull`] in train mode. `pixels` is their number in the minibatch, and
+    /// none in eval mode, where there is nothing to subtract.
+    pub fn take_pull<'a>(
+        &mut self,
+        pixels: Option<usize>,
+        slots: impl Iterator<Item = &'a [f64]> + Clone,
+    ) {
+        let channels = self.means.len();
+        for (part, to) in self.pulls.iter_mut().enumerate() {
+            for (c, to) in to.iter_mut().enumerate() {
+                let sum: f64 = slots.clone().map(|slot| slot[part * channels + c]).sum();
+                *to = T::from_f64(pixels.map_or(0.0, |pixels| sum / pixels as f64));
+            }
         }
-        let sums = [&**shift_sums, &**scale_sums];
-        dispatch(Pull {
+    }
+
+    /// Turns the gradient in the activations of one image into that in the image, in place, and adds `residual` to it.
+    ///
+    /// ```text
+    /// train: dx = γ / √(variance + ε) (dz − dβ/M − x̂ dγ/M),   eval: dx = γ / √(variance + ε) dz
+    /// ```
+    pub fn pull(
+        &self,
+        (grid, image): (Grid, usize),
+        scales: &[T],
+        (images, activations): (&[T], &[T]),
+        residual: Option<&[T]>,
+        gradient: &mut [T],
+    ) {
+        let Self { means, inverses, pulls: [shift_means, scale_means], .. } = self;
+        let sums = [&**shift_means, &**scale_means];
+        Level::best().run_lanes(Pull {
             grid,
-            count,
+            image,
             means,
             inverses,
             scales,
             images,
             activations,
+            residual,
             gradient,
             sums,
         });
     }
 }
 
-/// `activations = max(0, x)`; what is not a number stays so.
-pub fn rectify<T: Real>(images: &[T], activations: &mut [T]) {
-    dispatch(Rectify { images, activations });
+/// Adds up the pixels of one image for [`Moments::take_batch`], and puts into `slot`: what was subtracted of each, Σ (x − shift),
+/// Σ (x − shift)², `[channels]` each.
+///
+/// # Numerics
+/// The shift is the mean of the first row of pixels. A row is added up in the network's precision, rows in f64.
+pub fn add_up<T: Real>((grid, image): (Grid, usize), images: &[T], slot: &mut [f64]) {
+    slot.fill(0.0);
+    Level::best().run_lanes(Sums { grid, image, images, slot });
 }
 
-/// Keeps `gradient` where the activations are above 0, and puts 0 elsewhere.
-pub fn pull_back_rectified<T: Real>(activations: &[T], gradient: &mut [T]) {
-    dispatch(PullRectified { activations, gradient });
+/// The gradients in γ and β: the sums of what [`Moments::add_up_pull`] put into the slots, in order.
+pub fn scale_gradients<'a, T: Real>(
+    slots: impl Iterator<Item = &'a [f64]> + Clone,
+    (scales, shifts): (&mut [T], &mut [T]),
+) {
+    let channels = scales.len();
+    for (part, to) in [shifts, scales].into_iter().enumerate() {
+        for (c, to) in to.iter_mut().enumerate() {
+            *to = T::from_f64(slots.clone().map(|slot| slot[part * channels + c]).sum());
+        }
+    }
+}
+
+/// `activations = max(0, x)`; what is not a number stays so.
+pub fn rectify<T: Real>(images: &[T], activations: &mut [T]) {
+    Level::best().run_lanes(Rectify { images, activations });
+}
+
+/// Keeps `gradient` where the activations are above 0, puts 0 elsewhere, and adds `residual`.
+pub fn pull_back_rectified<T: Real>(
+    activations: &[T],
+    residual: Option<&[T]>,
+    gradient: &mut [T],
+) {
+    Level::best().run_lanes(PullRectified { activations, residual, gradient });
 }
 
 struct Rectify<'a, T> {
@@ -173,80 +239,102 @@ struct Rectify<'a, T> {
     activations: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Rectify<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Rectify<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        for (a, &x) in self.activations.iter_mut().zip(self.images) {
-            *a = if x < T::ZERO { T::ZERO } else { x };
+    fn run<L: Lanes<T>>(self) {
+        let (images, _) = self.images.as_chunks();
+        let (activations, _) = self.activations.as_chunks_mut();
+        for (x, a) in images.iter().zip(activations) {
+            L::load(x).rectified().store(a);
         }
     }
 }
 
 struct PullRectified<'a, T> {
     activations: &'a [T],
+    residual: Option<&'a [T]>,
     gradient: &'a mut [T],
 }
 
-impl<T: Real> Kernel for PullRectified<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for PullRectified<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        for (g, &a) in self.gradient.iter_mut().zip(self.activations) {
-            *g = if a > T::ZERO { *g } else { T::ZERO };
+    fn run<L: Lanes<T>>(self) {
+        let (activations, _) = self.activations.as_chunks();
+        let (gradient, _) = self.gradient.as_chunks_mut();
+        match self.residual {
+            None => {
+                for (a, g) in activations.iter().zip(gradient) {
+                    L::load(g).where_positive(L::load(a)).store(g);
+                }
+            }
+            Some(residual) => {
+                let (residual, _) = residual.as_chunks();
+                for ((a, g), r) in activations.iter().zip(gradient).zip(residual) {
+                    L::load(g).where_positive(L::load(a)).add(L::load(r)).store(g);
+                }
+            }
         }
     }
 }
 
+/// Where the rows of pixels of one image lie.
+#[inline(always)]
+fn rows(grid: Grid, image: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let first = image * grid.image() + grid.start();
+    (0..grid.side).map(move |y| first + y * grid.row()..first + y * grid.row() + grid.width())
+}
+
 /// 16 numbers of `slice` from `at` on.
 #[inline(always)]
-fn lanes<T: Real>(slice: &[T], at: usize) -> [T; LANES] {
-    let mut lanes = [T::ZERO; LANES];
-    lanes.copy_from_slice(&slice[at..at + LANES]);
-    lanes
+fn lanes<T: Real, L: Lanes<T>>(slice: &[T], at: usize) -> L {
+    let (chunks, _) = slice[at..][..LANES].as_chunks();
+    L::load(&chunks[0])
 }
 
 /// Adds the sums of a row to its channels' sums.
 #[inline(always)]
-fn add<T: Real>(sums: &mut [f64], at: usize, row: [T; LANES]) {
-    for (sum, x) in sums[at..at + LANES].iter_mut().zip(row) {
+fn add<T: Real, L: Lanes<T>>(sums: &mut [f64], at: usize, row: L) {
+    let mut lanes = [T::ZERO; LANES];
+    row.store(&mut lanes);
+    for (sum, x) in sums[at..at + LANES].iter_mut().zip(lanes) {
         *sum += x.to_f64();
     }
 }
 
 struct Sums<'a, T> {
     grid: Grid,
-    count: usize,
+    image: usize,
     images: &'a [T],
-    means: &'a [T],
-    squares: bool,
-    sums: &'a mut [f64],
+    slot: &'a mut [f64],
 }
 
-impl<T: Real> Kernel for Sums<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Sums<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { grid, count, images, means, squares, sums } = self;
-        for image in 0..count {
-            for y in 0..grid.side {
-                let at = image * grid.image() + grid.start() + y * grid.row();
-                let row = &images[at..at + grid.width()];
-                for block in (0..grid.channels).step_by(LANES) {
-                    let mean = lanes(means, block);
-                    let mut sum = [T::ZERO; LANES];
-                    for at in (block..row.len()).step_by(grid.channels) {
-                        let x = lanes(row, at);
-                        for l in 0..LANES {
-                            let d = x[l] - mean[l];
-                            sum[l] += if squares { d * d } else { d };
-                        }
+    fn run<L: Lanes<T>>(self) {
+        let Self { grid, image, images, slot } = self;
+        let (shifts, rest) = slot.split_at_mut(grid.channels);
+        let (sums, rest) = rest.split_at_mut(grid.channels);
+        let squares = &mut rest[..grid.channels];
+        for block in (0..grid.channels).step_by(LANES) {
+            let mut shift = L::splat(T::ZERO);
+            for (y, row) in rows(grid, image).enumerate() {
+                let row = &images[row];
+                if y == 0 {
+                    let mut sum = L::splat(T::ZERO);
+                    for pixel in row.chunks_exact(grid.channels) {
+                        sum = sum.add(lanes(pixel, block));
                     }
-                    add(sums, block, sum);
+                    shift = sum.mul(L::splat(T::from_f64(1.0 / grid.side as f64)));
+                    add(shifts, block, shift);
                 }
+                let (mut sum, mut square) = (L::splat(T::ZERO), L::splat(T::ZERO));
+                for pixel in row.chunks_exact(grid.channels) {
+                    let d = lanes::<T, L>(pixel, block).sub(shift);
+                    sum = sum.add(d);
+                    square = d.mul_add(d, square);
+                }
+                add(sums, block, sum);
+                add(squares, block, square);
             }
         }
     }
@@ -254,7 +342,7 @@ impl<T: Real> Kernel for Sums<'_, T> {
 
 struct Activate<'a, T> {
     grid: Grid,
-    count: usize,
+    image: usize,
     means: &'a [T],
     inverses: &'a [T],
     scales: &'a [T],
@@ -263,29 +351,21 @@ struct Activate<'a, T> {
     activations: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Activate<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Activate<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { grid, count, means, inverses, scales, shifts, images, activations } = self;
-        for image in 0..count {
-            for y in 0..grid.side {
-                let at = image * grid.image() + grid.start() + y * grid.row();
-                let row = &images[at..at + grid.width()];
-                let out = &mut activations[at..at + grid.width()];
-                for block in (0..grid.channels).step_by(LANES) {
-                    let (mean, inverse) = (lanes(means, block), lanes(inverses, block));
-                    let (scale, shift) = (lanes(scales, block), lanes(shifts, block));
-                    for at in (block..row.len()).step_by(grid.channels) {
-                        let x = lanes(row, at);
-                        let mut a = [T::ZERO; LANES];
-                        for l in 0..LANES {
-                            let z = (x[l] - mean[l]) * inverse[l] * scale[l] + shift[l];
-                            a[l] = if z < T::ZERO { T::ZERO } else { z };
-                        }
-                        out[at..at + LANES].copy_from_slice(&a);
-                    }
+    fn run<L: Lanes<T>>(self) {
+        let Self { grid, image, means, inverses, scales, shifts, images, activations } = self;
+        for row in rows(grid, image) {
+            let (row, out) = (&images[row.clone()], &mut activations[row]);
+            for block in (0..grid.channels).step_by(LANES) {
+                let (mean, inverse): (L, L) = (lanes(means, block), lanes(inverses, block));
+                let (scale, shift): (L, L) = (lanes(scales, block), lanes(shifts, block));
+                let slope = inverse.mul(scale);
+                let pixels = row.chunks_exact(grid.channels);
+                for (x, a) in pixels.zip(out.chunks_exact_mut(grid.channels)) {
+                    let d = lanes::<T, L>(x, block).sub(mean);
+                    let (a, _) = a[block..][..LANES].as_chunks_mut();
+                    d.mul_add(slope, shift).rectified().store(&mut a[0]);
                 }
             }
         }
@@ -294,7 +374,7 @@ impl<T: Real> Kernel for Activate<'_, T> {
 
 struct PullSums<'a, T> {
     grid: Grid,
-    count: usize,
+    image: usize,
     means: &'a [T],
     inverses: &'a [T],
     images: &'a [T],
@@ -304,33 +384,25 @@ struct PullSums<'a, T> {
     sums: [&'a mut [f64]; 2],
 }
 
-impl<T: Real> Kernel for PullSums<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for PullSums<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { grid, count, means, inverses, images, activations, gradient, sums } = self;
+    fn run<L: Lanes<T>>(self) {
+        let Self { grid, image, means, inverses, images, activations, gradient, sums } = self;
         let [shift_sums, scale_sums] = sums;
-        for image in 0..count {
-            for y in 0..grid.side {
-                let at = image * grid.image() + grid.start() + y * grid.row();
-                let row = &images[at..at + grid.width()];
-                let (a_row, g_row) =
-                    (&activations[at..at + grid.width()], &gradient[at..at + grid.width()]);
-                for block in (0..grid.channels).step_by(LANES) {
-                    let (mean, inverse) = (lanes(means, block), lanes(inverses, block));
-                    let (mut shift, mut scale) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-                    for at in (block..row.len()).step_by(grid.channels) {
-                        let (x, a, g) = (lanes(row, at), lanes(a_row, at), lanes(g_row, at));
-                        for l in 0..LANES {
-                            let dz = if a[l] > T::ZERO { g[l] } else { T::ZERO };
-                            shift[l] += dz;
-                            scale[l] += dz * ((x[l] - mean[l]) * inverse[l]);
-                        }
-                    }
-                    add(shift_sums, block, shift);
-                    add(scale_sums, block, scale);
+        let channels = grid.channels;
+        for row in rows(grid, image) {
+            let (x, a, g) = (&images[row.clone()], &activations[row.clone()], &gradient[row]);
+            for block in (0..channels).step_by(LANES) {
+                let (mean, inverse): (L, L) = (lanes(means, block), lanes(inverses, block));
+                let (mut shift, mut scale) = (L::splat(T::ZERO), L::splat(T::ZERO));
+                let pixels = x.chunks_exact(channels).zip(a.chunks_exact(channels));
+                for ((x, a), g) in pixels.zip(g.chunks_exact(channels)) {
+                    let dz = lanes::<T, L>(g, block).where_positive(lanes(a, block));
+                    shift = shift.add(dz);
+                    scale = dz.mul_add(lanes::<T, L>(x, block).sub(mean), scale);
                 }
+                add(shift_sums, block, shift);
+                add(scale_sums, block, scale.mul(inverse));
             }
         }
     }
@@ -338,53 +410,58 @@ impl<T: Real> Kernel for PullSums<'_, T> {
 
 struct Pull<'a, T> {
     grid: Grid,
-    count: usize,
+    image: usize,
     means: &'a [T],
     inverses: &'a [T],
     scales: &'a [T],
     images: &'a [T],
     activations: &'a [T],
+    residual: Option<&'a [T]>,
     gradient: &'a mut [T],
     /// Means of dz and of dz x̂ over all pixels; 0 in eval mode.
-    sums: [&'a [f64]; 2],
+    sums: [&'a [T]; 2],
 }
 
-impl<T: Real> Kernel for Pull<'_, T> {
-    type Output = ();
-
+impl<T: Real> LaneKernel<T> for Pull<'_, T> {
     #[inline(always)]
-    fn run(self) {
-        let Self { grid, count, means, inverses, scales, images, activations, gradient, sums } =
-            self;
-        let rounded = |sums: &[f64], block: usize| {
-            let mut lanes = [T::ZERO; LANES];
-            for (lane, &sum) in lanes.iter_mut().zip(&sums[block..block + LANES]) {
-                *lane = T::from_f64(sum);
-            }
-            lanes
-        };
-        for image in 0..count {
-            for y in 0..grid.side {
-                let at = image * grid.image() + grid.start() + y * grid.row();
-                let row = &images[at..at + grid.width()];
-                let a_row = &activations[at..at + grid.width()];
-                let g_row = &mut gradient[at..at + grid.width()];
-                for block in (0..grid.channels).step_by(LANES) {
-                    let (mean, inverse) = (lanes(means, block), lanes(inverses, block));
-                    let scale = lanes(scales, block);
-                    let (shift_mean, scale_mean) =
-                        (rounded(sums[0], block), rounded(sums[1], block));
-                    for at in (block..row.len()).step_by(grid.channels) {
-                        let (x, a, g) = (lanes(row, at), lanes(a_row, at), lanes(g_row, at));
-                        let mut dx = [T::ZERO; LANES];
-                        for l in 0..LANES {
-                            let dz = if a[l] > T::ZERO { g[l] } else { T::ZERO };
-                            let hat = (x[l] - mean[l]) * inverse[l];
-                            dx[l] =
-                                scale[l] * inverse[l] * (dz - shift_mean[l] - hat * scale_mean[l]);
-                        }
-                        g_row[at..at + LANES].copy_from_slice(&dx);
-                    }
+    fn run<L: Lanes<T>>(self) {
+        match self.residual {
+            None => self.rows::<L, false>(&[]),
+            Some(residual) => self.rows::<L, true>(residual),
+        }
+    }
+}
+
+impl<T: Real> Pull<'_, T> {
+    #[inline(always)]
+    fn rows<L: Lanes<T>, const RESIDUAL: bool>(self, residual: &[T]) {
+        let Self { grid, image, means, inverses, scales, images, activations, .. } = self;
+        let Self { gradient, sums, .. } = self;
+        let channels = grid.channels;
+        for row in rows(grid, image) {
+            let (x, a) = (&images[row.clone()], &activations[row.clone()]);
+            // Where there is none, nothing is read of it.
+            let r = if RESIDUAL { &residual[row.clone()] } else { x };
+            let g = &mut gradient[row];
+            for block in (0..channels).step_by(LANES) {
+                let (mean, inverse): (L, L) = (lanes(means, block), lanes(inverses, block));
+                let slope = lanes::<T, L>(scales, block).mul(inverse);
+                let shift_mean: L = lanes(sums[0], block);
+                // x̂ dγ/M as (x − mean) times what follows.
+                let pull = L::splat(T::ZERO).sub(lanes::<T, L>(sums[1], block).mul(inverse));
+                let pixels = x.chunks_exact(channels).zip(a.chunks_exact(channels));
+                let pixels = pixels.zip(r.chunks_exact(channels));
+                for (((x, a), r), g) in pixels.zip(g.chunks_exact_mut(channels)) {
+                    let (g, _) = g[block..][..LANES].as_chunks_mut();
+                    let dz = L::load(&g[0]).where_positive(lanes(a, block));
+                    let d = lanes::<T, L>(x, block).sub(mean);
+                    let centred = d.mul_add(pull, dz.sub(shift_mean));
+                    let dx = if RESIDUAL {
+                        slope.mul_add(centred, lanes(r, block))
+                    } else {
+                        slope.mul(centred)
+                    };
+                    dx.store(&mut g[0]);
                 }
             }
         }

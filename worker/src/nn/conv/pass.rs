@@ -4,31 +4,18 @@ use std::mem;
 
 use domain::spec::{Loss, Mode};
 
-use super::correlate::{correlate, pack_backward, pack_forward};
+use super::ConvNetwork;
+use super::correlate::{pack_backward, pack_forward};
 use super::grid::Grid;
-use super::layout::{ConvLayer, Layout, NormLayer};
-use super::norm::{Moments, pull_back_rectified, rectify};
+use super::layout::{BlockLayout, ConvLayer, Layout, NormLayer};
+use super::norm::{Moments, SLOT};
+use super::phase::{
+    Backward, Carried, Forward, Gradients, NormStage, Part, PartMut, Phase, Plans, Pull, Slots,
+    Weighed, Weighing, end_pull,
+};
 use super::pool::{average, spread};
-use super::walks::{self, Walks};
-use super::weight_gradient::add_weight_gradient;
-use super::{ConvNetwork, LANES};
 use crate::nn::kernel::{Strides, combine, dots};
 use crate::nn::{Real, loss_and_gradient};
-
-/// The pixels that a convolution's three passes go over.
-#[derive(Clone, Debug)]
-struct Plans {
-    layer: ConvLayer,
-    forward: Walks,
-    backward: Vec<Walks>,
-}
-
-impl Plans {
-    fn new(layer: ConvLayer, from: Grid, to: Grid) -> Self {
-        let forward = walks::forward(&layer, from, to);
-        Self { layer, forward, backward: walks::backward(&layer, from, to) }
-    }
-}
 
 /// What one block needs beside the network.
 #[derive(Clone, Debug)]
@@ -46,6 +33,7 @@ struct Block<T> {
 #[derive(Clone, Debug)]
 pub struct ConvPass<T> {
     mode: Mode,
+    threads: usize,
     images: Vec<T>,
     stem: Plans,
     blocks: Vec<Block<T>>,
@@ -60,8 +48,14 @@ pub struct ConvPass<T> {
     losses: Vec<T>,
     /// Three buffers of gradients for each of the layout's grids.
     deltas: Vec<[Vec<T>; 3]>,
-    /// The weights of the convolution at work, in blocks of channels.
-    packed: Vec<T>,
+    /// The weights of the convolutions at work, in blocks of channels: of one on the way, and of a projection.
+    packed: [Vec<T>; 2],
+    /// Sums over the pixels of each image.
+    slots: Vec<f64>,
+    slot: usize,
+    /// Of weights, for each thread.
+    sums: Vec<T>,
+    largest: usize,
 }
 
 impl<T: Real> ConvPass<T> {
@@ -70,7 +64,7 @@ impl<T: Real> ConvPass<T> {
         let layout = network.layout();
         let grids = &layout.grids;
         let buffer = |grid: Grid| vec![T::ZERO; capacity * grid.image()];
-        let of_block = |block: &super::layout::BlockLayout| {
+        let of_block = |block: &BlockLayout| {
             let (from, to) = (grids[block.from], grids[block.to]);
             let [first, second] = block.convs;
             Block {
@@ -87,8 +81,11 @@ impl<T: Real> ConvPass<T> {
         inputs.extend(layout.blocks.iter().map(|block| buffer(grids[block.to])));
         let rows = |width: usize| vec![T::ZERO; capacity * width];
         let largest = layout.convs().map(ConvLayer::parameters).max().unwrap_or(0);
+        let channels = grids.iter().map(|grid| grid.channels).max().unwrap_or(0);
+        let slot = SLOT * channels;
         Self {
             mode: Mode::Eval,
+            threads: 1,
             images: buffer(layout.input),
             stem: Plans::new(layout.stem, layout.input, grids[0]),
             blocks: layout.blocks.iter().map(of_block).collect(),
@@ -101,8 +98,19 @@ impl<T: Real> ConvPass<T> {
             pooled_deltas: rows(end.channels),
             losses: rows(1),
             deltas: grids.iter().map(|&grid| [buffer(grid), buffer(grid), buffer(grid)]).collect(),
-            packed: vec![T::ZERO; largest],
+            packed: [vec![T::ZERO; largest], vec![T::ZERO; largest]],
+            slots: vec![0.0; capacity * slot],
+            slot,
+            sums: vec![T::ZERO; largest],
+            largest,
         }
+    }
+
+    /// The same, its work shared by `threads` threads: with the same bits.
+    pub fn on_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self.sums.resize(self.threads * self.largest, T::ZERO);
+        self
     }
 
     /// Computes the outputs of `images`.
@@ -117,35 +125,80 @@ impl<T: Real> ConvPass<T> {
         let rows = images.len() / network.dim();
         self.mode = mode;
         layout.input.pad(images, &mut self.images);
-        let Self { packed, inputs, .. } = self;
-        convolve(&self.stem, network, packed, rows, false, &self.images, &mut inputs[0]);
-        for ((block, shape), i) in self.blocks.iter_mut().zip(&layout.blocks).zip(0..) {
-            let (from, to) = (layout.grids[shape.from], layout.grids[shape.to]);
-            let (below, above) = inputs.split_at_mut(i + 1);
-            let (read, given) = (&below[i], &mut above[0]);
-            let Block { plans, projection, moments, first, middle, second } = block;
-            let [moments_1, moments_2] = moments;
-            let stage = Stage { network, rows, mode };
-            stage.activate(shape.norms[0], moments_1, from, read, first);
-            convolve(&plans[0], network, packed, rows, false, first, middle);
-            stage.activate(shape.norms[1], moments_2, to, middle, second);
-            if let Some(projection) = projection {
-                convolve(projection, network, packed, rows, false, first, given);
-            } else if shape.skip {
-                let size = rows * to.image();
-                given[..size].copy_from_slice(&read[..size]);
-            }
-            convolve(&plans[1], network, packed, rows, shape.skip, second, given);
+        let Self { threads, slot, packed: [packed, packed_projection], .. } = self;
+        let threads = *threads;
+        let mut given = PartMut { numbers: &mut *self.slots, stride: *slot };
+        let mut moving = Moving { network, rows, mode, slots: &mut given };
+
+        pack(&self.stem, network, packed);
+        let first = layout.blocks.first().map(|block| block.norms[0]).unwrap_or(layout.norm);
+        Forward {
+            norm: None,
+            activations: part_mut(&mut self.images, layout.input, rows),
+            plans: &self.stem,
+            packed,
+            projection: None,
+            residual: None,
+            given: part_mut(&mut self.inputs[0], layout.grids[0], rows),
+            slots: moving.slots(first, layout.grids[0]),
         }
+        .run_on(threads, rows);
+
+        for (i, shape) in layout.blocks.iter().enumerate() {
+            let (from, to) = (layout.grids[shape.from], layout.grids[shape.to]);
+            let (below, above) = self.inputs.split_at_mut(i + 1);
+            let Block { plans, projection, moments, first, middle, second } = &mut self.blocks[i];
+            let [moments_1, moments_2] = moments;
+            let read = part(&below[i], from, rows);
+
+            moving.take(shape.norms[0], moments_1, from);
+            pack(&plans[0], network, packed);
+            Forward {
+                norm: Some((stage(network, shape.norms[0], moments_1, from), read)),
+                activations: part_mut(first, from, rows),
+                plans: &plans[0],
+                packed,
+                projection: None,
+                residual: None,
+                given: part_mut(middle, to, rows),
+                slots: moving.slots(shape.norms[1], to),
+            }
+            .run_on(threads, rows);
+
+            moving.take(shape.norms[1], moments_2, to);
+            pack(&plans[1], network, packed);
+            if let Some(projection) = projection {
+                pack(projection, network, packed_projection);
+            }
+            let next = layout.blocks.get(i + 1).map_or(layout.norm, |block| block.norms[0]);
+            let middle = part(middle, to, rows);
+            Forward {
+                norm: Some((stage(network, shape.norms[1], moments_2, to), middle)),
+                activations: part_mut(second, to, rows),
+                plans: &plans[1],
+                packed,
+                projection: projection
+                    .as_ref()
+                    .map(|plans| (plans, &**packed_projection, part(first, from, rows))),
+                residual: shape.skip.then_some(read),
+                given: part_mut(&mut above[0], to, rows),
+                slots: moving.slots(next, to),
+            }
+            .run_on(threads, rows);
+        }
+
         let end = layout.grids[layout.grids.len() - 1];
-        let stage = Stage { network, rows, mode };
-        let read = &inputs[inputs.len() - 1];
-        stage.activate(layout.norm, &mut self.last_moments, end, read, &mut self.last);
-        let pooled = &mut self.pooled[..rows * end.channels];
-        average(end, &self.last, pooled);
+        moving.take(layout.norm, &mut self.last_moments, end);
+        let last = stage(network, layout.norm, &self.last_moments, end);
+        let read = &self.inputs[self.inputs.len() - 1];
+        for image in 0..rows {
+            last.activate(image, read, &mut self.last);
+            let pooled = &mut self.pooled[image * end.channels..(image + 1) * end.channels];
+            average((end, image), &self.last, pooled);
+        }
         let (weights, biases) = head(layout, network.parameters());
         let outputs = &mut self.outputs[..rows * layout.head.outputs];
-        dots(pooled, weights, end.channels, outputs);
+        dots(&self.pooled[..rows * end.channels], weights, end.channels, outputs);
         for row in outputs.chunks_exact_mut(biases.len()) {
             row.iter_mut().zip(biases).for_each(|(g, &b)| *g += b);
         }
@@ -177,72 +230,231 @@ impl<T: Real> ConvPass<T> {
         targets: &[T],
         gradient: &mut [T],
     ) {
+        self.pull_back(network, loss, targets, gradient, false);
+    }
+
+    /// Overwrites `gradients` with the gradients of each image's loss, after [`Self::forward`] in eval mode.
+    ///
+    /// # Shapes
+    /// `gradients`: `[n, parameters]`.
+    ///
+    /// # Numerics
+    /// Each has the bits that [`Self::backward`] gives its image alone.
+    pub fn backward_each(
+        &mut self,
+        network: &ConvNetwork<T>,
+        loss: Loss,
+        targets: &[T],
+        gradients: &mut [T],
+    ) {
+        debug_assert_eq!(self.mode, Mode::Eval, "in train mode an image has no gradient of its own");
+        self.pull_back(network, loss, targets, gradients, true);
+    }
+
+    fn pull_back(
+        &mut self,
+        network: &ConvNetwork<T>,
+        loss: Loss,
+        targets: &[T],
+        gradient: &mut [T],
+        is_each: bool,
+    ) {
         self.losses(network, loss, targets);
         gradient.fill(T::ZERO);
         let layout = network.layout();
         let rows = targets.len() / network.outputs();
-        self.pull_back_head(network, rows, gradient);
-        let mode = self.mode;
-        let stage = Stage { network, rows, mode };
-        let Self { packed, deltas, inputs, blocks, .. } = self;
+        self.pull_back_head(network, rows, gradient, is_each);
+        let (mode, threads) = (self.mode, self.threads);
+        let Self { deltas, inputs, blocks, slots, slot, last_moments, sums, largest, .. } = self;
+        let [packed, packed_projection] = &mut self.packed;
+        let (slot, largest) = (*slot, *largest);
+        let grid_of = |i: usize| layout.grids[i];
         let end = layout.grids.len() - 1;
         let mut above = mem::take(&mut deltas[end][0]);
-        let last = &inputs[inputs.len() - 1];
-        let moments = &mut self.last_moments;
-        let read = (&**last, &*self.last);
-        stage.pull_back(layout.norm, moments, layout.grids[end], read, &mut above, gradient);
-        for ((block, shape), read) in blocks.iter_mut().zip(&layout.blocks).zip(&*inputs).rev() {
-            let (from, to) = (layout.grids[shape.from], layout.grids[shape.to]);
+        // What the norm above read and gave, its moments, and the gradient that is added after it.
+        let mut norm = layout.norm;
+        let mut pulled = last_moments;
+        let mut activations: &[T] = &self.last;
+        let mut residual: Option<Vec<T>> = None;
+        for (i, (block, shape)) in blocks.iter_mut().zip(&layout.blocks).enumerate().rev() {
+            let (from, to) = (grid_of(shape.from), grid_of(shape.to));
             let Block { plans, projection, moments, first, middle, second } = block;
             let [moments_1, moments_2] = moments;
-            let mut inner = mem::take(&mut deltas[shape.to][1]);
-            // Of each grid, the first buffer is the one that is on its way.
-            let place = if shape.from == shape.to { 2 } else { 0 };
-            let mut below = mem::take(&mut deltas[shape.from][place]);
+            let mut inner = take_free(&mut deltas[shape.to]);
 
-            weigh(&plans[1], rows, (second, &above), gradient);
-            carry_back(&plans[1], network, packed, rows, false, &above, &mut inner);
-            let read_2 = (&**middle, &**second);
-            stage.pull_back(shape.norms[1], moments_2, to, read_2, &mut inner, gradient);
-            weigh(&plans[0], rows, (first, &inner), gradient);
-            carry_back(&plans[0], network, packed, rows, false, &inner, &mut below);
+            pack_back(&plans[1], network, packed);
+            let mut phase = Way { network, rows, threads, gradient, is_each, sums, largest };
+            phase.run(
+                Backward {
+                    pull: Pull {
+                        norm: stage(network, norm, pulled, to),
+                        read: part(&inputs[i + 1], to, rows),
+                        activations: part(activations, to, rows),
+                        residual: residual.as_ref().map(|residual| part(residual, to, rows)),
+                    },
+                    delta: part_mut(&mut above, to, rows),
+                    weighed: [
+                        Some(Weighed { plans: &plans[1], read: part(second, to, rows) }),
+                        projection
+                            .as_ref()
+                            .map(|plans| Weighed { plans, read: part(first, from, rows) }),
+                    ],
+                    carried: Some((
+                        Carried { plans: &plans[1], packed },
+                        part_mut(&mut inner, to, rows),
+                    )),
+                    projection: None,
+                    below: shape.norms[1].map(|norm| {
+                        let pull = Pull {
+                            norm: stage(network, Some(norm), moments_2, to),
+                            read: part(middle, to, rows),
+                            activations: part(second, to, rows),
+                            residual: None,
+                        };
+                        (pull, slots_of(slots, slot, rows))
+                    }),
+                    gradients: Gradients::Later,
+                    sums: PartMut { numbers: &mut [], stride: largest },
+                },
+            );
+            phase.weigh(Weighed { plans: &plans[1], read: part(second, to, rows) }, &above);
+            if let Some(plans) = projection {
+                phase.weigh(Weighed { plans, read: part(first, from, rows) }, &above);
+            }
+            let taken = Part { numbers: &slots[..rows * slot], stride: slot };
+            end_pull(shape.norms[1], moments_2, (mode, to), &taken, phase.gradient, is_each);
+            // What was added after the norm above is free.
+            if let Some(residual) = residual.take() {
+                put_back(&mut deltas[shape.to], residual);
+            }
+
+            pack_back(&plans[0], network, packed);
             if let Some(projection) = projection {
-                weigh(projection, rows, (first, &above), gradient);
-                carry_back(projection, network, packed, rows, true, &above, &mut below);
+                pack_back(projection, network, packed_projection);
             }
-            let read_1 = (&**read, &**first);
-            stage.pull_back(shape.norms[0], moments_1, from, read_1, &mut below, gradient);
-            if shape.skip && projection.is_none() {
-                let size = rows * from.image();
-                below[..size].iter_mut().zip(&above).for_each(|(sum, &d)| *sum += d);
-            }
+            let mut below = take_free(&mut deltas[shape.from]);
+            phase.run(
+                Backward {
+                    pull: Pull {
+                        norm: stage(network, shape.norms[1], moments_2, to),
+                        read: part(middle, to, rows),
+                        activations: part(second, to, rows),
+                        residual: None,
+                    },
+                    delta: part_mut(&mut inner, to, rows),
+                    weighed: [
+                        Some(Weighed { plans: &plans[0], read: part(first, from, rows) }),
+                        None,
+                    ],
+                    carried: Some((
+                        Carried { plans: &plans[0], packed },
+                        part_mut(&mut below, from, rows),
+                    )),
+                    projection: projection.as_ref().map(|plans| {
+                        let carried = Carried { plans, packed: packed_projection };
+                        (carried, part(&above, to, rows))
+                    }),
+                    below: shape.norms[0].map(|norm| {
+                        let pull = Pull {
+                            norm: stage(network, Some(norm), moments_1, from),
+                            read: part(&inputs[i], from, rows),
+                            activations: part(first, from, rows),
+                            residual: None,
+                        };
+                        (pull, slots_of(slots, slot, rows))
+                    }),
+                    gradients: Gradients::Later,
+                    sums: PartMut { numbers: &mut [], stride: largest },
+                },
+            );
+            phase.weigh(Weighed { plans: &plans[0], read: part(first, from, rows) }, &inner);
+            let taken = Part { numbers: &slots[..rows * slot], stride: slot };
+            end_pull(shape.norms[0], moments_1, (mode, from), &taken, phase.gradient, is_each);
 
-            // What was above becomes free, and what is below is above the next block.
-            deltas[shape.to][1] = inner;
-            mem::swap(&mut above, &mut below);
-            deltas[shape.to][place] = below;
+            put_back(&mut deltas[shape.to], inner);
+            let whole = mem::replace(&mut above, below);
+            if shape.skip && projection.is_none() {
+                residual = Some(whole);
+            } else {
+                put_back(&mut deltas[shape.to], whole);
+            }
+            (norm, pulled, activations) = (shape.norms[0], moments_1, first);
         }
-        weigh(&self.stem, rows, (&self.images, &above), gradient);
-        deltas[0][0] = above;
+        let grid = layout.grids[0];
+        let mut phase = Way { network, rows, threads, gradient, is_each, sums, largest };
+        phase.run(
+            Backward {
+                pull: Pull {
+                    norm: stage(network, norm, pulled, grid),
+                    read: part(&inputs[0], grid, rows),
+                    activations: part(activations, grid, rows),
+                    residual: residual.as_ref().map(|residual| part(residual, grid, rows)),
+                },
+                delta: part_mut(&mut above, grid, rows),
+                weighed: [
+                    Some(Weighed {
+                        plans: &self.stem,
+                        read: part(&self.images, layout.input, rows),
+                    }),
+                    None,
+                ],
+                carried: None,
+                projection: None,
+                below: None,
+                gradients: Gradients::Later,
+                sums: PartMut { numbers: &mut [], stride: largest },
+            },
+        );
+        let read = part(&self.images, layout.input, rows);
+        phase.weigh(Weighed { plans: &self.stem, read }, &above);
+        put_back(&mut deltas[0], above);
+        if let Some(residual) = residual {
+            put_back(&mut deltas[0], residual);
+        }
     }
 
     /// The head's gradients, and those of the last activations, left in the last grid's first buffer.
-    fn pull_back_head(&mut self, network: &ConvNetwork<T>, rows: usize, gradient: &mut [T]) {
+    fn pull_back_head(
+        &mut self,
+        network: &ConvNetwork<T>,
+        rows: usize,
+        gradient: &mut [T],
+        is_each: bool,
+    ) {
         let layout = network.layout();
         let end = layout.grids.len() - 1;
+        let grid = layout.grids[end];
         let (classes, width) = (layout.head.outputs, layout.head.inputs);
         let deltas = &self.output_deltas[..rows * classes];
         let pooled = &self.pooled[..rows * width];
         let (weights, _) = head(layout, network.parameters());
-        let (_, tail) = gradient.split_at_mut(layout.head.offset);
-        let (weight_gradient, bias_gradient) = tail.split_at_mut(classes * width);
-        combine(deltas, Strides { row: 1, term: classes }, pooled, width, weight_gradient);
-        for row in deltas.chunks_exact(classes) {
-            bias_gradient.iter_mut().zip(row).for_each(|(sum, &d)| *sum += d);
+        let parameters = network.parameters().len();
+        let (group, count) = if is_each { (1, rows) } else { (rows, 1) };
+        for (gradient, g) in gradient.chunks_exact_mut(parameters).zip(0..count) {
+            let deltas = &deltas[g * group * classes..(g + 1) * group * classes];
+            let pooled = &pooled[g * group * width..(g + 1) * group * width];
+            let (_, tail) = gradient.split_at_mut(layout.head.offset);
+            let (weight_gradient, bias_gradient) = tail.split_at_mut(classes * width);
+            combine(deltas, Strides { row: 1, term: classes }, pooled, width, weight_gradient);
+            for row in deltas.chunks_exact(classes) {
+                bias_gradient.iter_mut().zip(row).for_each(|(sum, &d)| *sum += d);
+            }
         }
         let pooled_deltas = &mut self.pooled_deltas[..rows * width];
         combine(deltas, Strides { row: classes, term: 1 }, weights, width, pooled_deltas);
-        spread(layout.grids[end], pooled_deltas, &mut self.deltas[end][0]);
+        let mode = self.mode;
+        let Self { last_moments, last, inputs, slots, slot, .. } = self;
+        let read = (&*inputs[inputs.len() - 1], &**last);
+        let above = &mut self.deltas[end][0];
+        let mut slots = slots_of(slots, *slot, rows);
+        for (image, pooled) in pooled_deltas.chunks_exact(width).enumerate() {
+            spread((grid, image), pooled, above);
+            if layout.norm.is_some() {
+                last_moments.add_up_pull((grid, image), read, above, slots.of(image));
+            }
+        }
+        let taken = Part { numbers: &*slots.numbers, stride: *slot };
+        end_pull(layout.norm, last_moments, (mode, grid), &taken, gradient, is_each);
     }
 
     /// Moves the network's running statistics, after a forward pass in train mode.
@@ -284,84 +496,125 @@ fn head<'a, T>(layout: &Layout, buffer: &'a [T]) -> (&'a [T], &'a [T]) {
     buffer[layout.head.offset..layout.head.offset + size + layout.head.outputs].split_at(size)
 }
 
-/// One norm-ReLU of a pass.
-struct Stage<'a, T> {
+/// The images of `buffer`, on `grid`.
+fn part<T>(buffer: &[T], grid: Grid, rows: usize) -> Part<'_, T> {
+    Part { numbers: &buffer[..rows * grid.image()], stride: grid.image() }
+}
+
+/// The same, to be changed.
+fn part_mut<T>(buffer: &mut [T], grid: Grid, rows: usize) -> PartMut<'_, T> {
+    PartMut { numbers: &mut buffer[..rows * grid.image()], stride: grid.image() }
+}
+
+fn slots_of(slots: &mut [f64], stride: usize, rows: usize) -> PartMut<'_, f64> {
+    PartMut { numbers: &mut slots[..rows * stride], stride }
+}
+
+fn stage<'a, T: Real>(
+    network: &'a ConvNetwork<T>,
+    norm: Option<NormLayer>,
+    moments: &'a Moments<T>,
+    grid: Grid,
+) -> NormStage<'a, T> {
+    NormStage { norm, moments, parameters: network.parameters(), grid }
+}
+
+/// Takes a buffer that nothing is in.
+fn take_free<T>(buffers: &mut [Vec<T>; 3]) -> Vec<T> {
+    let free = buffers.iter_mut().find(|buffer| !buffer.is_empty());
+    mem::take(free.expect("of three buffers two are in use at most"))
+}
+
+/// Puts a buffer back where one was taken.
+fn put_back<T>(buffers: &mut [Vec<T>; 3], buffer: Vec<T>) {
+    let place = buffers.iter_mut().find(|place| place.is_empty());
+    *place.expect("it was taken from here") = buffer;
+}
+
+/// The moments of norms on the way forward.
+struct Moving<'a, 'b, T> {
     network: &'a ConvNetwork<T>,
     rows: usize,
     mode: Mode,
+    slots: &'a mut PartMut<'b, f64>,
 }
 
-impl<T: Real> Stage<'_, T> {
-    fn activate(
-        &self,
-        norm: Option<NormLayer>,
-        moments: &mut Moments<T>,
-        grid: Grid,
-        images: &[T],
-        activations: &mut [T],
-    ) {
-        let size = self.rows * grid.image();
-        let Some(norm) = norm else { return rectify(&images[..size], &mut activations[..size]) };
+impl<T: Real> Moving<'_, '_, T> {
+    /// Where the sums of what `norm` reads go, if they are needed.
+    fn slots(&mut self, norm: Option<NormLayer>, grid: Grid) -> Option<Slots<'_>> {
+        let is_needed = norm.is_some() && self.mode == Mode::Train;
+        let to = slots_of(self.slots.numbers, self.slots.stride, self.rows);
+        is_needed.then_some(Slots { grid, to })
+    }
+
+    /// Takes the moments of `norm`: what is in the slots, or the running ones.
+    fn take(&self, norm: Option<NormLayer>, moments: &mut Moments<T>, grid: Grid) {
+        let Some(norm) = norm else { return };
         match self.mode {
-            Mode::Train => moments.take_batch(grid, self.rows, images),
             Mode::Eval => moments.take_running(norm.running(self.network.statistics())),
+            Mode::Train => {
+                let slots = &self.slots.numbers[..self.rows * self.slots.stride];
+                let slots = slots.chunks_exact(self.slots.stride);
+                moments.take_batch(grid.side * grid.side, slots);
+            }
         }
-        let numbers = norm.of(self.network.parameters());
-        moments.activate(grid, self.rows, numbers, (images, activations));
     }
+}
 
-    fn pull_back(
-        &self,
-        norm: Option<NormLayer>,
-        moments: &mut Moments<T>,
-        grid: Grid,
-        (images, activations): (&[T], &[T]),
-        delta: &mut [T],
-        gradient: &mut [T],
-    ) {
-        let size = self.rows * grid.image();
-        let Some(norm) = norm else {
-            return pull_back_rectified(&activations[..size], &mut delta[..size]);
+/// Runs the phases of the way back.
+struct Way<'a, T> {
+    network: &'a ConvNetwork<T>,
+    rows: usize,
+    threads: usize,
+    gradient: &'a mut [T],
+    is_each: bool,
+    sums: &'a mut [T],
+    largest: usize,
+}
+
+impl<T: Real> Way<'_, T> {
+    /// Runs `phase` with its gradients in weights, or without where they have to come later.
+    fn run<'s>(&'s mut self, mut phase: Backward<'s, T>) {
+        let parameters = self.network.parameters().len();
+        phase.gradients = if self.is_each {
+            Gradients::Each(PartMut { numbers: &mut *self.gradient, stride: parameters })
+        } else if self.threads > 1 {
+            Gradients::Later
+        } else {
+            Gradients::Sum(&mut *self.gradient)
         };
-        let (scales, _) = norm.of(self.network.parameters());
-        let is_train = self.mode == Mode::Train;
-        let read = (images, activations);
-        let gradients = norm.of_mut(gradient);
-        moments.pull_back((grid, self.rows), is_train, scales, read, delta, gradients);
+        phase.sums = PartMut { numbers: &mut *self.sums, stride: self.largest };
+        phase.run_on(self.threads, self.rows);
+    }
+
+    /// Adds the gradients in weights that [`Self::run`] left out: several threads share the weights, not the images, whose
+    /// order is that of the sum.
+    fn weigh(&mut self, weighed: Weighed<'_, T>, delta: &[T]) {
+        if self.is_each || self.threads == 1 {
+            return;
+        }
+        let terms = weighed.plans.forward.terms();
+        Weighing {
+            weighed,
+            images: self.rows,
+            delta,
+            rows: 0..terms,
+            gradient: weighed.plans.layer.of_mut(self.gradient),
+            sums: PartMut { numbers: &mut *self.sums, stride: self.largest },
+        }
+        .run_on(self.threads, terms);
     }
 }
 
-fn convolve<T: Real>(
-    plans: &Plans,
-    network: &ConvNetwork<T>,
-    packed: &mut [T],
-    rows: usize,
-    accumulate: bool,
-    input: &[T],
-    out: &mut [T],
-) {
-    let ConvLayer { inputs, outputs, .. } = plans.layer;
-    pack_forward(plans.layer.of(network.parameters()), inputs, outputs, packed);
-    correlate(&plans.forward, rows, accumulate, (input, packed), out);
+fn pack<T: Real>(plans: &Plans, network: &ConvNetwork<T>, packed: &mut [T]) {
+    pack_forward(plans.layer.of(network.parameters()), plans.layer.outputs, packed);
 }
 
-fn carry_back<T: Real>(
-    plans: &Plans,
-    network: &ConvNetwork<T>,
-    packed: &mut [T],
-    rows: usize,
-    accumulate: bool,
-    delta: &[T],
-    out: &mut [T],
-) {
-    let ConvLayer { inputs, outputs, .. } = plans.layer;
-    debug_assert_eq!(inputs % LANES, 0);
-    pack_backward(plans.layer.of(network.parameters()), inputs, outputs, packed);
+fn pack_back<T: Real>(plans: &Plans, network: &ConvNetwork<T>, packed: &mut [T]) {
+    let mut packed = packed;
     for walks in &plans.backward {
-        correlate(walks, rows, accumulate, (delta, packed), out);
+        let (own, rest) = packed.split_at_mut(walks.terms() * walks.outputs);
+        pack_backward(plans.layer.of(network.parameters()), walks, own);
+        packed = rest;
     }
-}
-
-fn weigh<T: Real>(plans: &Plans, rows: usize, read: (&[T], &[T]), gradient: &mut [T]) {
-    add_weight_gradient(&plans.forward, rows, read, plans.layer.of_mut(gradient));
 }

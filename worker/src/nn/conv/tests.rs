@@ -4,7 +4,7 @@ use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precisio
 
 use proptest::prelude::*;
 
-use super::correlate::{Correlate, correlate, pack_backward, pack_forward};
+use super::correlate::{Begin, Correlate, correlate, pack_backward, pack_forward};
 use super::grid::Grid;
 use super::layout::ConvLayer;
 use super::naive::{self, Images};
@@ -199,8 +199,8 @@ fn check_passes(
     from.pad(&image.x, &mut padded);
     let forward = walks::forward(&layer, from, to);
     let (mut packed, mut out) = (vec![0.0; size], vec![0.0; count * to.image()]);
-    pack_forward(&weights, inputs, outputs, &mut packed);
-    correlate(&forward, count, false, (&padded, &packed), &mut out);
+    pack_forward(&weights, outputs, &mut packed);
+    correlate(&forward, 0..count, Begin::Zero, (&padded, &packed), &mut out);
     close(&out, &pad(to, &expected.x), 1e-13);
 
     let delta = Images { x: normals(expected.x.len(), seed + 2), ..expected.clone() };
@@ -211,12 +211,16 @@ fn check_passes(
     });
     let padded_delta = pad(to, &delta.x);
     let mut found = vec![0.0; size];
-    add_weight_gradient(&forward, count, (&padded, &padded_delta), &mut found);
+    let mut sums = vec![f64::NAN; size];
+    for image in 0..count {
+        let gradient = (0..forward.terms(), &mut *found);
+        add_weight_gradient(&forward, image, (&padded, &padded_delta), &mut sums, gradient);
+    }
     close(&found, &gradient, 1e-13);
     let mut found = vec![0.0; count * from.image()];
-    pack_backward(&weights, inputs, outputs, &mut packed);
     for walks in walks::backward(&layer, from, to) {
-        correlate(&walks, count, false, (&padded_delta, &packed), &mut found);
+        pack_backward(&weights, &walks, &mut packed);
+        correlate(&walks, 0..count, Begin::Zero, (&padded_delta, &packed), &mut found);
     }
     close(&found, &pad(from, &carried), 1e-13);
 }
@@ -237,12 +241,22 @@ fn every_instruction_set_gives_the_same_bits() {
     let weights: Vec<f32> = normals(layer.parameters(), 9);
     let results = Level::available().into_iter().map(|level| {
         let mut out = vec![0.0f32; to.image()];
-        let (walks, images, accumulate) = (&walks, 1, true);
+        let (walks, begin) = (&walks, Begin::There);
         let (input, weights) = (&*input, &*weights);
-        level.run_lanes(Correlate { walks, images, accumulate, input, weights, out: &mut out });
+        level.run_lanes(Correlate { walks, images: 0..1, begin, input, weights, out: &mut out });
         let mut gradient = vec![0.0f32; layer.parameters()];
         let (delta, gradient_out) = (&*out, &mut *gradient);
-        level.run_lanes(WeightGradient { walks, images, input, delta, gradient: gradient_out });
+        let mut sums = vec![0.0f32; layer.parameters()];
+        let (part, sums) = (0..walks.terms(), &mut *sums);
+        level.run_lanes(WeightGradient {
+            walks,
+            image: 0,
+            input,
+            delta,
+            sums,
+            part,
+            gradient: gradient_out,
+        });
         (out, gradient)
     });
     let results: Vec<_> = results.collect();
@@ -266,6 +280,53 @@ fn an_image_alone_has_the_bits_it_has_in_a_minibatch() {
         }
         let whole: Vec<f64> = whole.into_iter().map(f64::from).collect();
         close(&whole, &sum, 1e-5);
+    }
+}
+
+#[test]
+fn each_image_of_a_pass_has_the_gradient_it_has_alone() {
+    for conv in convs() {
+        let network = network::<f32>(&conv, 8);
+        let (count, dim) = (3, network.dim());
+        let (images, targets) = (normals::<f32>(count * dim, 10), targets(count));
+        let parameters = network.parameters().len();
+        let mut each = vec![1.0; count * parameters];
+        let mut pass = ConvPass::new(&network, count);
+        pass.forward(&network, &images, Mode::Eval);
+        pass.backward_each(&network, Loss::CrossEntropy, &targets, &mut each);
+        for (i, image) in images.chunks_exact(dim).enumerate() {
+            let target = &targets[i * CLASSES..(i + 1) * CLASSES];
+            let (gradient, _) = gradient_of(&network, image, target, Mode::Eval);
+            assert_eq!(each[i * parameters..(i + 1) * parameters], gradient);
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for (conv, mode) in convs().into_iter().flat_map(|conv| [(conv, Mode::Eval), (conv, Mode::Train)]) {
+        let network = network::<f32>(&conv, 9);
+        let (count, parameters) = (5, network.parameters().len());
+        let images = normals::<f32>(count * network.dim(), 10);
+        let targets = targets(count);
+        let run = |threads: usize| {
+            let mut pass = ConvPass::new(&network, count).on_threads(threads);
+            let mut gradient = vec![1.0f32; parameters];
+            pass.forward(&network, &images, mode);
+            pass.backward(&network, Loss::CrossEntropy, &targets, &mut gradient);
+            let mut each = vec![0.0f32; if mode == Mode::Eval { count * parameters } else { 0 }];
+            if mode == Mode::Eval {
+                pass.backward_each(&network, Loss::CrossEntropy, &targets, &mut each);
+            }
+            let mut moved = network.clone();
+            pass.move_running(&mut moved, count);
+            (gradient, each, moved.statistics().to_vec())
+        };
+        let alone = run(1);
+        assert!(alone.0.iter().any(|&g| g != 0.0));
+        for threads in [2, 3, 7] {
+            assert_eq!(run(threads), alone, "{threads} threads");
+        }
     }
 }
 

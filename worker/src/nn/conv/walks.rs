@@ -12,6 +12,18 @@ pub struct Walk {
     pub step: usize,
 }
 
+/// Neighbouring pixels that a sum reads in one go: their channels follow one another in the image, and so do their
+/// weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Where the first pixel lies from the one that the sum begins at.
+    pub offset: usize,
+    /// The first row of weights, of 16 output channels each.
+    pub weight: usize,
+    /// Numbers of all its pixels.
+    pub len: usize,
+}
+
 /// A sum over shifted pixels, for each pixel of a rectangle: `out[p] = Σ over taps of input[p + offset] · weights[tap]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walks {
@@ -22,18 +34,40 @@ pub struct Walks {
     pub outputs: usize,
     pub rows: usize,
     pub columns: usize,
-    /// Offset in the input, and number of the weight, of every tap, in the order of summation.
-    pub taps: Vec<(usize, usize)>,
-    /// Weights that there are: more than taps where strides leave some out.
-    pub weights: usize,
+    /// The taps in the order of summation, by their number in the weights.
+    pub taps: Vec<usize>,
+    /// The same as runs of neighbours.
+    pub runs: Vec<Run>,
+}
+
+impl Walks {
+    /// Numbers that a sum reads for each output channel: rows of weights.
+    pub fn terms(&self) -> usize {
+        self.taps.len() * self.inputs
+    }
+}
+
+/// The taps, and those that are neighbours as one run: `places` has the number of each and its offset, in the order of
+/// summation.
+fn runs(places: &[(usize, usize)], channels: usize) -> (Vec<usize>, Vec<Run>) {
+    let mut runs: Vec<Run> = Vec::new();
+    for (i, &(_, offset)) in places.iter().enumerate() {
+        match runs.last_mut() {
+            Some(run) if run.offset + run.len == offset => run.len += channels,
+            _ => runs.push(Run { offset, weight: i * channels, len: channels }),
+        }
+    }
+    (places.iter().map(|&(tap, _)| tap).collect(), runs)
 }
 
 /// The forward walk of `layer` from `from` to `to`: pixel (y, x) reads around (stride y, stride x).
 pub fn forward(layer: &ConvLayer, from: Grid, to: Grid) -> Walks {
-    let tap = |t: usize| {
+    let place = |t: usize| {
         let (dy, dx) = if layer.kernel == 3 { (t / 3, t % 3) } else { (1, 1) };
-        (dy * from.row() + dx * from.channels, t)
+        (t, dy * from.row() + dx * from.channels)
     };
+    let places: Vec<_> = (0..layer.kernel * layer.kernel).map(place).collect();
+    let (taps, runs) = runs(&places, layer.inputs);
     Walks {
         input: Walk {
             start: 0,
@@ -46,8 +80,8 @@ pub fn forward(layer: &ConvLayer, from: Grid, to: Grid) -> Walks {
         outputs: layer.outputs,
         rows: to.side,
         columns: to.side,
-        taps: (0..layer.kernel * layer.kernel).map(tap).collect(),
-        weights: layer.kernel * layer.kernel,
+        taps,
+        runs,
     }
 }
 
@@ -66,15 +100,17 @@ pub fn backward(layer: &ConvLayer, from: Grid, to: Grid) -> Vec<Walks> {
             sum.is_multiple_of(stride).then(|| sum / stride - 1)
         };
         let one = |odd: usize| (odd == 0).then_some(1);
-        let tap = |t: usize| {
+        let place = |t: usize| {
             let (dy, dx) = if layer.kernel == 3 {
                 (shift(odd_y, t / 3)?, shift(odd_x, t % 3)?)
             } else {
                 (one(odd_y)?, one(odd_x)?)
             };
-            Some((dy * to.row() + dx * to.channels, t))
+            Some((t, dy * to.row() + dx * to.channels))
         };
-        let weights = layer.kernel * layer.kernel;
+        let mut places: Vec<_> = (0..layer.kernel * layer.kernel).filter_map(place).collect();
+        places.sort_by_key(|&(_, offset)| offset);
+        let (taps, runs) = runs(&places, layer.outputs);
         Walks {
             input: Walk { start: 0, image: to.image(), row: to.row(), step: to.channels },
             out: Walk {
@@ -87,8 +123,8 @@ pub fn backward(layer: &ConvLayer, from: Grid, to: Grid) -> Vec<Walks> {
             outputs: layer.inputs,
             rows: (from.side - odd_y).div_ceil(stride),
             columns: (from.side - odd_x).div_ceil(stride),
-            taps: (0..weights).filter_map(tap).collect(),
-            weights,
+            taps,
+            runs,
         }
     };
     let parities = (0..stride).flat_map(|y| (0..stride).map(move |x| (y, x)));

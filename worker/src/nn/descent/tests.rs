@@ -1,0 +1,1 @@
+//! Blocks of steps against single ones.

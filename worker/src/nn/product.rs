@@ -1,0 +1,381 @@
+//! Products of matrices, blocked for the registers and the caches, with the terms of every sum in order.
+//!
+//! ```text
+//! out[r, c] = Σₛ left[r, s] · right[s, c]
+//! ```
+//!
+//! `right` is copied into panels of sixteen columns, a few hundred terms at a time, so that it is read from the first-level
+//! cache; `left` is read as it lies. Blocks decide what is in registers and caches, never a bit: each sum takes one term
+//! after the other, so a row has the same bits whatever rows are beside it.
+
+use super::Real;
+use super::dispatch::{LaneKernel, Level};
+use super::lanes::{LANES, Lanes};
+
+/// A matrix whose rows, or whose columns, lie `stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub enum Matrix<'a, T> {
+    /// Entry (i, j) is number i · stride + j.
+    Rows { numbers: &'a [T], stride: usize },
+    /// Entry (i, j) is number j · stride + i.
+    Columns { numbers: &'a [T], stride: usize },
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// A matrix that lies row after row.
+    pub fn rows(numbers: &'a [T], stride: usize) -> Self {
+        Self::Rows { numbers, stride }
+    }
+
+    /// A matrix that lies column after column.
+    pub fn columns(numbers: &'a [T], stride: usize) -> Self {
+        Self::Columns { numbers, stride }
+    }
+}
+
+/// Sizes of a product: rows, terms of a sum, columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub rows: usize,
+    pub terms: usize,
+    pub columns: usize,
+}
+
+/// Overwrites `out` with `left · right`, or adds it to what is there.
+///
+/// # Shapes
+/// `left`: `[rows, terms]`; `right`: `[terms, columns]`; `out`: `[rows, columns]`, row after row. `panels` is for copies, and grows
+/// to what the largest product needs.
+///
+/// # Numerics
+/// Terms are added in order, beginning with what is there or 0, each with one rounding.
+///
+/// # Cost
+/// 2 rows terms columns flop.
+pub fn multiply<T: Real>(
+    size: Size,
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    is_added: bool,
+    panels: &mut Vec<T>,
+    out: &mut [T],
+) {
+    debug_assert_eq!(size.rows * size.columns, out.len());
+    let needed = panels_len(size);
+    if panels.len() < needed {
+        panels.resize(needed, T::ZERO);
+    }
+    Level::best().run_lanes(Product { size, left, right, is_added, panels, out });
+}
+
+/// Numbers that the copies of a product take.
+pub fn panels_len(size: Size) -> usize {
+    size.columns.min(COLUMNS).next_multiple_of(LANES) * size.terms.min(TERMS)
+}
+
+/// Terms that are taken together: a panel of them stays in the first-level cache.
+const TERMS: usize = 256;
+/// Columns that are taken together: their panels stay in the second-level cache.
+const COLUMNS: usize = 512;
+
+/// The arguments of [`multiply`].
+pub(crate) struct Product<'a, T> {
+    pub size: Size,
+    pub left: Matrix<'a, T>,
+    pub right: Matrix<'a, T>,
+    pub is_added: bool,
+    pub panels: &'a mut [T],
+    pub out: &'a mut [T],
+}
+
+impl<T: Real> LaneKernel<T> for Product<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes<T>>(self) {
+        match self.left {
+            Matrix::Rows { numbers, stride } => self.run_on::<L, false>(numbers, stride),
+            Matrix::Columns { numbers, stride } => self.run_on::<L, true>(numbers, stride),
+        }
+    }
+}
+
+/// One block of terms and columns of a product.
+struct Block<'a, T> {
+    /// `left` from the first of its terms on.
+    left: &'a [T],
+    stride: usize,
+    terms: usize,
+    panels: &'a [T],
+    /// The first of its columns, and how many there are in all.
+    column: usize,
+    columns: usize,
+    is_added: bool,
+}
+
+impl<T: Real> Product<'_, T> {
+    #[inline(always)]
+    fn run_on<L: Lanes<T>, const BY_COLUMNS: bool>(self, left: &[T], stride: usize) {
+        let Self { size, right, is_added, panels, out, .. } = self;
+        if size.terms == 0 {
+            if !is_added {
+                out.fill(T::ZERO);
+            }
+            return;
+        }
+        // Blocks of about equal length.
+        let length = size.terms.div_ceil(size.terms.div_ceil(TERMS));
+        let mut column = 0;
+        while column < size.columns {
+            let columns = COLUMNS.min(size.columns - column);
+            let mut term = 0;
+            while term < size.terms {
+                let terms = length.min(size.terms - term);
+                pack::<T, L>(right, (term, terms), (column, columns), panels);
+                let left = &left[if BY_COLUMNS { term * stride } else { term }..];
+                let is_added = is_added || term > 0;
+                let columns_in_all = size.columns;
+                let panels = &*panels;
+                let mut panel = 0;
+                while panel * LANES < columns {
+                    let column = column + panel * LANES;
+                    let block = Block {
+                        left,
+                        stride,
+                        terms,
+                        panels: &panels[panel * terms * LANES..],
+                        column,
+                        columns: columns_in_all,
+                        is_added,
+                    };
+                    // Two panels share what they read of the left where the registers hold the sums of both.
+                    if L::SUMS >= 16 && (panel + 2) * LANES <= columns {
+                        block.rows::<L, 2, BY_COLUMNS>(size.rows, out);
+                        panel += 2;
+                    } else {
+                        block.rows::<L, 1, BY_COLUMNS>(size.rows, out);
+                        panel += 1;
+                    }
+                }
+                term += terms;
+            }
+            column += columns;
+        }
+    }
+}
+
+impl<T: Real> Block<'_, T> {
+    /// All rows of `C` panels.
+    #[inline(always)]
+    fn rows<L: Lanes<T>, const C: usize, const BY_COLUMNS: bool>(&self, rows: usize, out: &mut [T]) {
+        let sums = L::SUMS / C;
+        let mut row = 0;
+        while row < rows {
+            row += match rows - row {
+                // Seven or eight are better halved than done as six and what is left.
+                7..9 if sums == 6 => self.tile::<L, 4, C, BY_COLUMNS>(row, out),
+                8.. if sums >= 8 => self.tile::<L, 8, C, BY_COLUMNS>(row, out),
+                6.. if sums >= 6 => self.tile::<L, 6, C, BY_COLUMNS>(row, out),
+                4.. if sums >= 4 => self.tile::<L, 4, C, BY_COLUMNS>(row, out),
+                3.. if sums >= 3 => self.tile::<L, 3, C, BY_COLUMNS>(row, out),
+                2.. => self.tile::<L, 2, C, BY_COLUMNS>(row, out),
+                _ => self.tile::<L, 1, C, BY_COLUMNS>(row, out),
+            };
+        }
+    }
+
+    /// `R` rows from `row` on of `C` panels, their sums in registers. Returns `R`.
+    #[inline(always)]
+    fn tile<L: Lanes<T>, const R: usize, const C: usize, const BY_COLUMNS: bool>(
+        &self,
+        row: usize,
+        out: &mut [T],
+    ) -> usize {
+        let Self { left, stride, terms, columns, .. } = *self;
+        let (panels, _) = self.panels.as_chunks::<LANES>();
+        let mut y: [&[[T; LANES]]; C] = [&[]; C];
+        for c in 0..C {
+            y[c] = &panels[c * terms..][..terms];
+        }
+        let width = (columns - self.column).min(C * LANES);
+        let mut sums = [[L::splat(T::ZERO); C]; R];
+        if self.is_added {
+            for r in 0..R {
+                let out = &out[(row + r) * columns + self.column..][..width];
+                for c in 0..C {
+                    sums[r][c] = load(&out[c * LANES..]);
+                }
+            }
+        }
+        if BY_COLUMNS {
+            let left = left[row..].chunks(stride);
+            for (s, x) in left.take(terms).enumerate() {
+                let Some(x) = x.first_chunk::<R>() else { break };
+                let mut right = [L::splat(T::ZERO); C];
+                for c in 0..C {
+                    right[c] = L::load(&y[c][s]);
+                }
+                for r in 0..R {
+                    let x = L::splat(x[r]);
+                    for c in 0..C {
+                        sums[r][c] = x.mul_add(right[c], sums[r][c]);
+                    }
+                }
+            }
+        } else {
+            let mut x: [&[T]; R] = [&[]; R];
+            for r in 0..R {
+                x[r] = &left[(row + r) * stride..][..terms];
+            }
+            for s in 0..terms {
+                let mut right = [L::splat(T::ZERO); C];
+                for c in 0..C {
+                    right[c] = L::load(&y[c][s]);
+                }
+                for r in 0..R {
+                    let x = L::splat(x[r][s]);
+                    for c in 0..C {
+                        sums[r][c] = x.mul_add(right[c], sums[r][c]);
+                    }
+                }
+            }
+        }
+        for r in 0..R {
+            let out = &mut out[(row + r) * columns + self.column..][..width];
+            for c in 0..C {
+                store(sums[r][c], &mut out[c * LANES..]);
+            }
+        }
+        R
+    }
+}
+
+/// Copies some terms of some columns of `right` into panels of sixteen, the last filled up with zeros.
+#[inline(always)]
+fn pack<T: Real, L: Lanes<T>>(
+    right: Matrix<'_, T>,
+    (term, terms): (usize, usize),
+    (column, columns): (usize, usize),
+    panels: &mut [T],
+) {
+    let panels = panels.chunks_exact_mut(terms * LANES).enumerate();
+    for (panel, to) in panels.take(columns.div_ceil(LANES)) {
+        let first = column + panel * LANES;
+        let width = LANES.min(columns - panel * LANES);
+        let (to, _) = to.as_chunks_mut::<LANES>();
+        match right {
+            Matrix::Rows { numbers, stride } => {
+                for (s, to) in to.iter_mut().enumerate() {
+                    let from = &numbers[(term + s) * stride + first..][..width];
+                    load::<T, L>(from).store(to);
+                }
+            }
+            Matrix::Columns { numbers, stride } => {
+                let column = |c: usize| &numbers[(first + c) * stride + term..][..terms];
+                let mut whole = 0;
+                if width == LANES {
+                    while whole + LANES <= terms {
+                        let mut rows = [L::splat(T::ZERO); LANES];
+                        for c in 0..LANES {
+                            rows[c] = load(&column(c)[whole..][..LANES]);
+                        }
+                        let rows = L::transposed(rows);
+                        for s in 0..LANES {
+                            rows[s].store(&mut to[whole + s]);
+                        }
+                        whole += LANES;
+                    }
+                }
+                for (s, to) in to.iter_mut().enumerate().skip(whole) {
+                    *to = [T::ZERO; LANES];
+                    for c in 0..width {
+                        to[c] = column(c)[s];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first sixteen numbers, filled up with zeros.
+#[inline(always)]
+fn load<T: Real, L: Lanes<T>>(from: &[T]) -> L {
+    if let Some(whole) = from.first_chunk() {
+        return L::load(whole);
+    }
+    let mut lanes = [T::ZERO; LANES];
+    lanes[..from.len()].copy_from_slice(from);
+    L::load(&lanes)
+}
+
+/// Puts the lanes into the first sixteen numbers, or as many as there are.
+#[inline(always)]
+fn store<T: Real, L: Lanes<T>>(lanes: L, to: &mut [T]) {
+    if let Some(whole) = to.first_chunk_mut() {
+        return lanes.store(whole);
+    }
+    let mut numbers = [T::ZERO; LANES];
+    lanes.store(&mut numbers);
+    let len = to.len();
+    to.copy_from_slice(&numbers[..len]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::Stream;
+
+    fn numbers<T: Real>(count: usize, seed: u64) -> Vec<T> {
+        let mut stream = Stream::new(seed, "test numbers", 0);
+        (0..count).map(|_| T::from_f64(stream.normal())).collect()
+    }
+
+    /// Every layout and level against the plainest loop, bit for bit.
+    fn check<T: Real>(size: Size, is_added: bool) {
+        let Size { rows, terms, columns } = size;
+        let (a, b) = (numbers::<T>(rows * terms, 1), numbers::<T>(terms * columns, 2));
+        let turned = |x: &[T], rows: usize, columns: usize| -> Vec<T> {
+            (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect()
+        };
+        let (a_turned, b_turned) = (turned(&a, rows, terms), turned(&b, terms, columns));
+        let begin = numbers::<T>(rows * columns, 3);
+        let mut expected = if is_added { begin.clone() } else { vec![T::ZERO; rows * columns] };
+        for r in 0..rows {
+            for c in 0..columns {
+                let sum = &mut expected[r * columns + c];
+                for s in 0..terms {
+                    *sum = a[r * terms + s].mul_add(b[s * columns + c], *sum);
+                }
+            }
+        }
+        let lefts = [Matrix::rows(&a, terms), Matrix::columns(&a_turned, rows)];
+        let rights = [Matrix::rows(&b, columns), Matrix::columns(&b_turned, terms)];
+        for level in Level::available() {
+            for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+                let mut out = begin.clone();
+                let mut panels = vec![T::ONE; panels_len(size)];
+                let (panels, found) = (&mut *panels, &mut *out);
+                level.run_lanes(Product { size, left, right, is_added, panels, out: found });
+                assert_eq!(out, expected, "{size:?} {level:?} {left:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn a_product_has_the_bits_of_three_loops(
+            rows in 1..20usize, terms in 0..40usize, columns in 1..40usize, is_added in any::<bool>(),
+        ) {
+            check::<f32>(Size { rows, terms, columns }, is_added);
+            check::<f64>(Size { rows, terms, columns }, is_added);
+        }
+    }
+
+    #[test]
+    fn so_has_one_of_many_blocks() {
+        check::<f32>(Size { rows: 9, terms: 600, columns: 530 }, false);
+        check::<f64>(Size { rows: 5, terms: 257, columns: 1030 }, true);
+    }
+}
