@@ -19,12 +19,15 @@ use super::activation::{activate_here, pull_back_here};
 use super::dispatch::{LaneKernel, Level};
 use super::lanes::{LANES, Lanes};
 use super::loss::loss_and_gradient;
-use super::product::{Matrix, Product, Size, panels_len};
 use super::{Aligned, Network, Real};
 
 /// Most steps of a block, for networks of up to so many weights: constants of the engine, part of every result's bits.
 /// More steps write the weights less often, and have more pairs to take in.
 const STEPS: [(usize, usize); 2] = [(20_000, 4), (250_000, 8)];
+/// Bytes of the rows of weights that are written at a time.
+const BLOCK_BYTES: usize = 16 << 10;
+/// Inputs of so few entries are multiplied with the first matrix one by one.
+const SHORT: usize = 128;
 /// The same for larger networks.
 const STEPS_MOST: usize = 16;
 
@@ -47,7 +50,6 @@ pub struct Descent<T> {
     /// ⟨xₛ, x_k⟩ of the inputs: `[K, K]`, those with s < k.
     products: Aligned<T>,
     factors: Aligned<T>,
-    panels: Vec<T>,
 }
 
 /// What the steps of a block have left of one layer.
@@ -65,10 +67,6 @@ impl<T: Real> Descent<T> {
     /// Buffers for networks of the shape of `network`.
     pub fn new(network: &Network<T>) -> Self {
         let steps = steps_of(network);
-        let sizes = network.layers().iter();
-        let panels = sizes.map(|layer| {
-            panels_len(Size { rows: layer.fan_out, terms: steps, columns: layer.fan_in })
-        });
         let kept = |fan_out: usize| Kept {
             outputs: Aligned::zeros(steps * fan_out),
             sigmas: Aligned::zeros(steps * fan_out),
@@ -79,7 +77,6 @@ impl<T: Real> Descent<T> {
             inputs: Aligned::zeros(steps * network.dim()),
             targets: Aligned::zeros(steps * network.outputs()),
             losses: vec![T::ZERO; steps],
-            panels: vec![T::ZERO; panels.max().unwrap_or(0)],
             layers: network.layers().iter().map(|layer| kept(layer.fan_out)).collect(),
             products: Aligned::zeros(steps * steps),
             factors: Aligned::zeros(steps),
@@ -121,7 +118,7 @@ impl<T: Real> LaneKernel<T> for Block<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<T>>(self) {
         let Self { network, descent, loss, step_sizes } = self;
-        let Descent { inputs, targets, losses, layers, products, factors, panels, steps } = descent;
+        let Descent { inputs, targets, losses, layers, products, factors, steps } = descent;
         let (steps, count) = (*steps, step_sizes.len());
         let (dim, units) = (network.dim(), network.outputs());
         let last = layers.len() - 1;
@@ -131,12 +128,12 @@ impl<T: Real> LaneKernel<T> for Block<'_, T> {
         for k in 0..count {
             let input = &inputs[k * dim..][..dim];
             let z = &mut layers[0].outputs[k * first_out..][..first_out];
-            if k == 0 {
+            if dim <= SHORT {
                 dots::<T, L>(network.weights(0), input, z);
             }
             dots::<T, L>(&inputs[..k * dim], input, &mut products[k * steps..][..k]);
         }
-        if count > 1 {
+        if dim > SHORT {
             let z = &mut layers[0].outputs[..count * first_out];
             many_dots::<T, L>(network.weights(0), &inputs[..count * dim], dim, z);
         }
@@ -192,16 +189,110 @@ impl<T: Real> LaneKernel<T> for Block<'_, T> {
             let (below, here) = layers.split_at(p);
             let read = below.last().map_or(&**inputs, |below| &*below.outputs);
             let (weights, _) = network.layer_mut(p);
-            Product {
-                size: Size { rows: layer.fan_out, terms: count, columns: layer.fan_in },
-                left: Matrix::columns(&here[0].sigmas[..count * layer.fan_out], layer.fan_out),
-                right: Matrix::rows(&read[..count * layer.fan_in], layer.fan_in),
-                is_added: true,
-                panels,
-                out: weights,
-            }
-            .run::<L>();
+            let sigmas = &here[0].sigmas[..count * layer.fan_out];
+            add_pairs::<T, L>(sigmas, &read[..count * layer.fan_in], count, weights);
         }
+    }
+}
+
+/// `W += Σₛ σₛ aₛᵀ`, the terms in order.
+///
+/// # Shapes
+/// `sigmas`: `[n, m]`; `read` (a): `[n, k]`; `weights` (W): `[m, k]`.
+#[inline(always)]
+fn add_pairs<T: Real, L: Lanes<T>>(sigmas: &[T], read: &[T], count: usize, weights: &mut [T]) {
+    let (m, k) = (sigmas.len() / count, read.len() / count);
+    // Some rows at a time take all terms, while they are in the first-level cache.
+    let block = (BLOCK_BYTES / (k * T::BYTES)).next_multiple_of(2).max(2);
+    for (block_index, rows) in weights.chunks_mut(block * k).enumerate() {
+        let first = block_index * block;
+        let mut s = 0;
+        while s + 4 <= count {
+            let mut a: [&[T]; 4] = [&[]; 4];
+            let mut sigma: [&[T]; 4] = [&[]; 4];
+            for t in 0..4 {
+                a[t] = &read[(s + t) * k..][..k];
+                sigma[t] = &sigmas[(s + t) * m + first..][..rows.len() / k];
+            }
+            let mut pairs = rows.chunks_exact_mut(2 * k);
+            let mut j = 0;
+            for pair in pairs.by_ref() {
+                let (one, other) = pair.split_at_mut(k);
+                let mut factors = [[L::splat(T::ZERO); 2]; 4];
+                for t in 0..4 {
+                    factors[t] = [L::splat(sigma[t][j]), L::splat(sigma[t][j + 1])];
+                }
+                add_four::<T, L>(factors, a, one, other);
+                j += 2;
+            }
+            for row in pairs.into_remainder().chunks_exact_mut(k) {
+                for t in 0..4 {
+                    add_one::<T, L>(sigma[t][j], a[t], row);
+                }
+            }
+            s += 4;
+        }
+        while s < count {
+            let (a, sigma) = (&read[s * k..][..k], &sigmas[s * m + first..]);
+            for (row, &sigma) in rows.chunks_exact_mut(k).zip(sigma) {
+                add_one::<T, L>(sigma, a, row);
+            }
+            s += 1;
+        }
+    }
+}
+
+/// Four terms of two rows.
+#[inline(always)]
+fn add_four<T: Real, L: Lanes<T>>(
+    factors: [[L; 2]; 4],
+    a: [&[T]; 4],
+    one: &mut [T],
+    other: &mut [T],
+) {
+    let (rows, rest) = (one.as_chunks_mut::<LANES>(), other.as_chunks_mut::<LANES>());
+    let ((one, one_rest), (other, other_rest)) = (rows, rest);
+    let whole = one.len();
+    let other = &mut other[..whole];
+    let mut x: [&[[T; LANES]]; 4] = [&[]; 4];
+    for t in 0..4 {
+        x[t] = &a[t].as_chunks().0[..whole];
+    }
+    for chunk in 0..whole {
+        let (mut w, mut v) = (L::load(&one[chunk]), L::load(&other[chunk]));
+        for t in 0..4 {
+            let x = L::load(&x[t][chunk]);
+            w = factors[t][0].mul_add(x, w);
+            v = factors[t][1].mul_add(x, v);
+        }
+        w.store(&mut one[chunk]);
+        v.store(&mut other[chunk]);
+    }
+    if !one_rest.is_empty() {
+        let (mut w, mut v) = (filled::<T, L>(one_rest), filled::<T, L>(other_rest));
+        for t in 0..4 {
+            let x = filled::<T, L>(&a[t][whole * LANES..]);
+            w = factors[t][0].mul_add(x, w);
+            v = factors[t][1].mul_add(x, v);
+        }
+        for (lanes, to) in [(w, one_rest), (v, other_rest)] {
+            let mut numbers = [T::ZERO; LANES];
+            lanes.store(&mut numbers);
+            let len = to.len();
+            to.copy_from_slice(&numbers[..len]);
+        }
+    }
+}
+
+/// One term of one row.
+#[inline(always)]
+fn add_one<T: Real, L: Lanes<T>>(factor: T, a: &[T], row: &mut [T]) {
+    let ((row, row_rest), (a, a_rest)) = (row.as_chunks_mut::<LANES>(), a.as_chunks::<LANES>());
+    for (to, x) in row.iter_mut().zip(a) {
+        L::splat(factor).mul_add(L::load(x), L::load(to)).store(to);
+    }
+    for (to, &x) in row_rest.iter_mut().zip(a_rest) {
+        *to = factor.mul_add(x, *to);
     }
 }
 
@@ -212,32 +303,64 @@ impl<T: Real> LaneKernel<T> for Block<'_, T> {
 #[inline(always)]
 fn dots<T: Real, L: Lanes<T>>(rows: &[T], a: &[T], out: &mut [T]) {
     let k = a.len();
+    if k == 4 * LANES {
+        return short_dots::<T, L, 4>(rows, a, out);
+    }
     let mut eights = rows.chunks_exact(8 * k);
     let mut outs = out.chunks_exact_mut(8);
     for (rows, out) in eights.by_ref().zip(outs.by_ref()) {
-        let mut sums = [L::splat(T::ZERO); 8];
         // Four at a time: the sums of eight would not stay in the registers of AVX2.
         let (upper, lower) = rows.split_at(4 * k);
-        let (one, other) = sums.split_at_mut(4);
-        four_sums::<T, L>(upper, a, one);
-        four_sums::<T, L>(lower, a, other);
-        out.copy_from_slice(&L::add_lanes_of_eight(sums));
+        let [r, s, t, u] = four_sums::<T, L>(upper, a);
+        let [v, w, x, y] = four_sums::<T, L>(lower, a);
+        out.copy_from_slice(&L::add_halves([r, s, t, u, v, w, x, y]));
     }
     for (row, out) in eights.remainder().chunks_exact(k).zip(outs.into_remainder()) {
         *out = lanes_of::<T, L>(row, a).add_lanes();
     }
 }
 
-/// The lanes of the dot products of four rows, `[4, k]`, with `a`.
+/// The same for rows of `C` times sixteen, `a` being in registers.
 #[inline(always)]
-fn four_sums<T: Real, L: Lanes<T>>(rows: &[T], a: &[T], sums: &mut [L]) {
+fn short_dots<T: Real, L: Lanes<T>, const C: usize>(rows: &[T], a: &[T], out: &mut [T]) {
+    let (rows, _) = rows.as_chunks::<LANES>().0.as_chunks::<C>();
+    let (a, _) = a.as_chunks::<LANES>();
+    let mut x = [L::splat(T::ZERO); C];
+    for c in 0..C {
+        x[c] = L::load(&a[c]);
+    }
+    let (eights, rest) = rows.as_chunks::<8>();
+    let (outs, out_rest) = out.as_chunks_mut::<8>();
+    for (rows, out) in eights.iter().zip(outs) {
+        let mut halves = [x[0].halved(); 8];
+        for r in 0..8 {
+            let mut sum = L::splat(T::ZERO);
+            for c in 0..C {
+                sum = x[c].mul_add(L::load(&rows[r][c]), sum);
+            }
+            halves[r] = sum.halved();
+        }
+        *out = L::add_halves(halves);
+    }
+    for (row, out) in rest.iter().zip(out_rest) {
+        let mut sum = L::splat(T::ZERO);
+        for c in 0..C {
+            sum = x[c].mul_add(L::load(&row[c]), sum);
+        }
+        *out = sum.add_lanes();
+    }
+}
+
+/// The halved lanes of the dot products of four rows, `[4, k]`, with `a`.
+#[inline(always)]
+fn four_sums<T: Real, L: Lanes<T>>(rows: &[T], a: &[T]) -> [L::Half; 4] {
     let k = a.len();
     let whole = k / LANES;
     let mut row: [&[T]; 4] = [&[]; 4];
     for r in 0..4 {
         row[r] = &rows[r * k..][..k];
     }
-    let (x, _) = a.as_chunks::<LANES>();
+    let x = &a.as_chunks::<LANES>().0[..whole];
     let mut y: [&[[T; LANES]]; 4] = [&[]; 4];
     for r in 0..4 {
         y[r] = &row[r].as_chunks().0[..whole];
@@ -255,7 +378,8 @@ fn four_sums<T: Real, L: Lanes<T>>(rows: &[T], a: &[T], sums: &mut [L]) {
             four[r] = x.mul_add(filled(&row[r][whole * LANES..]), four[r]);
         }
     }
-    sums.copy_from_slice(&four);
+    let [a, b, c, d] = four;
+    [a.halved(), b.halved(), c.halved(), d.halved()]
 }
 
 /// The lanes of ⟨a, b⟩.

@@ -10,6 +10,9 @@ pub const LANES: usize = 16;
 
 /// A vector of [`LANES`] numbers.
 pub trait Lanes<T: Real>: Copy {
+    /// Eight lanes, in half the registers.
+    type Half: Copy;
+
     /// Vectors of sums that fit into the registers, beside what is added to them.
     const SUMS: usize;
 
@@ -58,14 +61,20 @@ pub trait Lanes<T: Real>: Copy {
         columns
     }
 
+    /// The lanes l + 8 added to the lanes l: the first step of [`Self::add_lanes`].
+    fn halved(self) -> Self::Half;
+
+    /// The other steps for each of eight rows.
+    fn add_halves(rows: [Self::Half; 8]) -> [T; 8];
+
     /// [`Self::add_lanes`] of each of eight rows.
     #[inline(always)]
     fn add_lanes_of_eight(rows: [Self; 8]) -> [T; 8] {
-        let mut sums = [T::ZERO; 8];
-        for r in 0..8 {
-            sums[r] = rows[r].add_lanes();
+        let mut halves = [rows[0].halved(); 8];
+        for r in 1..8 {
+            halves[r] = rows[r].halved();
         }
-        sums
+        Self::add_halves(halves)
     }
 
     /// [`Self::add_lanes`] of each of sixteen rows.
@@ -85,6 +94,11 @@ fn add_lanes<T: Real>(lanes: &[T; LANES]) -> T {
     for l in 0..8 {
         eight[l] = lanes[l] + lanes[l + 8];
     }
+    add_eight_lanes(eight)
+}
+
+#[inline(always)]
+fn add_eight_lanes<T: Real>(eight: [T; 8]) -> T {
     let mut four = [T::ZERO; 4];
     for l in 0..4 {
         four[l] = eight[l] + eight[l + 4];
@@ -97,7 +111,26 @@ fn add_lanes<T: Real>(lanes: &[T; LANES]) -> T {
 pub struct Portable<T>([T; LANES]);
 
 impl<T: Real> Lanes<T> for Portable<T> {
+    type Half = [T; 8];
+
     const SUMS: usize = 2;
+
+    #[inline(always)]
+    fn halved(self) -> [T; 8] {
+        let mut eight = [T::ZERO; 8];
+        for l in 0..8 {
+            eight[l] = self.0[l] + self.0[l + 8];
+        }
+        eight
+    }
+    #[inline(always)]
+    fn add_halves(rows: [[T; 8]; 8]) -> [T; 8] {
+        let mut sums = [T::ZERO; 8];
+        for r in 0..8 {
+            sums[r] = add_eight_lanes(rows[r]);
+        }
+        sums
+    }
 
     #[inline(always)]
     fn splat(x: T) -> Self {
@@ -172,7 +205,7 @@ mod x86 {
     /// Lanes in `$parts` registers of `$width` numbers.
     macro_rules! lanes {
         (
-            $(#[$doc:meta])* $name:ident, $float:ident, $register:ident, $parts:literal x $width:literal, sums: $sums:literal,
+            $(#[$doc:meta])* $name:ident, $float:ident, $register:ident, $parts:literal x $width:literal, half: $half:ty, sums: $sums:literal,
             $set1:ident, $load:ident, $store:ident, $fmadd:ident, $mul:ident, $add:ident, $sub:ident, $max:ident, $gate:ident, { $($rest:tt)* }
         ) => {
             $(#[$doc])*
@@ -180,6 +213,8 @@ mod x86 {
             pub struct $name([$register; $parts]);
 
             impl Lanes<$float> for $name {
+                type Half = $half;
+
                 const SUMS: usize = $sums;
 
                 #[inline(always)]
@@ -261,7 +296,7 @@ mod x86 {
 
     lanes! {
         /// Sixteen f32 in one register of AVX-512.
-        Avx512F32, f32, __m512, 1 x 16, sums: 16,
+        Avx512F32, f32, __m512, 1 x 16, half: __m256, sums: 16,
         _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_max_ps, above_512_ps, {
             #[inline(always)]
             fn add_lanes(self) -> f32 {
@@ -271,6 +306,19 @@ mod x86 {
                     let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
                     add_eight(eight)
                 }
+            }
+
+            #[inline(always)]
+            fn halved(self) -> __m256 {
+                let [x] = self.0;
+                // SAFETY: as above.
+                unsafe { _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)) }
+            }
+
+            #[inline(always)]
+            fn add_halves(rows: [__m256; 8]) -> [f32; 8] {
+                // SAFETY: as above.
+                unsafe { add_eight_of_eight(rows) }
             }
 
             /// Each step halves the lanes of a row and puts two rows into one register, so that every addition uses a
@@ -335,7 +383,7 @@ mod x86 {
 
     lanes! {
         /// Sixteen f64 in two registers of AVX-512.
-        Avx512F64, f64, __m512d, 2 x 8, sums: 8,
+        Avx512F64, f64, __m512d, 2 x 8, half: __m512d, sums: 8,
         _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_mul_pd, _mm512_add_pd, _mm512_sub_pd, _mm512_max_pd, above_512_pd, {
             #[inline(always)]
             fn add_lanes(self) -> f64 {
@@ -348,16 +396,22 @@ mod x86 {
                 }
             }
 
+            #[inline(always)]
+            fn halved(self) -> __m512d {
+                let [x, y] = self.0;
+                // SAFETY: as above.
+                unsafe { _mm512_add_pd(x, y) }
+            }
+
             /// Each step halves the lanes of a row and puts two rows into one register.
             #[inline(always)]
-            fn add_lanes_of_eight(rows: [Self; 8]) -> [f64; 8] {
+            fn add_halves(rows: [__m512d; 8]) -> [f64; 8] {
                 let mut sums = [0.0; 8];
                 // SAFETY: as above; the store fills the eight numbers of `sums`.
                 unsafe {
                     let mut fours = [_mm512_setzero_pd(); 4];
                     for r in 0..4 {
-                        let x = _mm512_add_pd(rows[r].0[0], rows[r].0[1]);
-                        let y = _mm512_add_pd(rows[r + 4].0[0], rows[r + 4].0[1]);
+                        let (x, y) = (rows[r], rows[r + 4]);
                         let low = _mm512_shuffle_f64x2::<0x44>(x, y);
                         fours[r] = _mm512_add_pd(low, _mm512_shuffle_f64x2::<0xee>(x, y));
                     }
@@ -380,7 +434,7 @@ mod x86 {
 
     lanes! {
         /// Sixteen f32 in two registers of AVX.
-        Avx2F32, f32, __m256, 2 x 8, sums: 6,
+        Avx2F32, f32, __m256, 2 x 8, half: __m256, sums: 6,
         _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_max_ps, above_256_ps, {
             #[inline(always)]
             fn add_lanes(self) -> f32 {
@@ -389,29 +443,17 @@ mod x86 {
                 unsafe { add_eight(_mm256_add_ps(x, y)) }
             }
 
-            /// Each step halves the lanes of a row and puts two rows into one register.
             #[inline(always)]
-            fn add_lanes_of_eight(rows: [Self; 8]) -> [f32; 8] {
-                let mut sums = [0.0; 8];
-                // SAFETY: as above; the store fills the eight numbers of `sums`.
-                unsafe {
-                    let mut fours = [_mm256_setzero_ps(); 4];
-                    for r in 0..4 {
-                        let x = _mm256_add_ps(rows[r].0[0], rows[r].0[1]);
-                        let y = _mm256_add_ps(rows[r + 4].0[0], rows[r + 4].0[1]);
-                        let low = _mm256_permute2f128_ps::<0x20>(x, y);
-                        fours[r] = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(x, y));
-                    }
-                    let mut twos = [_mm256_setzero_ps(); 2];
-                    for r in 0..2 {
-                        let (x, y) = (fours[2 * r], fours[2 * r + 1]);
-                        twos[r] = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(x, y), _mm256_shuffle_ps::<0xee>(x, y));
-                    }
-                    let [x, y] = twos;
-                    let one = _mm256_add_ps(_mm256_shuffle_ps::<0x88>(x, y), _mm256_shuffle_ps::<0xdd>(x, y));
-                    _mm256_storeu_ps(sums.as_mut_ptr(), one);
-                }
-                sums
+            fn halved(self) -> __m256 {
+                let [x, y] = self.0;
+                // SAFETY: as above.
+                unsafe { _mm256_add_ps(x, y) }
+            }
+
+            #[inline(always)]
+            fn add_halves(rows: [__m256; 8]) -> [f32; 8] {
+                // SAFETY: as above.
+                unsafe { add_eight_of_eight(rows) }
             }
 
             #[inline(always)]
@@ -437,7 +479,7 @@ mod x86 {
 
     lanes! {
         /// Sixteen f64 in four registers of AVX.
-        Avx2F64, f64, __m256d, 4 x 4, sums: 3,
+        Avx2F64, f64, __m256d, 4 x 4, half: [__m256d; 2], sums: 3,
         _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_mul_pd, _mm256_add_pd, _mm256_sub_pd, _mm256_max_pd, above_256_pd, {
             #[inline(always)]
             fn add_lanes(self) -> f64 {
@@ -447,15 +489,22 @@ mod x86 {
             }
 
             #[inline(always)]
-            fn add_lanes_of_eight(rows: [Self; 8]) -> [f64; 8] {
+            fn halved(self) -> [__m256d; 2] {
+                let [a, b, c, d] = self.0;
+                // SAFETY: as above.
+                unsafe { [_mm256_add_pd(a, c), _mm256_add_pd(b, d)] }
+            }
+
+            #[inline(always)]
+            fn add_halves(rows: [[__m256d; 2]; 8]) -> [f64; 8] {
                 let mut sums = [0.0; 8];
                 for group in 0..2 {
                     // SAFETY: as above; the store fills four numbers of `sums`.
                     unsafe {
                         let mut four = [_mm256_setzero_pd(); 4];
                         for r in 0..4 {
-                            let [a, b, c, d] = rows[group * 4 + r].0;
-                            four[r] = _mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d));
+                            let [low, high] = rows[group * 4 + r];
+                            four[r] = _mm256_add_pd(low, high);
                         }
                         let mut twos = [_mm256_setzero_pd(); 2];
                         for r in 0..2 {
@@ -518,6 +567,33 @@ mod x86 {
     above!(above_256_pd, __m256d, |x, gate| {
         _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(gate, _mm256_setzero_pd()), x)
     });
+
+    /// The sums of the lanes of eight rows: each step halves the lanes of a row and puts two rows into one register.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn add_eight_of_eight(rows: [__m256; 8]) -> [f32; 8] {
+        let mut sums = [0.0; 8];
+        // SAFETY: the caller's; the store fills the eight numbers of `sums`.
+        unsafe {
+            let mut fours = [_mm256_setzero_ps(); 4];
+            for r in 0..4 {
+                let (x, y) = (rows[r], rows[r + 4]);
+                let low = _mm256_permute2f128_ps::<0x20>(x, y);
+                fours[r] = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(x, y));
+            }
+            let mut twos = [_mm256_setzero_ps(); 2];
+            for r in 0..2 {
+                let (x, y) = (fours[2 * r], fours[2 * r + 1]);
+                twos[r] = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(x, y), _mm256_shuffle_ps::<0xee>(x, y));
+            }
+            let [x, y] = twos;
+            let one = _mm256_add_ps(_mm256_shuffle_ps::<0x88>(x, y), _mm256_shuffle_ps::<0xdd>(x, y));
+            _mm256_storeu_ps(sums.as_mut_ptr(), one);
+        }
+        sums
+    }
 
     /// Column c of eight rows, for each c.
     ///

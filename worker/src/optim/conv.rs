@@ -1,10 +1,12 @@
 //! Stochastic gradient descent of convolutional networks.
 
+use std::ops::Range;
+
 use domain::spec::{Mode, Train};
 
 use super::Order;
 use super::augment::augment;
-use super::sgd::Update;
+use super::sgd::{Update, first_lost};
 use crate::data::Examples;
 use crate::nn::Real;
 use crate::nn::conv::{ConvNetwork, ConvPass};
@@ -69,6 +71,18 @@ impl<T: Real> ConvSgd<T> {
     /// v, to be restored.
     pub fn velocity_mut(&mut self) -> &mut [T] {
         &mut self.velocity
+    }
+
+    /// Takes the steps `steps`, as [`super::Sgd::steps`] does.
+    pub fn steps(
+        &mut self,
+        network: &mut ConvNetwork<T>,
+        pass: &mut ConvPass<T>,
+        examples: &Examples<T>,
+        steps: Range<u64>,
+        loss_sum: &mut f64,
+    ) -> Option<u64> {
+        first_lost(steps, loss_sum, |step| self.step(network, pass, examples, step))
     }
 
     /// Takes step number `step` and returns the mean loss of its minibatch at the old weights, in train mode.

@@ -1,12 +1,14 @@
 //! Stochastic gradient descent.
 
+use std::ops::Range;
+
 use domain::spec::Train;
 
 use super::Order;
 use crate::data::Examples;
 use crate::nn::dispatch::{Kernel, dispatch};
 use crate::nn::kernel::Rate;
-use crate::nn::{Aligned, Network, Pass, Real, step_one};
+use crate::nn::{Aligned, Descent, Network, Pass, Real, step_one};
 
 /// Plain SGD with a constant or scheduled step size ("SGD", the poster's box), with optional minibatches, heavy-ball
 /// momentum μ and weight decay λ.
@@ -20,7 +22,8 @@ use crate::nn::{Aligned, Network, Pass, Real, step_one};
 /// λ acts on every trained number, biases included.
 ///
 /// # Numerics
-/// A step allocates nothing. A minibatch of one without momentum takes a fused path, whose update rounds less often.
+/// A step allocates nothing. Minibatches of one without momentum take paths of their own, which round less often: in
+/// [blocks](Descent) of steps, or one by one with weight decay.
 #[derive(Clone, Debug)]
 pub struct Sgd<T> {
     train: Train,
@@ -31,6 +34,8 @@ pub struct Sgd<T> {
     targets: Vec<T>,
     gradient: Aligned<T>,
     velocity: Vec<T>,
+    descent: Option<Descent<T>>,
+    step_sizes: Vec<T>,
 }
 
 impl<T: Real> Sgd<T> {
@@ -39,11 +44,15 @@ impl<T: Real> Sgd<T> {
         let batch = train.batch as usize;
         let parameters = network.parameters().len();
         let fused = train.batch == 1 && train.momentum == 0.0;
+        let descent = (fused && train.weight_decay == 0.0).then(|| Descent::new(network));
+        let steps = descent.as_ref().map_or(1, Descent::steps);
         Self {
             train: train.clone(),
             order,
             pass: Pass::new(network, batch),
-            indices: vec![0; batch],
+            indices: vec![0; batch.max(steps)],
+            descent,
+            step_sizes: vec![T::ZERO; steps],
             inputs: Aligned::zeros(batch * network.dim()),
             targets: vec![T::ZERO; batch * network.outputs()],
             gradient: Aligned::zeros(if fused { 0 } else { parameters }),
@@ -61,20 +70,63 @@ impl<T: Real> Sgd<T> {
         &mut self.velocity
     }
 
+    /// Takes the steps `steps` and adds the mean loss of each minibatch, at the weights it began with, to `loss_sum`. Stops at
+    /// a loss that is not finite and returns its step; the network is then of no use.
+    ///
+    /// # Numerics
+    /// A function of the network, the examples and the steps from the first to the last: taking them in two goes may round
+    /// differently.
+    pub fn steps(
+        &mut self,
+        network: &mut Network<T>,
+        examples: &Examples<T>,
+        steps: Range<u64>,
+        loss_sum: &mut f64,
+    ) -> Option<u64> {
+        let Some(descent) = &mut self.descent else {
+            return first_lost(steps, loss_sum, |step| self.step(network, examples, step));
+        };
+        let mut first = steps.start;
+        while first < steps.end {
+            let count = (steps.end - first).min(descent.steps() as u64) as usize;
+            let indices = &mut self.indices[..count];
+            self.order.next_step(indices);
+            let (inputs, targets) = descent.examples_mut();
+            let (dim, outputs) = (network.dim(), network.outputs());
+            examples.gather(indices, &mut inputs[..count * dim], &mut targets[..count * outputs]);
+            let step_sizes = &mut self.step_sizes[..count];
+            for (size, step) in step_sizes.iter_mut().zip(first..) {
+                *size = T::from_f64(self.train.step_size_at(step));
+            }
+            let losses = descent.run(network, self.train.loss, step_sizes);
+            let mut losses = losses.iter();
+            let block = first..first + count as u64;
+            let next = |_| losses.next().map_or(0.0, |loss| loss.to_f64());
+            if let Some(lost) = first_lost(block, loss_sum, next) {
+                return Some(lost);
+            }
+            first += count as u64;
+        }
+        None
+    }
+
     /// Takes step number `step` and returns the mean loss of its minibatch at the old weights.
     pub fn step(&mut self, network: &mut Network<T>, examples: &Examples<T>, step: u64) -> f64 {
+        if self.descent.is_some() {
+            let mut loss = 0.0;
+            self.steps(network, examples, step..step + 1, &mut loss);
+            return loss;
+        }
         self.order.next_step(&mut self.indices);
         let rate = Rate {
             step_size: T::from_f64(self.train.step_size_at(step)),
             weight_decay: T::from_f64(self.train.weight_decay),
         };
+        examples.gather(&self.indices, &mut self.inputs, &mut self.targets);
         if self.gradient.is_empty() {
-            let (inputs, targets) = (&mut self.inputs, &mut self.targets);
-            examples.gather(&self.indices, inputs, targets);
-            let example = (&**inputs, &**targets);
+            let example = (&*self.inputs, &*self.targets);
             return step_one(network, &mut self.pass, self.train.loss, example, rate).to_f64();
         }
-        examples.gather(&self.indices, &mut self.inputs, &mut self.targets);
         let rows = self.indices.len();
         self.pass.forward(network, &self.inputs);
         self.pass.backward(network, self.train.loss, &self.targets, rows);
@@ -90,6 +142,20 @@ impl<T: Real> Sgd<T> {
         let losses = self.pass.last_losses(rows);
         losses.iter().fold(0.0, |sum, loss| sum + loss.to_f64()) / rows as f64
     }
+}
+
+/// Takes `steps` one by one and adds their losses to `loss_sum`; returns the first step whose loss is not finite, where it
+/// stops.
+pub(super) fn first_lost(
+    mut steps: Range<u64>,
+    loss_sum: &mut f64,
+    mut take: impl FnMut(u64) -> f64,
+) -> Option<u64> {
+    steps.find(|&step| {
+        let loss = take(step);
+        *loss_sum += loss;
+        !loss.is_finite()
+    })
 }
 
 /// The update of all parameters, `gradient` being the sum that `scale` makes a mean.

@@ -1,5 +1,7 @@
 //! A convolutional network that learns.
 
+use std::ops::Range;
+
 use domain::spec::{Confusion, Conv, Mode};
 use domain::{ConfusionRow, JobSpec};
 
@@ -47,8 +49,13 @@ impl<'a, T: Real> Convolutional<'a, T> {
 }
 
 impl<T: Real> Learner<T> for Convolutional<'_, T> {
-    fn step(&mut self, examples: &Examples<T>, step: u64) -> f64 {
-        self.sgd.step(&mut self.network, &mut self.pass, examples, step)
+    fn steps(
+        &mut self,
+        examples: &Examples<T>,
+        steps: Range<u64>,
+        loss_sum: &mut f64,
+    ) -> Option<u64> {
+        self.sgd.steps(&mut self.network, &mut self.pass, examples, steps, loss_sum)
     }
 
     fn go_to(&mut self, step: u64) {

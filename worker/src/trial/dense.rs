@@ -1,5 +1,7 @@
 //! A fully connected network that learns.
 
+use std::ops::Range;
+
 use domain::spec::Confusion;
 use domain::{ConfusionRow, JobSpec};
 
@@ -28,9 +30,13 @@ impl<'a, T: Real> Dense<'a, T> {
 }
 
 impl<T: Real> Learner<T> for Dense<'_, T> {
-    #[inline]
-    fn step(&mut self, examples: &Examples<T>, step: u64) -> f64 {
-        self.sgd.step(&mut self.network, examples, step)
+    fn steps(
+        &mut self,
+        examples: &Examples<T>,
+        steps: Range<u64>,
+        loss_sum: &mut f64,
+    ) -> Option<u64> {
+        self.sgd.steps(&mut self.network, examples, steps, loss_sum)
     }
 
     fn go_to(&mut self, step: u64) {

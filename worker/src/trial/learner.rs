@@ -12,9 +12,14 @@ use crate::optim::Order;
 
 /// A network that learns. The loop of a trial knows no more of it.
 pub trait Learner<T: Real> {
-    /// Takes step number `step`, the one after the last or after [`Self::go_to`], and returns the mean loss of its
-    /// minibatch at the old weights.
-    fn step(&mut self, examples: &Examples<T>, step: u64) -> f64;
+    /// Takes `steps`, which begin after the last one or after [`Self::go_to`], and adds the mean loss of each minibatch at
+    /// the weights it began with to `loss_sum`. Stops at a loss that is not finite and returns its step.
+    fn steps(
+        &mut self,
+        examples: &Examples<T>,
+        steps: Range<u64>,
+        loss_sum: &mut f64,
+    ) -> Option<u64>;
     /// Makes `step` the next one.
     fn go_to(&mut self, step: u64);
     /// Whether every number of the network is finite.

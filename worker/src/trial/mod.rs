@@ -5,7 +5,7 @@
 //! for step k = 0 .. steps:
 //!     k is measured     -> step_row, confusion_row ...          (diverged or converged: the end)
 //!     k may checkpoint  -> at_checkpoint_step -> checkpoint?, stop?
-//!     one SGD update
+//!     SGD updates up to the next such step
 //! ```
 //!
 //! Rows come in an order, and checkpoints at steps, that are functions of the spec alone, never of time. No clock, no
@@ -33,7 +33,7 @@ pub use run::run;
 
 /// Revision of everything here that can change a bit of a result. Raised by hand with such a change; stored with every
 /// result, and a checkpoint of another revision is not resumed.
-pub const ENGINE_REVISION: &str = "2";
+pub const ENGINE_REVISION: &str = "3";
 
 /// What a trial tells its caller, in order. The caller stores rows and checkpoints; a trial never waits for it.
 pub trait Observer {

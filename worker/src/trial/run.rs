@@ -181,12 +181,15 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
                 }
             }
             is_told = false;
-            let loss = self.learner.step(&self.data.train, step);
-            self.place.running_loss += loss;
-            if !loss.is_finite() {
+            // Up to the next step where the trial may stand: so a step is rounded alike before and after a resume.
+            let next_measured = self.measured[self.measured.partition_point(|&m| m <= step)];
+            let next = next_measured.min((step / stride + 1) * stride);
+            let running_loss = &mut self.place.running_loss;
+            if let Some(lost) = self.learner.steps(&self.data.train, step..next, running_loss) {
+                self.place.step = lost;
                 return Ok(Ending::Finished(self.diverge(observer)));
             }
-            self.place.step += 1;
+            self.place.step = next;
         }
     }
 
