@@ -36,7 +36,7 @@ pub struct Compared<'a> {
 /// batches      the first of another permutation, minibatch after minibatch
 /// ```
 ///
-/// Pairs of minibatches are drawn one by one, see [`batch_pair`], and a step has its own.
+/// Pairs of minibatches are drawn one by one, see [`batch_pair`]; the examples across a step are those of the step.
 pub fn chosen_examples(confusion: Confusion, samples: u32, seed: u64) -> Vec<u32> {
     match confusion {
         Confusion::Samples { count } if count >= samples => (0..samples).collect(),
@@ -52,7 +52,7 @@ pub fn chosen_examples(confusion: Confusion, samples: u32, seed: u64) -> Vec<u32
     }
 }
 
-/// The examples of pair number `p` of minibatches of `batch`: those of the one, then those of the other.
+/// The examples of pair number `p` of minibatches of `batch`, the same at every step: those of the one, then those of the other.
 pub fn batch_pair(p: u32, batch: u32, samples: u32, seed: u64) -> Vec<u32> {
     let mut stream = Stream::new(seed, "confusion batch pairs", u64::from(p));
     stream.choose(samples, batch.saturating_mul(2))
