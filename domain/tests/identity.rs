@@ -10,7 +10,7 @@ use domain::{Digest, FileFacts, JobId, JobSpec, Sweep, SweepId, sweep_file};
 use proptest::prelude::*;
 
 /// The sweeps that are pinned.
-const PINNED: [&str; 6] = ["poster", "linear", "files", "images", "scopes", "crossing"];
+const PINNED: [&str; 7] = ["poster", "linear", "files", "images", "scopes", "crossing", "averages"];
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/identity");
 
@@ -112,6 +112,10 @@ fn what_comes_to_nothing_is_no_part_of_a_job() {
             ),
             "count",
         ),
+        (
+            small("", "", "", "steps = 32", "confusion = [{ scope = \"samples\", average = [] }]"),
+            "averages over nothing",
+        ),
     ] {
         assert_eq!(id(same), plain, "{why}");
     }
@@ -123,6 +127,7 @@ fn what_comes_to_nothing_is_no_part_of_a_job() {
         small("", "", "", "steps = 32", "at = { log = 19 }"),
         small("", "", "", "steps = 32\nstop_below = 1e-3", ""),
         small("", "", "", "steps = 32", "confusion = []"),
+        small("", "", "", "steps = 32", "confusion = [{ scope = \"samples\", average = [4] }]"),
     ] {
         assert_ne!(id(other), plain);
     }
@@ -187,6 +192,10 @@ fn the_text_of_another_job_or_format_is_refused() {
         spec.replace("\"bias\"", "\"colour\""),
         spec.replace("\"order_seed\":0", "\"order_seed\":-1"),
         spec.replace("\"samples\":16", "\"samples\":null"),
+        spec.replace("{\"count\":16", "{\"average\":[],\"count\":16"),
+        spec.replace("{\"count\":16", "{\"average\":[1],\"count\":16"),
+        spec.replace("{\"count\":16", "{\"average\":[9],\"count\":16"),
+        spec.replace("{\"count\":16", "{\"average\":[2,2],\"count\":16"),
     ] {
         let read = JobSpec::from_canonical(&text);
         assert!(read.is_err() || text == spec, "{text}");

@@ -71,6 +71,7 @@ pub fn run(args: &ExportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let of_scope = |row: &&Row| {
         let scope = &row[column("scope")];
         row[column("layer")] == Cell::Null
+            && row[column("measure_batch")] == exported.probe.batch.into()
             && exported.probe.scope.is_some_and(|s| *scope == s.into())
     };
     let figures = kept.iter().find(of_scope).or_else(|| found.iter().find(of_scope));

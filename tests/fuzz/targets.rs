@@ -94,17 +94,32 @@ fn kept_sweeps() -> Vec<Vec<u8>> {
     entries.map(|entry| fs::read(entry.path()).expect("reads")).collect()
 }
 
+fn quickstart() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps/quickstart.toml");
+    fs::read_to_string(path).expect("reads")
+}
+
+/// The same, with averages over minibatches.
+fn averaged() -> String {
+    let averaged = quickstart().replace("count = 100 }", "count = 100, average = [2, 10] }");
+    assert!(averaged.contains("average"), "quickstart measures 100 examples");
+    averaged
+}
+
 fn sweep() -> Sweep {
-    let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps/quickstart.toml");
-    let file = fs::read_to_string(quickstart).expect("reads");
-    let draft = sweep_file::parse(&file, "quickstart.toml").expect("is valid");
+    sweep_of(&quickstart())
+}
+
+fn sweep_of(file: &str) -> Sweep {
+    let draft = sweep_file::parse(file, "quickstart.toml").expect("is valid");
     draft.resolve(&BTreeMap::new()).expect("needs no files")
 }
 
 /// A sweep file may ask for ten million points in few bytes: its memory is bounded by that.
 fn sweeps() -> Target {
     let decode = |bytes: &[u8]| text(bytes).is_some_and(|t| sweep_file::parse(t, "f").is_ok());
-    let target = Target::new("sweep file", kept_sweeps(), decode);
+    let samples = [kept_sweeps(), vec![averaged().into_bytes()]].concat();
+    let target = Target::new("sweep file", samples, decode);
     Target { bytes_max: 1 << 30, cost: 4, ..target }
 }
 
@@ -116,13 +131,15 @@ fn canonical_sweeps() -> Target {
         assert_eq!(again.id(), sweep.id());
         true
     };
-    let target = Target::new("sweep", vec![sweep().canonical().into_bytes()], decode);
+    let samples = [sweep(), sweep_of(&averaged())].map(|sweep| sweep.canonical().into_bytes());
+    let target = Target::new("sweep", samples.into(), decode);
     Target { bytes_max: 64 << 20, cost: 4, ..target }
 }
 
 fn specs() -> Target {
-    let sample = sweep().job(0).canonical().into_bytes();
-    Target::new("job spec", vec![sample], |bytes| {
+    let samples =
+        [sweep(), sweep_of(&averaged())].map(|sweep| sweep.job(0).canonical().into_bytes());
+    Target::new("job spec", samples.into(), |bytes| {
         let Some(text) = text(bytes) else { return false };
         let Ok(spec) = JobSpec::from_canonical(text) else { return false };
         assert_eq!(spec.canonical(), text, "one job has one text");

@@ -26,7 +26,7 @@ step_size = 0.1
 momentum = 0.5
 [measure]
 at = { log = 4 }
-confusion = [{ scope = "samples", count = 16 }]
+confusion = [{ scope = "samples", count = 16, average = [5] }]
 "#;
 
 /// A Wide ResNet of 10 layers on 12 pictures that nobody took.

@@ -10,9 +10,11 @@ pub(super) fn measured(study: &Study, group: &Group, moment: Moment) -> String {
         Moment::End => "c.step = j.steps_done AND c.step > 0",
     };
     let scope = study.scope.unwrap_or("samples");
+    // Averages over minibatches are told under the scope of their examples.
+    let batch = if scope == "samples" { " AND c.measure_batch = 1" } else { "" };
     format!(
         "FROM confusion c JOIN jobs j ON j.job_id = c.job_id\n\
-         WHERE {step} AND c.scope = '{scope}' AND c.layer IS NULL\n  \
+         WHERE {step} AND c.scope = '{scope}'{batch} AND c.layer IS NULL\n  \
          AND j.status = 'completed' AND j.stage <> 'tune'{}",
         settings(study, group)
     )

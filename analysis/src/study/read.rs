@@ -29,6 +29,7 @@ const NO_SETTING: [&str; 13] = [
 
 /// What gradients may be compared, the most telling first. Those of single examples alone are the definition's.
 const SCOPES: [&str; 3] = ["samples", "batches", "batch-pairs"];
+const SAMPLES: usize = 0;
 
 /// The other seeds, as digits of one number: they are small in any sweep, and the number only tells them apart.
 const OTHER_SEEDS: [&str; 4] = ["init_seed", "order_seed", "measure_seed", "augment_seed"];
@@ -82,6 +83,7 @@ impl Study {
             "scope",
             "layer",
             "count",
+            "measure_batch",
             "eta",
             "relative_eta",
             "min_inner",
@@ -158,7 +160,8 @@ impl Found {
 
     fn add_confusion(&mut self, frame: &Frame) {
         let (ids, scopes) = (frame.texts("job_id"), frame.texts("scope"));
-        let [steps, layers, counts] = ["step", "layer", "count"].map(|name| frame.ints(name));
+        let [steps, layers, counts, batches] =
+            ["step", "layer", "count", "measure_batch"].map(|name| frame.ints(name));
         let [eta, relative_eta, min_inner, min_cos, mean_cos, rms_cos, q01, q05, q50] = [
             "eta",
             "relative_eta",
@@ -179,7 +182,9 @@ impl Found {
                 continue;
             };
             let Some(scope) = SCOPES.iter().position(|known| *known == scope) else { continue };
-            if !self.trials.contains_key(id) {
+            // Averages over minibatches are told under the scope of their examples.
+            let is_averaged = scope == SAMPLES && batches[row].is_some_and(|batch| batch > 1);
+            if is_averaged || !self.trials.contains_key(id) {
                 continue;
             }
             let measurement = Measurement {

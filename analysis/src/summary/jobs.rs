@@ -30,6 +30,7 @@ const SEEDS: [&str; 5] = ["data_seed", "init_seed", "order_seed", "measure_seed"
 
 /// What cosines may be over, the most telling first: per-example gradients, then those of mini-batches.
 const SCOPES: [&str; 3] = ["samples", "batches", "batch-pairs"];
+const SAMPLES: usize = 0;
 
 /// The jobs that have a result, by id, and the settings they have between them.
 #[derive(Debug, Default)]
@@ -83,7 +84,7 @@ impl Jobs {
         found.absent = results.scan(Table::Jobs, sweep, &columns, |frame| {
             found.add_jobs(frame, &settings, &mut numbers);
         })?;
-        let columns = ["job_id", "step", "scope", "layer", "rms_cos", "min_cos"];
+        let columns = ["job_id", "step", "scope", "layer", "measure_batch", "rms_cos", "min_cos"];
         let absent = results.scan(Table::Confusion, sweep, &columns, |frame| {
             found.add_cosines(frame);
         })?;
@@ -137,7 +138,8 @@ impl Jobs {
     fn add_cosines(&mut self, frame: &Frame) {
         let ids = frame.texts("job_id");
         let scopes = frame.texts("scope");
-        let (steps, layers) = (frame.ints("step"), frame.ints("layer"));
+        let [steps, layers, batches] =
+            ["step", "layer", "measure_batch"].map(|name| frame.ints(name));
         let (rms, min) = (frame.floats("rms_cos"), frame.floats("min_cos"));
         for row in 0..frame.row_count() {
             let (Some(id), Some(scope), Some(step)) = (ids[row], scopes[row], steps[row]) else {
@@ -147,8 +149,11 @@ impl Jobs {
             let (Some(scope), Some(job)) = (scope_index(scope), self.jobs.get_mut(id)) else {
                 continue;
             };
+            // Averages over minibatches are told under the scope of their examples.
+            let is_averaged = scope == SAMPLES && batches[row].is_some_and(|batch| batch > 1);
+            let is_shown = layers[row].is_none() && !is_averaged;
             let kept = &mut job.cosines[scope];
-            if layers[row].is_none() && kept.is_none_or(|kept| kept.step < step) {
+            if is_shown && kept.is_none_or(|kept| kept.step < step) {
                 *kept = Some(Cosines { step, rms: rms[row], min: min[row] });
             }
         }

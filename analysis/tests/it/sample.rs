@@ -39,12 +39,13 @@ pub fn job_without_layers(id: &str, seed: i64, risk: f64) -> SampleRow {
     row
 }
 
-/// A measurement of the whole network.
+/// A measurement of the whole network, of single gradients.
 pub fn confusion(id: &str, step: i64, scope: &'static str, rms: f64, min: f64) -> SampleRow {
     vec![
         ("job_id", id.into()),
         ("step", Cell::Int(step)),
         ("scope", scope.into()),
+        ("measure_batch", Cell::Int(1)),
         ("rms_cos", rms.into()),
         ("min_cos", min.into()),
         ("histogram", Cell::Counts((0..HISTOGRAM_BINS as i64).collect())),
@@ -80,7 +81,17 @@ pub fn grid(root: &Path, seeds: i64) {
                             ("model_depth", Cell::Int(depth)),
                             ("data_dim", Cell::Int(dim)),
                         ];
-                        measured.push(with(row, more));
+                        // Averages are nobody's single gradients, whatever their place in the file.
+                        let averaged = [
+                            ("count", Cell::Int(16)),
+                            ("measure_batch", Cell::Int(4)),
+                            ("rms_cos", Cell::Float(0.99)),
+                            ("min_cos", Cell::Float(0.9)),
+                            ("relative_eta", Cell::Float(0.0)),
+                        ];
+                        let row = with(row, more);
+                        measured.push(with(row.clone(), averaged));
+                        measured.push(row);
                         steps.push(vec![
                             ("job_id", id.as_str().into()),
                             ("step", Cell::Int(step)),

@@ -80,7 +80,9 @@ fn grid(widths: &[i64], depths: &[i64], seeds: i64) -> (Vec<SampleRow>, Vec<Samp
                     let min = -at * spread * cosine;
                     measurements.push(confusion(&id, step, "samples", rms, min));
                 }
-                // Other scopes and single layers are not what the table shows.
+                // Other scopes, averages and single layers are not what the table shows.
+                let averaged = confusion(&id, 900, "samples", 0.66, -0.66);
+                measurements.push(with(averaged, [("measure_batch", Cell::Int(4))]));
                 measurements.push(confusion(&id, 900, "batches", 0.77, -0.77));
                 let layer = confusion(&id, 900, "samples", 0.88, -0.88);
                 measurements.push(with(layer, [("layer", Cell::Int(0))]));

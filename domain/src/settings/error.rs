@@ -69,6 +69,14 @@ pub enum Accepted {
     Confusion,
     #[error("each entry to differ from those before it")]
     DistinctConfusion,
+    #[error(
+        "it to be left out: gradients of single examples alone (scope = \"samples\") are averaged"
+    )]
+    AverageOfSamples,
+    #[error("a list such as [4, 16, 64], of at most {max} sizes of minibatches")]
+    Averages { max: usize },
+    #[error("each size of a minibatch once")]
+    DistinctAverages,
     #[error("a time from 1s to 365days, such as \"90s\", \"2h\" or \"1h 30m\"")]
     Duration,
     #[error("an amount of at least 1 byte, such as \"512MiB\", \"2GiB\" or a number of bytes")]
@@ -140,6 +148,16 @@ pub enum Accepted {
         "at most {max}, so that {count} of them fit in data.samples = {samples} without overlap"
     )]
     DisjointBatches { count: u32, max: u32, samples: u32 },
+    #[error("at most {max}, so that two such minibatches fit in count = {count}")]
+    TwoAveraged { max: u32, count: u32 },
+    #[error(
+        "at least {min}, so that there are at most {max} such minibatches in count = {count}: the inner products of all their pairs are kept"
+    )]
+    AveragedKept { min: u32, max: u32, count: u32 },
+    #[error("another size: an entry before it has {count} gradients of {batch} examples too")]
+    AveragedBefore { count: u32, batch: u32 },
+    #[error("another count: an entry before it compares {count} examples, and can have all sizes")]
+    CountedBefore { count: u32 },
     #[error(
         "eval, or scopes batches and batch-pairs alone: in train mode batch norm makes a minibatch of its examples, which then have no gradients of their own"
     )]

@@ -15,6 +15,8 @@ const COUNT_BUILT: i64 = 65_536;
 const BATCHES_BUILT: i64 = 8_192;
 /// Most examples of a minibatch that is measured.
 const BATCH_MAX: i64 = 65_536;
+/// Most sizes of minibatches that one measurement is averaged over.
+const AVERAGES_MAX: usize = 16;
 /// Longest time that a setting may name.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -183,8 +185,8 @@ fn decay(field: Field, fields: &BTreeMap<String, Value>) -> Result<Value, Settin
     Ok(Value::table([place, ("factor", factor)]))
 }
 
-/// `{ scope = "samples", count }`, `{ scope = "batches", count, batch }`, `{ scope = "batch-pairs", count, batch }` or
-/// `{ scope = "cross-iterate" }`, where any count may be left out.
+/// `{ scope = "samples", count, average }`, `{ scope = "batches", count, batch }`, `{ scope = "batch-pairs", count, batch }` or
+/// `{ scope = "cross-iterate" }`, where any count may be left out. To average over nothing is not to average.
 fn confusion(field: Field, fields: &BTreeMap<String, Value>) -> Result<Value, SettingError> {
     const WORDS: &[&str] = &["samples", "batches", "batch-pairs", "cross-iterate"];
     const SCOPES: Accepted = Accepted::Words { words: WORDS };
@@ -198,7 +200,15 @@ fn confusion(field: Field, fields: &BTreeMap<String, Value>) -> Result<Value, Se
         Some("cross-iterate") => &[],
         _ => return Err(SettingError::refused(field, scope.clone(), SCOPES).at(".scope")),
     };
+    let mut normal = fields.clone();
     for (key, value) in fields.iter().filter(|(key, _)| *key != "scope") {
+        if key == "average" {
+            averages(field, scope, value).map_err(|error| error.at(".average"))?;
+            if *value == Value::List(Vec::new()) {
+                normal.remove(key);
+            }
+            continue;
+        }
         let Some(&(_, min, max)) = parts.iter().find(|(part, ..)| part == key) else {
             return Err(unknown(field, key, Accepted::Confusion));
         };
@@ -218,7 +228,28 @@ fn confusion(field: Field, fields: &BTreeMap<String, Value>) -> Result<Value, Se
         let accepted = Accepted::Int { min: 1, max: BATCH_MAX };
         return Err(SettingError::missing(field, accepted).at(".batch"));
     }
-    Ok(Value::Table(fields.clone()))
+    Ok(Value::Table(normal))
+}
+
+/// Whether `value` lists sizes of minibatches that scope `scope` can be averaged over.
+fn averages(field: Field, scope: &Value, value: &Value) -> Result<(), SettingError> {
+    let refuse = |found: &Value, accepted| SettingError::refused(field, found.clone(), accepted);
+    if scope.as_text() != Some("samples") {
+        return Err(refuse(value, Accepted::AverageOfSamples));
+    }
+    let list = Accepted::Averages { max: AVERAGES_MAX };
+    let Value::List(sizes) = value else { return Err(refuse(value, list)) };
+    if sizes.len() > AVERAGES_MAX {
+        return Err(refuse(value, list));
+    }
+    for (index, size) in sizes.iter().enumerate() {
+        let refuse = |accepted| refuse(size, accepted).at(&format!("[{index}]"));
+        int(size, 2, BATCH_MAX).map_err(refuse)?;
+        if sizes[..index].contains(size) {
+            return Err(refuse(Accepted::DistinctAverages));
+        }
+    }
+    Ok(())
 }
 
 fn unknown(field: Field, name: &str, accepted: Accepted) -> SettingError {

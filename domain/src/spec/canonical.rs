@@ -97,11 +97,17 @@ impl JobSpec {
             At::Steps(steps) => Value::List(steps.iter().map(|step| (*step).into()).collect()),
         };
         set(Field::MeasureAt, at);
-        let confusion = measure.confusion.iter().map(|&measured| {
+        let confusion = measure.confusion.iter().map(|measured| {
             let scope = ("scope", measured.scope().into());
             match measured {
-                Confusion::Samples { count } => Value::table([scope, ("count", count.into())]),
-                Confusion::Batches { count, batch } | Confusion::BatchPairs { count, batch } => {
+                Confusion::Samples { count, average } if average.is_empty() => {
+                    Value::table([scope, ("count", (*count).into())])
+                }
+                Confusion::Samples { count, average } => {
+                    let average = Value::List(average.iter().map(|&batch| batch.into()).collect());
+                    Value::table([scope, ("count", (*count).into()), ("average", average)])
+                }
+                &Confusion::Batches { count, batch } | &Confusion::BatchPairs { count, batch } => {
                     Value::table([scope, ("count", count.into()), ("batch", batch.into())])
                 }
                 Confusion::CrossIterate => Value::table([scope]),

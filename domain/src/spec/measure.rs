@@ -109,10 +109,11 @@ fn log2_fixed(x: u128) -> u64 {
 }
 
 /// A confusion measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Confusion {
-    /// All pairs among the gradients of `count` training examples, exact.
-    Samples { count: u32 },
+    /// All pairs among the gradients of `count` training examples, exact; then, for every B in `average`, all pairs among
+    /// the mean gradients of ⌊count/B⌋ disjoint minibatches of B of them, from the same inner products.
+    Samples { count: u32, average: Vec<u32> },
     /// All pairs among the gradients of `count` minibatches of `batch` training examples, no two with an example in common.
     Batches { count: u32, batch: u32 },
     /// `count` pairs of minibatches of `batch` training examples, each pair drawn by itself, its two minibatches with no
@@ -125,7 +126,7 @@ pub enum Confusion {
 
 impl Confusion {
     /// The word in the column `scope`.
-    pub const fn scope(self) -> &'static str {
+    pub const fn scope(&self) -> &'static str {
         match self {
             Self::Samples { .. } => "samples",
             Self::Batches { .. } => "batches",
@@ -135,31 +136,43 @@ impl Confusion {
     }
 
     /// Whether it compares gradients of minibatches, which exist in train mode too.
-    pub const fn is_of_batches(self) -> bool {
+    pub const fn is_of_batches(&self) -> bool {
         matches!(self, Self::Batches { .. } | Self::BatchPairs { .. })
     }
 
     /// Whether layers can be compared apart in it.
-    pub const fn has_layers(self) -> bool {
+    pub const fn has_layers(&self) -> bool {
         !matches!(self, Self::CrossIterate)
     }
 
-    /// How many pairs of gradients it compares in a training set of `samples` for steps of `step` examples.
-    pub fn pairs(self, samples: u32, step: u32) -> u64 {
-        let n = self.gradients(samples, step);
+    /// How many rows it has, for the whole network or for one of its layers.
+    pub fn row_count(&self) -> u64 {
         match self {
-            Self::Samples { .. } | Self::Batches { .. } => n * n.saturating_sub(1) / 2,
+            Self::Samples { average, .. } => 1 + average.len() as u64,
+            Self::Batches { .. } | Self::BatchPairs { .. } | Self::CrossIterate => 1,
+        }
+    }
+
+    /// How many pairs of gradients it compares in a training set of `samples` for steps of `step` examples.
+    pub fn pairs(&self, samples: u32, step: u32) -> u64 {
+        let n = self.gradients(samples, step);
+        let all = |n: u64| n * n.saturating_sub(1) / 2;
+        match self {
+            Self::Samples { average, .. } => {
+                all(n) + average.iter().map(|&batch| all(n / u64::from(batch.max(1)))).sum::<u64>()
+            }
+            Self::Batches { .. } => all(n),
             Self::BatchPairs { .. } => n / 2,
             Self::CrossIterate => n,
         }
     }
 
-    /// How many gradients it compares in a training set of `samples` for steps of `step` examples.
-    pub fn gradients(self, samples: u32, step: u32) -> u64 {
+    /// How many gradients it compares in a training set of `samples` for steps of `step` examples, averages apart.
+    pub fn gradients(&self, samples: u32, step: u32) -> u64 {
         match self {
-            Self::Samples { count } => u64::from(count.min(samples)),
-            Self::Batches { count, .. } => u64::from(count),
-            Self::BatchPairs { count, .. } => 2 * u64::from(count),
+            Self::Samples { count, .. } => u64::from(*count.min(&samples)),
+            Self::Batches { count, .. } => u64::from(*count),
+            Self::BatchPairs { count, .. } => 2 * u64::from(*count),
             Self::CrossIterate => u64::from(samples.saturating_sub(step)),
         }
     }

@@ -42,7 +42,8 @@ impl JobSpec {
     pub fn confusion_rows(&self) -> u64 {
         let layers = self.model.weight_shapes(self.data.dim).len() as u64;
         let rows = |confusion: &Confusion| {
-            if self.measure.layers && confusion.has_layers() { 1 + layers } else { 1 }
+            let parts = if self.measure.layers && confusion.has_layers() { 1 + layers } else { 1 };
+            parts * confusion.row_count()
         };
         self.measure.confusion.iter().map(rows).sum()
     }

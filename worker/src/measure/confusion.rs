@@ -3,10 +3,11 @@
 use domain::ConfusionRow;
 use domain::spec::{Confusion, Mode};
 
+use super::averages::{Averages, Averaging};
 use super::capture::{Capture, LayerCapture};
 use super::formed::Formed;
 use super::listed::Listed;
-use super::pairs::{PairStatistics, listed_statistics, pair_statistics, statistics_of};
+use super::pairs::{PairSource, PairStatistics, listed_statistics, statistics_of, tiles_of};
 use crate::data::Label;
 use crate::random::Stream;
 
@@ -27,6 +28,8 @@ pub struct Compared<'a> {
     pub batch: u32,
     /// The training-set index and the label of the example of each gradient; `None` where there are more in one.
     pub examples: Option<(&'a [u32], &'a [Label])>,
+    /// The minibatches whose mean gradients are compared too.
+    pub averages: Option<&'a Averages>,
 }
 
 /// The training examples that `confusion` compares, the same at every step.
@@ -36,11 +39,11 @@ pub struct Compared<'a> {
 /// batches      the first of another permutation, minibatch after minibatch
 /// ```
 ///
-/// Pairs of minibatches are drawn one by one, see [`batch_pair`], and a step has its own.
-pub fn chosen_examples(confusion: Confusion, samples: u32, seed: u64) -> Vec<u32> {
-    match confusion {
-        Confusion::Samples { count } if count >= samples => (0..samples).collect(),
-        Confusion::Samples { count } => {
+/// Pairs of minibatches are drawn one by one, see [`batch_pair`]; the examples across a step are those of the step.
+pub fn chosen_examples(confusion: &Confusion, samples: u32, seed: u64) -> Vec<u32> {
+    match *confusion {
+        Confusion::Samples { count, .. } if count >= samples => (0..samples).collect(),
+        Confusion::Samples { count, .. } => {
             let mut chosen = Stream::new(seed, "confusion samples", 0).choose(samples, count);
             chosen.sort_unstable();
             chosen
@@ -52,13 +55,14 @@ pub fn chosen_examples(confusion: Confusion, samples: u32, seed: u64) -> Vec<u32
     }
 }
 
-/// The examples of pair number `p` of minibatches of `batch`: those of the one, then those of the other.
+/// The examples of pair number `p` of minibatches of `batch`, the same at every step: those of the one, then those of the other.
 pub fn batch_pair(p: u32, batch: u32, samples: u32, seed: u64) -> Vec<u32> {
     let mut stream = Stream::new(seed, "confusion batch pairs", u64::from(p));
     stream.choose(samples, batch.saturating_mul(2))
 }
 
-/// The rows of one measurement: the whole network's, then, with `layers`, one for each weight matrix.
+/// The rows of one measurement: the whole network's, then, with `layers`, one for each weight matrix; then the same of the
+/// mean gradients of minibatches, size after size.
 ///
 /// ```text
 /// η = max(0, −min_{i<j} ⟨gᵢ, gⱼ⟩)        relative: η / mean |g|²
@@ -71,12 +75,12 @@ pub fn batch_pair(p: u32, batch: u32, samples: u32, seed: u64) -> Vec<u32> {
 /// without being such a zero, the row is marked `subnormal` and holds no figure that needs |gᵢ|²: what underflowed must
 /// not read as absence of confusion. A network whose gradients are not finite has no figures either.
 ///
-/// `chosen` and `labels` are the training-set indices and the labels of the captured examples.
+/// Minibatches have no figures either where their examples have none; their inner products follow from those of the
+/// examples, see [`Means`](super::averages::Means).
 pub fn confusion_rows(
     capture: &Capture,
-    scope: &'static str,
+    compared: Compared<'_>,
     occasion: Occasion,
-    (chosen, labels): (&[u32], &[Label]),
     layers: bool,
 ) -> Vec<ConfusionRow> {
     let whole: Vec<&LayerCapture> = capture.layers.iter().collect();
@@ -84,14 +88,39 @@ pub fn confusion_rows(
     if layers {
         parts.extend((0..).zip(whole.chunks(1)).map(|(p, part)| (Some(p), part)));
     }
-    let examples = Some((chosen, labels));
-    let compared = Compared { scope, mode: Mode::Eval, batch: 1, examples };
-    let row = |(layer, part): (Option<u32>, &[&LayerCapture])| {
-        let mut row = blank(compared, occasion, layer, capture.count);
-        fill(&mut row, capture, part, (chosen, labels));
-        row
+    let rows = |(layer, part): (Option<u32>, &[&LayerCapture])| {
+        let mut rows = blanks(compared, occasion, layer, capture.count);
+        fill(&mut rows, capture, part, compared);
+        rows
     };
-    parts.into_iter().map(row).collect()
+    by_size(parts.into_iter().map(rows).collect())
+}
+
+/// The rows of one part of the gradients without their figures: of the gradients, then of the minibatches of each size.
+fn blanks(
+    compared: Compared<'_>,
+    occasion: Occasion,
+    layer: Option<u32>,
+    count: usize,
+) -> Vec<ConfusionRow> {
+    let averaged = compared.averages.map_or(&[][..], Averages::batches).iter().map(|&batch| {
+        let compared = Compared { batch, examples: None, ..compared };
+        blank(compared, occasion, layer, count / batch as usize)
+    });
+    std::iter::once(blank(compared, occasion, layer, count)).chain(averaged).collect()
+}
+
+/// The rows of all parts, those of each size together.
+fn by_size(parts: Vec<Vec<ConfusionRow>>) -> Vec<ConfusionRow> {
+    let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
+    let mut rows = Vec::new();
+    loop {
+        let before = rows.len();
+        rows.extend(parts.iter_mut().filter_map(Iterator::next));
+        if rows.len() == before {
+            return rows;
+        }
+    }
 }
 
 /// The row of all pairs of `count` gradients, without their figures.
@@ -115,12 +144,12 @@ pub fn blank(
     }
 }
 
-/// Puts the figures of the gradients in `part` of the layers into `row`.
+/// Puts the figures of the gradients in `part` of the layers, and of their averages, into `rows`.
 fn fill(
-    row: &mut ConfusionRow,
+    rows: &mut [ConfusionRow],
     capture: &Capture,
     part: &[&LayerCapture],
-    (chosen, labels): (&[u32], &[Label]),
+    compared: Compared<'_>,
 ) {
     if !capture.is_finite {
         return;
@@ -131,17 +160,40 @@ fn fill(
         square < capture.min_positive
             && (capture.is_live[i] || part.iter().any(|layer| layer.is_touched(i)))
     };
-    row.subnormal = sq_norms.iter().enumerate().any(is_lost);
-    if row.subnormal {
-        return;
+    if sq_norms.iter().enumerate().any(is_lost) {
+        return rows.iter_mut().for_each(|row| row.subnormal = true);
     }
-    let pairs = pair_statistics(part, &sq_norms);
     let sum_sq = part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm_of_sum());
-    name(row, pairs.argmin, (chosen, labels));
-    put_all(row, &sq_norms, sum_sq, pairs);
+    put_averaged(rows, tiles_of(part), (&sq_norms, sum_sq), compared);
 }
 
-/// The rows of gradients that were formed: whole, then the layers apart.
+/// Puts the figures of all pairs from `source` into the first of `rows`, and those of the averages into the others.
+fn put_averaged(
+    rows: &mut [ConfusionRow],
+    source: impl PairSource,
+    (sq_norms, sum_sq): (&[f64], f64),
+    compared: Compared<'_>,
+) {
+    let [row, averaged @ ..] = rows else { return };
+    let mut source = Averaging::new(source, sq_norms.len(), compared.averages);
+    let pairs = statistics_of(&mut source, sq_norms);
+    if let Some(examples) = compared.examples {
+        name(row, pairs.argmin, examples);
+    }
+    put_all(row, sq_norms, sum_sq, pairs);
+    for (row, mut means) in averaged.iter_mut().zip(source.finish(sq_norms)) {
+        row.subnormal = means.is_subnormal();
+        if row.subnormal || !means.is_finite() {
+            continue;
+        }
+        let sq_norms = means.sq_norms().to_vec();
+        let pairs = statistics_of(&mut means, &sq_norms);
+        put_all(row, &sq_norms, means.sq_norm_of_sum(sum_sq), pairs);
+    }
+}
+
+/// The rows of gradients that were formed: whole, then the layers apart; then the same of the mean gradients of minibatches,
+/// size after size.
 ///
 /// A gradient that is zero in every entry is legal here too; one that is not, but whose squared norm is below the
 /// smallest normal number, marks the row `subnormal`. Where a whole gradient is not finite, no row has figures.
@@ -152,25 +204,23 @@ pub fn formed_rows(
 ) -> Vec<ConfusionRow> {
     let is_finite = formed.iter().all(Formed::is_finite);
     let layers = std::iter::once(None).chain((0..).map(Some));
-    let row = |(formed, layer): (&Formed, Option<u32>)| {
+    let rows = |(formed, layer): (&Formed, Option<u32>)| {
         let sq_norms = formed.sq_norms();
-        let mut row = blank(compared, occasion, layer, sq_norms.len());
+        let mut rows = blanks(compared, occasion, layer, sq_norms.len());
         if !is_finite {
-            return row;
+            return rows;
         }
         let is_lost =
             |(i, &square): (usize, &f64)| square < formed.min_positive() && formed.is_touched(i);
-        row.subnormal = sq_norms.iter().enumerate().any(is_lost);
-        if !row.subnormal {
-            let pairs = statistics_of(&mut formed.tiles(), sq_norms);
-            if let Some(examples) = compared.examples {
-                name(&mut row, pairs.argmin, examples);
-            }
-            put_all(&mut row, sq_norms, formed.sq_norm_of_sum(), pairs);
+        if sq_norms.iter().enumerate().any(is_lost) {
+            rows.iter_mut().for_each(|row| row.subnormal = true);
+        } else {
+            let squares = (sq_norms, formed.sq_norm_of_sum());
+            put_averaged(&mut rows, formed.tiles(), squares, compared);
         }
-        row
+        rows
     };
-    formed.iter().zip(layers).map(row).collect()
+    by_size(formed.iter().zip(layers).map(rows).collect())
 }
 
 /// Puts the figures of pairs that are listed into `row`, `mean_sq_norm` being that of the gradients that the scope is

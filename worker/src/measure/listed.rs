@@ -83,7 +83,7 @@ pub fn batch_pair_rows<T: Real>(
         }
     }
     let is_finite = listed.iter().all(Listed::is_finite);
-    let compared = Compared { scope: "batch-pairs", mode, batch, examples: None };
+    let compared = Compared { scope: "batch-pairs", mode, batch, examples: None, averages: None };
     let layers = std::iter::once(None).chain((0..).map(Some));
     let row = |(listed, layer): (&Listed, Option<u32>)| {
         let mut row = blank(compared, occasion, layer, 2 * count as usize);
@@ -145,7 +145,8 @@ impl<T: Real> StepTaken<T> {
             listed.push(&gradient, &other);
         }
         let (size, mode) = (batch.len() as u32, Mode::Eval);
-        let compared = Compared { scope: "cross-iterate", mode, batch: size, examples: None };
+        let compared =
+            Compared { scope: "cross-iterate", mode, batch: size, examples: None, averages: None };
         let mut row = blank(compared, occasion, None, 1 + others.len());
         let mean = listed.sq_norms.iter().map(|[_, square]| square).sum::<f64>();
         let least = put_listed(&mut row, &listed, mean / others.len() as f64);

@@ -45,21 +45,16 @@ pub struct Cosines {
     pub histogram: Vec<i64>,
 }
 
-/// The statistics of all pairs of gradients whose factors are `layers`, `sq_norms` being |gᵢ|².
+/// The inner products of all pairs of gradients whose factors are `layers`, by tiles.
 ///
 /// ```text
 /// ⟨gᵢ, gⱼ⟩ = Σ_p (⟨a_pⁱ, a_pʲ⟩ + 1[bias]) ⟨δ_pⁱ, δ_pʲ⟩
-/// cos = ⟨gᵢ, gⱼ⟩ / |gᵢ| / |gⱼ|
 /// ```
 ///
-/// # Numerics
-/// Tiles are visited in row-major order, pairs within a tile too; sums are per tile in sixteen lanes, then over tiles. Norms divide one
-/// after the other, so that gradients of length 1e-160 still have cosines.
-///
 /// # Cost
-/// N² (fan_in + fan_out) flop a layer; 8 bytes a pair, for the exact quantiles.
-pub fn pair_statistics(layers: &[&LayerCapture], sq_norms: &[f64]) -> PairStatistics {
-    statistics_of(&mut Tiles::of(layers), sq_norms)
+/// N² (fan_in + fan_out) flop a layer.
+pub fn tiles_of(layers: &[&LayerCapture]) -> impl PairSource {
+    Tiles::of(layers)
 }
 
 /// Where the inner products of pairs come from, tile by tile.
@@ -69,10 +64,18 @@ pub trait PairSource {
     fn inner(&mut self, first: usize, second: usize) -> &[f64];
 }
 
-/// The statistics of all pairs from `source`, `sq_norms` being |gᵢ|²; numerics as in [`pair_statistics`].
+/// The statistics of all pairs from `source`, `sq_norms` being |gᵢ|².
+///
+/// ```text
+/// cos = ⟨gᵢ, gⱼ⟩ / |gᵢ| / |gⱼ|
+/// ```
+///
+/// # Numerics
+/// Tiles are visited in row-major order, pairs within a tile too; sums are per tile in sixteen lanes, then over tiles. Norms divide one
+/// after the other, so that gradients of length 1e-160 still have cosines.
 ///
 /// # Cost
-/// Beyond [`HELD`] pairs the cosines are not held: `source` is asked for each tile twice or more, and memory stays bounded.
+/// 8 bytes a pair, for the exact quantiles. Beyond [`HELD`] pairs the cosines are not held: `source` is asked for each tile twice or more, and memory stays bounded.
 pub fn statistics_of(source: &mut impl PairSource, sq_norms: &[f64]) -> PairStatistics {
     statistics_within(source, sq_norms, HELD)
 }

@@ -73,13 +73,13 @@ impl<T: Real> Learner<T> for Convolutional<'_, T> {
     fn confusion(
         &mut self,
         examples: &Examples<T>,
-        confusion: Confusion,
+        confusion: &Confusion,
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow> {
         let Self { spec, network, pass, sgd, .. } = self;
         let loss = spec.train.loss;
-        if confusion == Confusion::CrossIterate {
+        if *confusion == Confusion::CrossIterate {
             let (step, mode) = (occasion.step, Mode::Eval);
             let mut tiles = ConvTiles { network, pass, loss, mode };
             let taken = StepTaken::from(&mut tiles, examples, examples_of_step(spec, step));

@@ -25,10 +25,11 @@ pub struct Cost {
 /// step        B (2 W forward + 2 (W − W₀) deltas + 2 W gradient) + 4 P update
 /// curve       N (6 W − 2 W₀) + T 2 W
 /// confusion   n (4 W − 2 W₀) + n² S, twice where layers are measured too, + 2 n P for the mean gradient;
-///             of minibatches and across a step, as for convolutional networks
+///             of minibatches and across a step, as for convolutional networks; averages over minibatches of b add
+///             n² + (n/b)²
 /// training    steps · step,   measuring  M (curve + Σ confusion)
-/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (2 n S + min(n²/2, 2²⁵)) of the largest confusion,
-///             with b the bytes of one number of the trial's precision
+/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (2 n S + min(n²/2, 2²⁵)) of the largest confusion, and
+///             8 (n/b)² for every average, with b the bytes of one number of the trial's precision
 /// ```
 ///
 /// # Numerics
@@ -44,14 +45,16 @@ pub fn cost(spec: &JobSpec) -> Cost {
     let passes = if spec.measure.layers { 2.0 } else { 1.0 };
     let both = 6.0 * size.weights - 2.0 * size.first;
     let confusion = || {
-        spec.measure.confusion.iter().map(|&confusion| match confusion {
-            Confusion::Samples { count } => {
+        spec.measure.confusion.iter().map(|confusion| match *confusion {
+            Confusion::Samples { count, ref average } => {
                 let n = f64::from(count.min(spec.data.samples));
+                let averaged = averages_cost(n, average, passes);
                 let flop = n * (4.0 * size.weights - 2.0 * size.first)
                     + passes * (n * n * size.units + 2.0 * n * size.parameters);
                 // The factors, and the blocks they are copied into.
                 let cosines = (n * n / 2.0).min(HELD as f64);
-                Part { flop, bytes: 8.0 * (2.0 * n * size.units + cosines) }
+                let bytes = 8.0 * (2.0 * n * size.units + cosines);
+                Part { flop: flop + averaged.flop, bytes: bytes + averaged.bytes }
             }
             _ => formed_cost(spec, confusion, (both, 2.0 * size.weights)),
         })
@@ -84,7 +87,8 @@ pub fn cost(spec: &JobSpec) -> Cost {
 /// confusion   n gradients of m examples, all pairs: n m (6 M − 2 M₀) · (1 + n / 2p where n > p) + n² P
 ///             n/2 pairs of minibatches of m:        n m (6 M − 2 M₀) + 3 n P
 ///             across a step:                        N (6 M − 2 M₀ + 6 P) + 4 N M
-/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 4 n² (2 + layers)
+///             averages over minibatches of b:       (1 + layers) (n² + (n/b)²) more
+/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 4 n² (2 + layers) + Σ 8 (n/b)²
 /// ```
 fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
     let outputs = f64::from(spec.model.outputs);
@@ -97,7 +101,7 @@ fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
     let both = conv_flop(spec, conv);
     let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
     let confusion = || {
-        let cost = |&confusion| formed_cost(spec, confusion, (both, forward));
+        let cost = |confusion| formed_cost(spec, confusion, (both, forward));
         spec.measure.confusion.iter().map(cost)
     };
     // Of each pixel: a block's input, two activations and what is between, the borders, and three gradients a stage.
@@ -133,7 +137,7 @@ struct Part {
 
 /// One measurement of gradients that are formed, with the operations of both passes and of the forward pass of one
 /// example.
-fn formed_cost(spec: &JobSpec, confusion: Confusion, (both, forward): (f64, f64)) -> Part {
+fn formed_cost(spec: &JobSpec, confusion: &Confusion, (both, forward): (f64, f64)) -> Part {
     let (samples, step) = (spec.data.samples, spec.train.batch);
     let parameters = spec.model.parameters(spec.data.dim) as f64;
     let bytes = match spec.model.precision {
@@ -152,8 +156,12 @@ fn formed_cost(spec: &JobSpec, confusion: Confusion, (both, forward): (f64, f64)
             bytes: panels * bytes * n.min(panel) * parameters + 4.0 * n * n * (2.0 + layers as f64),
         }
     };
-    match confusion {
-        Confusion::Samples { .. } => of_all_pairs(1.0),
+    match *confusion {
+        Confusion::Samples { ref average, .. } => {
+            let (part, averaged) =
+                (of_all_pairs(1.0), averages_cost(n, average, 1.0 + layers as f64));
+            Part { flop: part.flop + averaged.flop, bytes: part.bytes + averaged.bytes }
+        }
         Confusion::Batches { batch, .. } => of_all_pairs(f64::from(batch)),
         Confusion::BatchPairs { batch, .. } => Part {
             flop: n * f64::from(batch) * both + passes * 3.0 * n * parameters,
@@ -164,6 +172,14 @@ fn formed_cost(spec: &JobSpec, confusion: Confusion, (both, forward): (f64, f64)
             bytes: 4.0 * bytes * parameters + 64.0 * n,
         },
     }
+}
+
+/// What it takes to add up the inner products of `n` gradients by minibatches of each size in `average`, and to compare those,
+/// for so many parts of the gradients; the products of one part are kept at a time.
+fn averages_cost(n: f64, average: &[u32], parts: f64) -> Part {
+    let minibatches = |&batch: &u32| (n / f64::from(batch)).floor();
+    let products = average.iter().map(|batch| minibatches(batch).powi(2)).sum::<f64>();
+    Part { flop: parts * (n * n * average.len() as f64 + products), bytes: 8.0 * products }
 }
 
 /// Operations of a forward and a backward pass of one image.

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use domain::spec::Confusion;
+use domain::spec::{Confusion, Mode};
 use domain::{ConfusionRow, JobSpec};
 
 use super::learner::{Learner, examples_of_step, momentum_parts, order, rows_of_formed};
 use crate::data::Examples;
-use crate::measure::{Capture, Curve, Figures, Occasion, StepTaken, confusion_rows};
+use crate::measure::{
+    Averages, Capture, Compared, Curve, Figures, Occasion, StepTaken, confusion_rows,
+};
 use crate::nn::{Network, Real, initialise};
 use crate::optim::Sgd;
 
@@ -60,7 +62,7 @@ impl<T: Real> Learner<T> for Dense<'_, T> {
     fn confusion(
         &mut self,
         examples: &Examples<T>,
-        confusion: Confusion,
+        confusion: &Confusion,
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow> {
@@ -70,8 +72,15 @@ impl<T: Real> Learner<T> for Dense<'_, T> {
             Confusion::Samples { .. } => {
                 let capture = Capture::take(network, examples, spec.train.loss, chosen);
                 let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
-                let (scope, layers) = (confusion.scope(), spec.measure.layers);
-                confusion_rows(&capture, scope, occasion, (chosen, &labels), layers)
+                let averages = Averages::of(confusion, chosen.len(), spec.seeds.measure);
+                let compared = Compared {
+                    scope: confusion.scope(),
+                    mode: Mode::Eval,
+                    batch: 1,
+                    examples: Some((chosen, &labels)),
+                    averages: Some(&averages),
+                };
+                confusion_rows(&capture, compared, occasion, spec.measure.layers)
             }
             Confusion::CrossIterate => {
                 let step = occasion.step;

@@ -6,7 +6,9 @@ use domain::spec::{Confusion, Mode};
 use domain::{ConfusionRow, JobSpec};
 
 use crate::data::Examples;
-use crate::measure::{Compared, Figures, Formed, Occasion, Tiles, batch_pair_rows, formed_rows};
+use crate::measure::{
+    Averages, Compared, Figures, Formed, Occasion, Tiles, batch_pair_rows, formed_rows,
+};
 use crate::nn::Real;
 use crate::optim::Order;
 
@@ -30,7 +32,7 @@ pub trait Learner<T: Real> {
     fn confusion(
         &mut self,
         examples: &Examples<T>,
-        confusion: Confusion,
+        confusion: &Confusion,
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow>;
@@ -48,24 +50,27 @@ pub fn rows_of_formed<T: Real>(
     examples: &Examples<T>,
     spec: &JobSpec,
     layers: &[Range<usize>],
-    (confusion, occasion, chosen): (Confusion, Occasion, &[u32]),
+    (confusion, occasion, chosen): (&Confusion, Occasion, &[u32]),
 ) -> Vec<ConfusionRow> {
     let scope = confusion.scope();
     let layers = if spec.measure.layers { layers } else { &[] };
-    match confusion {
+    match *confusion {
         Confusion::Samples { .. } => {
             let groups: Vec<&[u32]> = chosen.chunks(1).collect();
             let formed = Formed::take(network, examples, &groups, layers);
             let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
             let named = Some((chosen, &*labels));
-            let compared = Compared { scope, mode: Mode::Eval, batch: 1, examples: named };
+            let averages = Averages::of(confusion, chosen.len(), spec.seeds.measure);
+            let (mode, averages) = (Mode::Eval, Some(&averages));
+            let compared = Compared { scope, mode, batch: 1, examples: named, averages };
             formed_rows(&formed, compared, occasion)
         }
         Confusion::Batches { batch, .. } => {
             let groups: Vec<&[u32]> = chosen.chunks(batch as usize).collect();
             let formed = Formed::take(network, examples, &groups, layers);
             let mode = spec.measure.mode;
-            formed_rows(&formed, Compared { scope, mode, batch, examples: None }, occasion)
+            let compared = Compared { scope, mode, batch, examples: None, averages: None };
+            formed_rows(&formed, compared, occasion)
         }
         Confusion::BatchPairs { count, batch } => {
             let (mode, seed) = (spec.measure.mode, spec.seeds.measure);

@@ -69,17 +69,25 @@ pub(super) fn check(spec: &JobSpec, data: Option<&Bundle>) -> Result<(), TrialEr
     if spec.model.conv().is_some() && spec.data.dim != Conv::DIM {
         return Err(TrialError::NotImages { dim: spec.data.dim });
     }
-    spec.measure.confusion.iter().try_for_each(|&confusion| check_confusion(spec, confusion))
+    spec.measure.confusion.iter().try_for_each(|confusion| check_confusion(spec, confusion))
 }
 
-fn check_confusion(spec: &JobSpec, confusion: Confusion) -> Result<(), TrialError> {
+fn check_confusion(spec: &JobSpec, confusion: &Confusion) -> Result<(), TrialError> {
     let samples = spec.data.samples;
     let too_few = |count| Err(TrialError::TooFewGradients { count, samples });
-    match confusion {
+    match *confusion {
         Confusion::Samples { .. } if spec.measure.mode == Mode::Train => {
             Err(TrialError::ExamplesInTrainMode)
         }
-        Confusion::Samples { count } if count.min(samples) < 2 => too_few(count),
+        Confusion::Samples { count, .. } if count.min(samples) < 2 => too_few(count),
+        Confusion::Samples { ref average, .. } if average.contains(&0) => {
+            Err(TrialError::Zero { what: "measure.confusion.average" })
+        }
+        Confusion::Samples { count, ref average }
+            if average.iter().any(|&batch| count.min(samples) / batch < 2) =>
+        {
+            too_few(1)
+        }
         Confusion::Batches { count, .. } if count < 2 => too_few(count),
         Confusion::BatchPairs { count: 0, .. } => too_few(0),
         Confusion::Batches { batch: 0, .. } | Confusion::BatchPairs { batch: 0, .. } => {
@@ -135,7 +143,7 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
             last_measured = measured.iter().copied().rfind(|&step| step <= place.step);
             learner.go_to(place.step);
         }
-        let choose = |&confusion: &Confusion| {
+        let choose = |confusion: &Confusion| {
             chosen_examples(confusion, spec.data.samples, spec.seeds.measure)
         };
         Ok(Self {
@@ -230,7 +238,7 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
         for (confusion, chosen) in spec.measure.confusion.iter().zip(&self.chosen) {
             let occasion = Occasion { step, epoch, risk };
             let train = &self.data.train;
-            for row in self.learner.confusion(train, *confusion, occasion, chosen) {
+            for row in self.learner.confusion(train, confusion, occasion, chosen) {
                 self.place.confusion_rows += 1;
                 observer.confusion_row(row);
             }

@@ -12,7 +12,8 @@ const LOG_DEFAULT: u32 = 20;
 const COUNT_DEFAULT: u32 = 128;
 /// Minibatches, or pairs of them, where no count is asked for: the published protocol's.
 const BATCHES_DEFAULT: u32 = 100;
-/// Most gradients of single examples that are formed: their inner products are kept.
+/// Most gradients of single examples that are formed, and most minibatches that they are averaged over: their inner
+/// products are kept.
 const FORMED_MAX: u32 = 8_192;
 
 pub(super) fn build(
@@ -107,9 +108,9 @@ fn confusion(
     let most = if model.conv().is_some() { FORMED_MAX } else { u32::MAX };
     let default = COUNT_DEFAULT.min(samples);
     let Some(Value::List(entries)) = settings.get(Field::MeasureConfusion) else {
-        return Ok(vec![Confusion::Samples { count: default }]);
+        return Ok(vec![Confusion::Samples { count: default, average: Vec::new() }]);
     };
-    let mut plan = Vec::with_capacity(entries.len());
+    let mut plan: Vec<Confusion> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         let Value::Table(fields) = entry else { continue };
         let number = |key: &str| {
@@ -174,17 +175,68 @@ fn confusion(
                     let accepted = Accepted::AtMostFormed { kind: model.kind(), max: most };
                     return refuse("count", count.into(), accepted);
                 }
-                Confusion::Samples { count }
+                let average = fields.get("average");
+                let average = averages(average, count, &plan)
+                    .map_err(|error| error.at(&format!("[{index}].average")))?;
+                Confusion::Samples { count, average }
             }
         };
-        if plan.contains(&measured) {
+        let accepted = plan.iter().find_map(|told| match (told, &measured) {
+            (told, measured) if told == measured => Some(Accepted::DistinctConfusion),
+            (Confusion::Samples { count: told, .. }, &Confusion::Samples { count, .. })
+                if *told == count =>
+            {
+                Some(Accepted::CountedBefore { count })
+            }
+            _ => None,
+        });
+        if let Some(accepted) = accepted {
             let part = if fields.contains_key("count") { "count" } else { "scope" };
             let found = fields.get(part).cloned().unwrap_or(scope.into());
-            return refuse(part, found, Accepted::DistinctConfusion);
+            return refuse(part, found, accepted);
         }
         plan.push(measured);
     }
     Ok(plan)
+}
+
+/// The sizes of the minibatches that the gradients of `count` examples are averaged over.
+fn averages(
+    listed: Option<&Value>,
+    count: u32,
+    plan: &[Confusion],
+) -> Result<Vec<u32>, SettingError> {
+    let Some(Value::List(sizes)) = listed else { return Ok(Vec::new()) };
+    let mut average = Vec::with_capacity(sizes.len());
+    for (place, found) in sizes.iter().enumerate() {
+        let refuse = |accepted| {
+            let error = SettingError::refused(Field::MeasureConfusion, found.clone(), accepted);
+            Err(error.at(&format!("[{place}]")))
+        };
+        let size = found.as_int().and_then(|size| u32::try_from(size).ok());
+        let Some(batch) = size.filter(|&size| size > 0) else { continue };
+        let fit = count / batch;
+        if fit < 2 {
+            return refuse(Accepted::TwoAveraged { max: count / 2, count });
+        }
+        if fit > FORMED_MAX {
+            let min = count / (FORMED_MAX + 1) + 1;
+            return refuse(Accepted::AveragedKept { min, max: FORMED_MAX, count });
+        }
+        if plan.iter().flat_map(rows_of_samples).any(|told| told == (fit, batch)) {
+            return refuse(Accepted::AveragedBefore { count: fit, batch });
+        }
+        average.push(batch);
+    }
+    Ok(average)
+}
+
+/// Of each row of scope `samples` that `measured` has, the gradients compared and the examples in each: what tells such
+/// rows apart in the results.
+fn rows_of_samples(measured: &Confusion) -> Vec<(u32, u32)> {
+    let Confusion::Samples { count, average } = measured else { return Vec::new() };
+    let averaged = average.iter().map(|&batch| (count / batch, batch));
+    std::iter::once((*count, 1)).chain(averaged).collect()
 }
 
 fn has_batch_norm(model: &Model) -> bool {

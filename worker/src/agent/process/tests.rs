@@ -45,7 +45,7 @@ pub fn tiny_spec(steps: u64) -> JobSpec {
         },
         measure: Measure {
             at: At::Log(12),
-            confusion: vec![Confusion::Samples { count: 4 }],
+            confusion: vec![Confusion::Samples { count: 4, average: Vec::new() }],
             layers: false,
             mode: Mode::Eval,
         },

@@ -10,6 +10,14 @@ use crate::nn::{Network, Real, initialise};
 
 const OCCASION: Occasion = Occasion { step: 0, epoch: 0.0, risk: None };
 
+fn of_samples<'a>(
+    examples: (&'a [u32], &'a [Label]),
+    averages: Option<&'a Averages>,
+) -> Compared<'a> {
+    let examples = Some(examples);
+    Compared { scope: "samples", mode: Mode::Eval, batch: 1, examples, averages }
+}
+
 fn rows<T: Real>(
     network: &Network<T>,
     set: &Examples<T>,
@@ -18,7 +26,7 @@ fn rows<T: Real>(
 ) -> Vec<ConfusionRow> {
     let chosen: Vec<u32> = (0..set.len() as u32).collect();
     let capture = Capture::take(network, set, loss, &chosen);
-    confusion_rows(&capture, "samples", OCCASION, (&chosen, &set.labels), layers)
+    confusion_rows(&capture, of_samples((&chosen, &set.labels), None), OCCASION, layers)
 }
 
 fn row<T: Real>(network: &Network<T>, set: &Examples<T>, loss: Loss) -> ConfusionRow {
@@ -98,6 +106,88 @@ proptest! {
             check_row(row, &gram(&gradients, from..from + layer.parameters()), 1e-12);
             from += layer.parameters();
         }
+    }
+}
+
+/// The mean gradients of the minibatches of `batch`.
+fn means_of(gradients: &[Vec<f64>], averages: &Averages, batch: u32) -> Vec<Vec<f64>> {
+    let mean = |places: &[u32]| {
+        let entry =
+            |k: usize| places.iter().map(|&place| gradients[place as usize][k]).sum::<f64>();
+        (0..gradients[0].len()).map(|k| entry(k) / f64::from(batch)).collect()
+    };
+    averages.minibatches(batch).map(mean).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// The rows of averages are those of mean gradients that are formed, to 1e-10 of the largest |g_I|²: of at most 40 gradients,
+    /// so that the inner products of examples, good to 1e-15 of |gᵢ|², are at most 40 times as large as those of means.
+    #[test]
+    fn averages_agree_with_mean_gradients_that_are_formed(
+        dim in 1..12u32, width in 1..12u32, depth in 0..3u32, outputs in 1..4u32, count in 5..80usize,
+        bias in any::<bool>(), seed in 0..1000u64,
+        hidden in proptest::sample::select(activations().collect::<Vec<_>>()),
+        loss in proptest::sample::select(losses().collect::<Vec<_>>()),
+    ) {
+        let mut model = mlp(width, depth, hidden, Activation::Identity);
+        (model.outputs, model.bias) = (outputs, bias);
+        let network = network::<f64>(&model, dim, seed);
+        let set = examples(count, dim as usize, outputs as usize, loss, seed);
+        let gradients: Vec<_> = (0..count).map(|i| gradient_of(&network, &set, loss, i)).collect();
+        let batches = vec![count as u32 / 2, 2];
+        let asked = Confusion::Samples { count: count as u32, average: batches.clone() };
+        let averages = Averages::of(&asked, count, seed);
+        let chosen: Vec<u32> = (0..count as u32).collect();
+        let capture = Capture::take(&network, &set, loss, &chosen);
+        let plain = confusion_rows(&capture, of_samples((&chosen, &set.labels), None), OCCASION, true);
+        let compared = of_samples((&chosen, &set.labels), Some(&averages));
+        let rows = confusion_rows(&capture, compared, OCCASION, true);
+        let parts = 1 + network.layers().len();
+        prop_assert_eq!(rows.len(), 3 * parts);
+        prop_assert_eq!(&rows[..parts], &plain[..], "the examples' rows are what they were");
+        for (rows, batch) in rows[parts..].chunks(parts).zip(batches) {
+            let means = means_of(&gradients, &averages, batch);
+            let whole = 0..network.parameters().len();
+            let mut ranges: Vec<_> = std::iter::once(whole).collect();
+            let mut from = 0;
+            for layer in network.layers() {
+                ranges.push(from..from + layer.parameters());
+                from += layer.parameters();
+            }
+            for ((row, range), layer) in rows.iter().zip(ranges).zip(std::iter::once(None).chain((0..).map(Some))) {
+                prop_assert_eq!((row.scope, row.layer, row.measure_batch), ("samples", layer, batch));
+                prop_assert_eq!(row.count, count as u32 / batch);
+                prop_assert_eq!((row.argmin_i, row.class_j), (None, None));
+                check_row(row, &gram(&means, range), 1e-10);
+            }
+        }
+    }
+}
+
+#[test]
+fn averages_have_no_figures_where_their_examples_have_none() {
+    let mut model = mlp(64, 40, Activation::Tanh, Activation::Tanh);
+    model.init = Init::Paper;
+    let network: Network<f32> = initialise(&model, 16, 3);
+    let mut set = examples(6, 16, 1, Loss::Squared, 1);
+    let averages = Averages::of(&Confusion::Samples { count: 6, average: vec![2, 3] }, 6, 1);
+    let chosen: Vec<u32> = (0..6).collect();
+    let labels = set.labels.clone();
+    let compared = of_samples((&chosen, &labels), Some(&averages));
+    let mut rows = || {
+        let capture = Capture::take(&network, &set, Loss::Squared, &chosen);
+        let rows = confusion_rows(&capture, compared, OCCASION, false);
+        set.inputs[3] = f32::NAN;
+        rows
+    };
+    for subnormal in [true, false] {
+        let rows = rows();
+        let told: Vec<_> =
+            rows.iter().map(|row| (row.count, row.pairs, row.subnormal, row.eta)).collect();
+        let row = |count, pairs| (count, pairs, subnormal, None);
+        assert_eq!(told, [row(6, 15), row(3, 3), row(2, 1)]);
     }
 }
 
@@ -264,11 +354,12 @@ fn a_gradient_that_is_exactly_zero_is_left_out_of_the_cosines() {
 fn the_pair_of_the_minimum_is_named_by_its_training_indices_and_classes() {
     let network = network::<f64>(&mlp(4, 1, Activation::Tanh, Activation::Identity), 3, 3);
     let set = examples::<f64>(150, 3, 1, Loss::Squared, 1);
-    let chosen = chosen_examples(Confusion::Samples { count: 100 }, 150, 7);
+    let chosen = chosen_examples(&Confusion::Samples { count: 100, average: Vec::new() }, 150, 7);
     assert!(chosen.is_sorted() && chosen.len() == 100);
     let capture = Capture::take(&network, &set, Loss::Squared, &chosen);
     let labels: Vec<Label> = chosen.iter().map(|&i| set.labels[i as usize]).collect();
-    let row = confusion_rows(&capture, "samples", OCCASION, (&chosen, &labels), false).remove(0);
+    let row =
+        confusion_rows(&capture, of_samples((&chosen, &labels), None), OCCASION, false).remove(0);
     let (i, j) = (row.argmin_i.expect("a pair"), row.argmin_j.expect("a pair"));
     let gradient = |i: u32| gradient_of(&network, &set, Loss::Squared, i as usize);
     let gram = gram(&[gradient(i), gradient(j)], 0..network.parameters().len());

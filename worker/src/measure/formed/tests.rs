@@ -1,10 +1,12 @@
 //! Formed gradients against those of single passes, and panels of any size against one.
 
-use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape};
+use domain::spec::{
+    Activation, Confusion, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape,
+};
 
 use super::*;
 use crate::data::Label;
-use crate::measure::{Compared, ConvTiles, Occasion, formed_rows};
+use crate::measure::{Averages, Compared, ConvTiles, Occasion, formed_rows};
 use crate::nn::conv::{ConvNetwork, ConvPass};
 use crate::random::Stream;
 
@@ -96,7 +98,13 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
 
         let occasion = Occasion { step: 4, epoch: 0.5, risk: Some(2.0) };
         let named = Some((&*chosen, &*examples.labels));
-        let compared = Compared { scope: "samples", mode: Mode::Eval, batch: 1, examples: named };
+        let compared = Compared {
+            scope: "samples",
+            mode: Mode::Eval,
+            batch: 1,
+            examples: named,
+            averages: None,
+        };
         let rows = formed_rows(&all, compared, occasion);
         let numbers: Vec<_> = rows.iter().map(|row| row.layer).collect();
         assert_eq!((numbers.len(), numbers[0], numbers[1]), (1 + layers.len(), None, Some(0)));
@@ -114,6 +122,68 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
     }
 }
 
+/// Products of mean gradients that are formed, against averages of those of their examples: 7 examples in three
+/// minibatches of 2, one of them left out, and in two of 3.
+#[test]
+fn averages_are_the_rows_of_mean_gradients_that_are_formed() {
+    for batch_norm in [true, false] {
+        let (network, examples) = (network::<f64>(batch_norm), examples());
+        let mut pass = ConvPass::new(&network, COUNT);
+        let (pass, loss) = (&mut pass, Loss::CrossEntropy);
+        let mut tiles = ConvTiles { network: &network, pass, loss, mode: Mode::Eval };
+        let asked = Confusion::Samples { count: COUNT as u32, average: vec![2, 3] };
+        let averages = Averages::of(&asked, COUNT, 5);
+        let layers = network.layer_ranges();
+        let chosen: Vec<u32> = (0..COUNT as u32).collect();
+        let groups: Vec<&[u32]> = chosen.chunks(1).collect();
+        let occasion = Occasion { step: 4, epoch: 0.5, risk: Some(2.0) };
+        let compared = Compared {
+            scope: "samples",
+            mode: Mode::Eval,
+            batch: 1,
+            examples: None,
+            averages: Some(&averages),
+        };
+        let formed = Formed::take(&mut tiles, &examples, &groups, &layers);
+        let found = formed_rows(&formed, compared, occasion);
+        assert_eq!(found.len(), 3 * (1 + layers.len()));
+        for (batch, rows) in [2, 3].into_iter().zip(found.chunks(1 + layers.len()).skip(1)) {
+            let groups: Vec<&[u32]> = averages.minibatches(batch).collect();
+            let formed = Formed::take(&mut tiles, &examples, &groups, &layers);
+            let compared = Compared { batch, averages: None, ..compared };
+            for (found, expected) in rows.iter().zip(formed_rows(&formed, compared, occasion)) {
+                let told = |row: &domain::ConfusionRow| {
+                    let sizes = (row.count, row.pairs, row.measure_batch, row.layer);
+                    (row.step, row.scope, sizes, row.argmin_i, row.negative_fraction)
+                };
+                assert_eq!(told(found), told(&expected));
+                let figures = |row: &domain::ConfusionRow| {
+                    [
+                        row.min_inner,
+                        row.mean_inner,
+                        row.mean_sq_norm,
+                        row.sq_norm_of_mean,
+                        row.min_cos,
+                        row.mean_cos,
+                        row.rms_cos,
+                        row.cos_q05,
+                        row.diversity,
+                        row.noise_scale,
+                    ]
+                    .map(|figure| figure.expect("finite"))
+                };
+                let scale = expected.mean_sq_norm.expect("finite");
+                for (place, (a, b)) in
+                    figures(found).into_iter().zip(figures(&expected)).enumerate()
+                {
+                    let scale = if place < 4 { scale } else { 1.0f64.max(b) };
+                    assert!((a - b).abs() <= 1e-10 * scale, "{batch} {place}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn gradients_that_are_not_finite_have_no_figures() {
     let (mut network, examples) = (network::<f32>(false), examples());
@@ -124,7 +194,8 @@ fn gradients_that_are_not_finite_have_no_figures() {
     let formed = Formed::take(&mut tiles, &examples, &[&[1], &[3]], &network.layer_ranges());
     let occasion = Occasion { step: 0, epoch: 0.0, risk: None };
     let named = Some((&[1, 3][..], &examples.labels[..2]));
-    let compared = Compared { scope: "samples", mode: Mode::Eval, batch: 1, examples: named };
+    let compared =
+        Compared { scope: "samples", mode: Mode::Eval, batch: 1, examples: named, averages: None };
     for row in formed_rows(&formed, compared, occasion) {
         assert_eq!((row.eta, row.min_cos, row.pairs), (None, None, 1));
     }

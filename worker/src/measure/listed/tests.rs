@@ -55,7 +55,7 @@ fn disjoint_minibatches_have_the_mean_gradients_of_their_examples() {
     let (network, set, mut curve) = setting();
     for (count, batch) in [(2, 70), (7, 20), (150, 1)] {
         let asked = domain::spec::Confusion::Batches { count, batch };
-        let chosen = chosen_examples(asked, COUNT as u32, 9);
+        let chosen = chosen_examples(&asked, COUNT as u32, 9);
         let mut sorted = chosen.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -63,7 +63,8 @@ fn disjoint_minibatches_have_the_mean_gradients_of_their_examples() {
         let groups: Vec<&[u32]> = chosen.chunks(batch as usize).collect();
         let layers = network.layer_ranges();
         let formed = Formed::take(&mut curve.tiles(&network), &set, &groups, &layers);
-        let compared = Compared { scope: "batches", mode: Mode::Eval, batch, examples: None };
+        let compared =
+            Compared { scope: "batches", mode: Mode::Eval, batch, examples: None, averages: None };
         let rows = formed_rows(&formed, compared, OCCASION);
         assert_eq!((rows.len(), rows[0].count, rows[0].measure_batch), (4, count, batch));
         assert_eq!((rows[0].argmin_i, rows[0].class_j), (None, None));
@@ -158,7 +159,13 @@ fn a_step_is_compared_with_the_examples_it_left_out_where_it_ends() {
 fn figures_of_gradients_that_are_not_finite_or_underflow_are_left_out() {
     let mut listed = Listed::default();
     listed.push(&[1.0, f64::NAN], &[1.0, 0.0]);
-    let compared = Compared { scope: "batch-pairs", mode: Mode::Eval, batch: 2, examples: None };
+    let compared = Compared {
+        scope: "batch-pairs",
+        mode: Mode::Eval,
+        batch: 2,
+        examples: None,
+        averages: None,
+    };
     let mut row = blank(compared, OCCASION, None, 2);
     assert_eq!(put_listed(&mut row, &listed, 1.0), None);
     assert_eq!((row.eta, row.subnormal), (None, false));

@@ -15,6 +15,8 @@ use crate::nn::Real;
 use crate::nn::dispatch::Level;
 use crate::random::Stream;
 
+mod directions;
+
 const CLASSES: usize = 3;
 
 fn conv(width: u32, batch_norm: bool, skip: bool) -> Conv {

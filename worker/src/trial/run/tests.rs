@@ -40,6 +40,10 @@ impl Observer for Listener {
     }
 }
 
+fn samples(count: u32) -> Confusion {
+    Confusion::Samples { count, average: Vec::new() }
+}
+
 fn spec() -> JobSpec {
     JobSpec {
         model: Model {
@@ -73,7 +77,7 @@ fn spec() -> JobSpec {
         },
         measure: Measure {
             at: At::Every(70),
-            confusion: vec![Confusion::Samples { count: 8 }],
+            confusion: vec![samples(8)],
             layers: false,
             mode: Mode::Eval,
         },
@@ -109,12 +113,20 @@ fn many_specs() -> Vec<JobSpec> {
     change(&|spec| {
         spec.train.sampling = Sampling::Shuffle;
         (spec.model.bias, spec.train.weight_decay) = (true, 0.01);
-        spec.measure.confusion.push(Confusion::Samples { count: 20 });
+        spec.measure.confusion.push(Confusion::Samples { count: 20, average: vec![3, 10] });
     });
     change(&|spec| {
         (spec.train.loss, spec.model.outputs) = (Loss::CrossEntropy, 2);
         spec.data.labels = Labels::Sign;
         (spec.data.kind, spec.data.dim) = (DataKind::Orthogonal, 20);
+    });
+    change(&|spec| {
+        (spec.model.bias, spec.measure.layers) = (true, true);
+        spec.model.precision = Precision::F32;
+        spec.measure.confusion = vec![
+            Confusion::Samples { count: 17, average: vec![4, 2] },
+            Confusion::Samples { count: 8, average: vec![4] },
+        ];
     });
     change(&|spec| {
         (spec.train.batch, spec.measure.layers) = (2, true);
@@ -212,6 +224,36 @@ fn rows_come_at_the_measured_steps() {
     assert_eq!(figures.final_train_accuracy, None);
 }
 
+#[test]
+fn rows_of_averages_come_after_those_of_their_examples_size_after_size() {
+    let mut spec = spec();
+    spec.measure.layers = true;
+    spec.measure.confusion = vec![
+        Confusion::Samples { count: 17, average: vec![8, 2] },
+        Confusion::Batches { count: 2, batch: 3 },
+    ];
+    let (told, _) = finish(&spec);
+    let each = spec.confusion_rows() as usize;
+    assert_eq!((each, told.confusion.len()), (4 * 4, 6 * 4 * 4));
+    for rows in told.confusion.chunks(each) {
+        let told: Vec<_> = rows
+            .iter()
+            .map(|row| (row.scope, row.measure_batch, row.count, row.pairs, row.layer))
+            .collect();
+        let part = |scope, batch, count, pairs| {
+            [None, Some(0), Some(1), Some(2)].map(|layer| (scope, batch, count, pairs, layer))
+        };
+        let expected = [
+            part("samples", 1, 17, 136),
+            part("samples", 8, 2, 1),
+            part("samples", 2, 8, 28),
+            part("batches", 3, 2, 1),
+        ];
+        assert_eq!(told, expected.concat());
+        assert!(rows.iter().all(|row| row.eta.is_some() && !row.subnormal));
+    }
+}
+
 /// Teacher labels are real; signs are classes, and a linear model learns to tell them.
 #[test]
 fn accuracies_are_measured_where_labels_are_classes() {
@@ -258,7 +300,7 @@ fn training_stops_at_the_first_measured_step_below_the_bound() {
     let mut spec = linear();
     (spec.train.steps, spec.train.stop_below) = (100_000, Some(1e-6));
     spec.data.samples = 4;
-    spec.measure.confusion = vec![Confusion::Samples { count: 4 }];
+    spec.measure.confusion = vec![samples(4)];
     let (told, figures) = finish(&spec);
     let converged = figures.converged_step.expect("it converges");
     assert!(converged < 100_000 && converged.is_multiple_of(70));
@@ -353,6 +395,11 @@ fn the_cost_follows_its_formulae() {
     let confusion = 8.0 * (4.0 * w - 2.0 * w0) + 64.0 * s + 16.0 * w;
     assert_eq!(cost.measuring_flop, 6.0 * (curve + confusion));
     assert!(cost.memory_bytes > 8 * 20 * 5 && cost.memory_bytes < 1 << 20);
+    spec.measure.confusion = vec![Confusion::Samples { count: 8, average: vec![2, 3] }];
+    let averaged = super::super::cost(&spec);
+    let products = 4.0 * 4.0 + 2.0 * 2.0;
+    assert_eq!(averaged.measuring_flop - cost.measuring_flop, 6.0 * (2.0 * 64.0 + products));
+    assert_eq!(averaged.memory_bytes - cost.memory_bytes, 8 * 20);
     spec.train.steps *= 2;
     assert_eq!(super::super::cost(&spec).training_flop, 2.0 * cost.training_flop);
 }

@@ -55,7 +55,7 @@ fn image_spec(bundle: &Bundle, conv: Conv, precision: Precision) -> JobSpec {
         stop_below: None,
     };
     spec.measure.at = At::Every(3);
-    spec.measure.confusion = vec![Confusion::Samples { count: 6 }];
+    spec.measure.confusion = vec![samples(6)];
     spec
 }
 
@@ -75,7 +75,9 @@ fn finish_with(spec: &JobSpec, bundle: &Bundle, resume: Option<&[u8]>) -> (Liste
 #[test]
 fn a_resumed_network_tells_the_rows_of_the_undisturbed_one() {
     let bundle = archive();
-    let whole = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
+    let mut whole = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
+    whole.measure.confusion = vec![Confusion::Samples { count: 7, average: vec![2, 3] }];
+    whole.measure.layers = true;
     let mut bare = image_spec(&bundle, conv(ConvKind::Cnn), Precision::F64);
     (bare.train.momentum, bare.train.augment) = (0.0, false);
     bare.train.weight_decay = 0.0;
