@@ -1,136 +1,218 @@
 //! What the pairs of per-example gradients are computed from: every layer's inputs and deltas.
 
+use std::cell::OnceCell;
+
 use domain::spec::{Activation, Loss};
 
+use super::gram::Blocks;
+use super::tiles::TILE;
 use crate::data::Examples;
-use crate::nn::kernel::{Strides, combine, dot};
+use crate::nn::kernel::dot;
+use crate::nn::product::{Matrix, Size, multiply};
 use crate::nn::{Network, Pass, Real};
 
 /// The per-example gradients of some examples, in factors: gᵢ of layer p is δ_pⁱ (a_pⁱ)ᵀ, and δ_pⁱ for its biases.
-#[derive(Clone, Debug)]
-pub struct Capture {
+pub struct Capture<'a, T> {
     /// Examples, N.
     pub count: usize,
-    pub layers: Vec<LayerCapture>,
+    pub layers: Vec<LayerCapture<T>>,
     /// The smallest positive normal number of the network's precision.
     pub min_positive: f64,
     /// Per example: whether in exact arithmetic every layer's gradient is non-zero, so that a zero is an underflow.
     pub is_live: Vec<bool>,
     /// Whether every captured number is finite.
     pub is_finite: bool,
+    network: &'a Network<T>,
+    examples: &'a Examples<T>,
+    loss: Loss,
+    chosen: &'a [u32],
+    sums: OnceCell<Vec<f64>>,
 }
 
-/// One layer's factors, in f64 whatever the network's precision: products of f32 deltas do not underflow here.
-#[derive(Clone, Debug)]
-pub struct LayerCapture {
-    pub fan_in: usize,
-    pub fan_out: usize,
+/// One layer's factors.
+pub struct LayerCapture<T> {
     pub has_bias: bool,
-    /// a_p: `[N, fan_in]`.
-    pub inputs: Vec<f64>,
-    /// δ_p: `[N, fan_out]`.
-    pub deltas: Vec<f64>,
+    /// a_p.
+    pub inputs: Blocks<T>,
+    /// δ_p.
+    pub deltas: Blocks<T>,
+    /// |gᵢ|² of the layer: (|a|² + 1[bias]) |δ|².
+    pub sq_norms: Vec<f64>,
+    /// Whether the layer's gradient of each example has factors that are both non-zero.
+    pub is_touched: Vec<bool>,
 }
 
-/// Examples of one pass.
-const TILE: usize = 64;
+/// Tiles whose gradients are summed in the network's precision before they are added in f64.
+const TILES: usize = 4;
 
-impl Capture {
+impl<'a, T: Real> Capture<'a, T> {
     /// The factors at `network` of the gradients of the examples that `chosen` names, in that order.
-    pub fn take<T: Real>(
-        network: &Network<T>,
-        examples: &Examples<T>,
+    pub fn take(
+        network: &'a Network<T>,
+        examples: &'a Examples<T>,
         loss: Loss,
-        chosen: &[u32],
+        chosen: &'a [u32],
     ) -> Self {
-        let mut layers: Vec<LayerCapture> = network
+        let count = chosen.len();
+        let mut layers: Vec<LayerCapture<T>> = network
             .layers()
             .iter()
             .map(|layer| LayerCapture {
-                fan_in: layer.fan_in,
-                fan_out: layer.fan_out,
                 has_bias: layer.has_bias,
-                inputs: Vec::with_capacity(chosen.len() * layer.fan_in),
-                deltas: Vec::with_capacity(chosen.len() * layer.fan_out),
+                inputs: Blocks::new(count, layer.fan_in),
+                deltas: Blocks::new(count, layer.fan_out),
+                sq_norms: Vec::with_capacity(count),
+                is_touched: Vec::with_capacity(count),
             })
             .collect();
-        let mut pass = Pass::new(network, TILE);
-        let mut inputs = vec![T::ZERO; TILE * network.dim()];
-        let mut targets = vec![T::ZERO; TILE * network.outputs()];
-        for tile in chosen.chunks(TILE) {
-            let rows = tile.len();
-            let inputs = &mut inputs[..rows * network.dim()];
-            let targets = &mut targets[..rows * network.outputs()];
-            examples.gather(tile, inputs, targets);
-            pass.forward(network, inputs);
-            pass.backward(network, loss, targets, rows);
+        let (mut is_live, mut is_finite) = (Vec::with_capacity(count), true);
+        let is_open = is_open(network);
+        let mut wide = [Vec::new(), Vec::new()];
+        let mut runner = Runner::new(network, examples, loss, chosen);
+        while let Some((tile, inputs, pass)) = runner.next_tile() {
+            let rows = inputs.len() / network.dim();
+            is_live.resize(is_live.len() + rows, is_open);
+            let lives = &mut is_live[tile * TILE..];
             for (p, layer) in layers.iter_mut().enumerate() {
-                let read = pass.layer_inputs(p, inputs, rows);
-                layer.inputs.extend(read.iter().map(|a| a.to_f64()));
-                layer.deltas.extend(pass.deltas(p, rows).iter().map(|d| d.to_f64()));
+                let (a, d) = (pass.layer_inputs(p, inputs, rows), pass.deltas(p, rows));
+                layer.inputs.put(tile, a);
+                layer.deltas.put(tile, d);
+                let (fan_in, fan_out) = (a.len() / rows, d.len() / rows);
+                let each = a.chunks_exact(fan_in).zip(d.chunks_exact(fan_out)).zip(&mut *lives);
+                for ((a, d), is_live) in each {
+                    let [a_square, d_square] = [a, d].map(|row| square(row, &mut wide));
+                    let bias = f64::from(layer.has_bias);
+                    layer.sq_norms.push((a_square + bias) * d_square);
+                    is_finite &= a_square.is_finite() && d_square.is_finite();
+                    let [reads, moves] = [a, d].map(|row| row.iter().any(|&x| x != T::ZERO));
+                    layer.is_touched.push((reads || layer.has_bias) && moves);
+                    let is_dead = match p {
+                        0 => !reads,
+                        _ => is_saturated(network.layers()[p - 1].activation, a),
+                    };
+                    let is_last = p + 1 == network.layers().len();
+                    *is_live &= !is_dead && (moves || !is_last);
+                }
             }
         }
-        let finite = |numbers: &[f64]| numbers.iter().all(|x| x.is_finite());
-        let is_finite = layers.iter().all(|layer| finite(&layer.inputs) && finite(&layer.deltas));
-        let is_live = live(network, &layers, chosen.len());
-        Self { count: chosen.len(), layers, min_positive: T::MIN_POSITIVE, is_live, is_finite }
-    }
-}
-
-impl LayerCapture {
-    /// Whether the layer's gradient of example `i` has factors that are both non-zero.
-    pub fn is_touched(&self, i: usize) -> bool {
-        let read = self.has_bias || self.input(i).iter().any(|&a| a != 0.0);
-        read && self.delta(i).iter().any(|&d| d != 0.0)
-    }
-
-    /// |gᵢ|² of the layer: (|a|² + 1[bias]) |δ|².
-    pub fn sq_norm(&self, i: usize) -> f64 {
-        let (a, d) = (self.input(i), self.delta(i));
-        (dot(a, a) + f64::from(self.has_bias)) * dot(d, d)
-    }
-
-    /// |Σᵢ gᵢ|² of the layer, from the summed gradient itself, which cancels less than a sum of inner products.
-    pub fn sq_norm_of_sum(&self) -> f64 {
-        let mut sum = vec![0.0; self.fan_out * self.fan_in];
-        let strides = Strides { row: 1, term: self.fan_out };
-        combine(&self.deltas, strides, &self.inputs, self.fan_in, &mut sum);
-        let mut square = dot(&sum, &sum);
-        if self.has_bias {
-            for k in 0..self.fan_out {
-                let sum = self.deltas.iter().skip(k).step_by(self.fan_out).sum::<f64>();
-                square += sum * sum;
-            }
+        let min_positive = T::MIN_POSITIVE;
+        let sums = OnceCell::new();
+        Self {
+            count,
+            layers,
+            min_positive,
+            is_live,
+            is_finite,
+            network,
+            examples,
+            loss,
+            chosen,
+            sums,
         }
-        square
     }
 
-    fn input(&self, i: usize) -> &[f64] {
-        &self.inputs[i * self.fan_in..(i + 1) * self.fan_in]
-    }
-
-    fn delta(&self, i: usize) -> &[f64] {
-        &self.deltas[i * self.fan_out..(i + 1) * self.fan_out]
-    }
-}
-
-/// Per example: the output's delta and the input are non-zero, and nothing between them can stop the signal but
-/// underflow: weights that are not all zero, activations that vanish at 0 alone, and no saturated unit.
-fn live<T: Real>(network: &Network<T>, layers: &[LayerCapture], count: usize) -> Vec<bool> {
-    let last = layers.len() - 1;
-    let passes = |activation| matches!(activation, Activation::Tanh | Activation::Identity);
-    let open = network.layers()[..last].iter().all(|layer| passes(layer.activation))
-        && (0..=last).all(|p| network.weights(p).iter().any(|&w| w != T::ZERO));
-    let saturated = |p: usize, i: usize| {
-        network.layers()[p - 1].activation == Activation::Tanh
-            && layers[p].input(i).iter().any(|a| a.abs() == 1.0)
-    };
-    let nonzero = |numbers: &[f64]| numbers.iter().any(|&x| x != 0.0);
-    (0..count)
-        .map(|i| {
-            open && nonzero(layers[0].input(i))
-                && nonzero(layers[last].delta(i))
-                && !(1..=last).any(|p| saturated(p, i))
+    /// |Σᵢ gᵢ|² of each layer, from the summed gradient itself, which cancels less than a sum of inner products.
+    ///
+    /// # Numerics
+    /// Tiles of 64 examples, four at a time, are summed in the network's precision, then in f64.
+    ///
+    /// # Cost
+    /// The passes of all examples once more.
+    pub fn sq_norms_of_sum(&self) -> &[f64] {
+        self.sums.get_or_init(|| {
+            let parameters = self.network.parameters().len();
+            let (mut sum, mut some) = (vec![0.0; parameters], vec![T::ZERO; parameters]);
+            let mut panels = Vec::new();
+            let mut runner = Runner::new(self.network, self.examples, self.loss, self.chosen);
+            let mut flush = |some: &mut [T]| {
+                for (sum, some) in sum.iter_mut().zip(some) {
+                    *sum += some.to_f64();
+                    *some = T::ZERO;
+                }
+            };
+            while let Some((tile, inputs, pass)) = runner.next_tile() {
+                let rows = inputs.len() / self.network.dim();
+                for (p, layer) in self.network.layers().iter().enumerate() {
+                    let size = Size { rows: layer.fan_out, terms: rows, columns: layer.fan_in };
+                    let deltas = pass.deltas(p, rows);
+                    let left = Matrix::columns(deltas, layer.fan_out);
+                    let right = Matrix::rows(pass.layer_inputs(p, inputs, rows), layer.fan_in);
+                    let (weights, biases) = self.network.split_mut(p, &mut some);
+                    multiply(size, left, right, true, &mut panels, weights);
+                    for row in deltas.chunks_exact(layer.fan_out) {
+                        biases.iter_mut().zip(row).for_each(|(sum, &d)| *sum += d);
+                    }
+                }
+                if (tile + 1) % TILES == 0 {
+                    flush(&mut some);
+                }
+            }
+            flush(&mut some);
+            let square = |part: &[f64]| part.iter().fold(0.0, |square, x| square + x * x);
+            self.network.layer_ranges().into_iter().map(|range| square(&sum[range])).collect()
         })
-        .collect()
+    }
+}
+
+/// Runs the passes of some examples, tile after tile.
+struct Runner<'a, T> {
+    network: &'a Network<T>,
+    examples: &'a Examples<T>,
+    loss: Loss,
+    chosen: std::iter::Enumerate<std::slice::Chunks<'a, u32>>,
+    pass: Pass<T>,
+    inputs: Vec<T>,
+    targets: Vec<T>,
+}
+
+impl<'a, T: Real> Runner<'a, T> {
+    fn new(
+        network: &'a Network<T>,
+        examples: &'a Examples<T>,
+        loss: Loss,
+        chosen: &'a [u32],
+    ) -> Self {
+        Self {
+            network,
+            examples,
+            loss,
+            chosen: chosen.chunks(TILE).enumerate(),
+            pass: Pass::new(network, TILE),
+            inputs: vec![T::ZERO; TILE * network.dim()],
+            targets: vec![T::ZERO; TILE * network.outputs()],
+        }
+    }
+
+    /// The number of the next tile, its inputs, and the pass that has seen them.
+    fn next_tile(&mut self) -> Option<(usize, &[T], &Pass<T>)> {
+        let (number, tile) = self.chosen.next()?;
+        let rows = tile.len();
+        let inputs = &mut self.inputs[..rows * self.network.dim()];
+        let targets = &mut self.targets[..rows * self.network.outputs()];
+        self.examples.gather(tile, inputs, targets);
+        self.pass.forward(self.network, inputs);
+        self.pass.backward(self.network, self.loss, targets, rows);
+        Some((number, inputs, &self.pass))
+    }
+}
+
+/// |row|² in f64.
+fn square<T: Real>(row: &[T], [wide, _]: &mut [Vec<f64>; 2]) -> f64 {
+    wide.clear();
+    wide.extend(row.iter().map(|x| x.to_f64()));
+    dot(wide, wide)
+}
+
+/// Whether nothing between input and output can stop a signal but underflow or a saturated unit: weights that are not all
+/// zero, and activations that vanish at 0 alone.
+fn is_open<T: Real>(network: &Network<T>) -> bool {
+    let last = network.layers().len() - 1;
+    let passes = |activation| matches!(activation, Activation::Tanh | Activation::Identity);
+    network.layers()[..last].iter().all(|layer| passes(layer.activation))
+        && (0..=last).all(|p| network.weights(p).iter().any(|&w| w != T::ZERO))
+}
+
+/// Whether some unit of `outputs` has a derivative that is zero by rounding.
+fn is_saturated<T: Real>(activation: Activation, outputs: &[T]) -> bool {
+    activation == Activation::Tanh && outputs.iter().any(|&a| a == T::ONE || a == -T::ONE)
 }

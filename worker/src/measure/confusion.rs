@@ -6,9 +6,11 @@ use domain::spec::{Confusion, Mode};
 use super::averages::{Averages, Averaging};
 use super::capture::{Capture, LayerCapture};
 use super::formed::Formed;
+use super::gram::tiles_of;
 use super::listed::Listed;
-use super::pairs::{PairSource, PairStatistics, listed_statistics, statistics_of, tiles_of};
+use super::pairs::{PairSource, PairStatistics, listed_statistics, statistics_of};
 use crate::data::Label;
+use crate::nn::Real;
 use crate::random::Stream;
 
 /// When a measurement is made, as its rows say it.
@@ -77,20 +79,20 @@ pub fn batch_pair(p: u32, batch: u32, samples: u32, seed: u64) -> Vec<u32> {
 ///
 /// Minibatches have no figures either where their examples have none; their inner products follow from those of the
 /// examples, see [`Means`](super::averages::Means).
-pub fn confusion_rows(
-    capture: &Capture,
+pub fn confusion_rows<T: Real>(
+    capture: &Capture<'_, T>,
     compared: Compared<'_>,
     occasion: Occasion,
     layers: bool,
 ) -> Vec<ConfusionRow> {
-    let whole: Vec<&LayerCapture> = capture.layers.iter().collect();
+    let whole: Vec<&LayerCapture<T>> = capture.layers.iter().collect();
     let mut parts = vec![(None, &whole[..])];
     if layers {
         parts.extend((0..).zip(whole.chunks(1)).map(|(p, part)| (Some(p), part)));
     }
-    let rows = |(layer, part): (Option<u32>, &[&LayerCapture])| {
+    let rows = |(layer, part): (Option<u32>, &[&LayerCapture<T>])| {
         let mut rows = blanks(compared, occasion, layer, capture.count);
-        fill(&mut rows, capture, part, compared);
+        fill(&mut rows, capture, (layer, part), compared);
         rows
     };
     by_size(parts.into_iter().map(rows).collect())
@@ -145,33 +147,44 @@ pub fn blank(
 }
 
 /// Puts the figures of the gradients in `part` of the layers, and of their averages, into `rows`.
-fn fill(
+fn fill<T: Real>(
     rows: &mut [ConfusionRow],
-    capture: &Capture,
-    part: &[&LayerCapture],
+    capture: &Capture<'_, T>,
+    (layer, part): (Option<u32>, &[&LayerCapture<T>]),
     compared: Compared<'_>,
 ) {
     if !capture.is_finite {
         return;
     }
-    let sq_norm = |i| part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm(i));
+    let sq_norm = |i: usize| part.iter().fold(0.0, |sum, layer| sum + layer.sq_norms[i]);
     let sq_norms: Vec<f64> = (0..capture.count).map(sq_norm).collect();
     let is_lost = |(i, &square): (usize, &f64)| {
         square < capture.min_positive
-            && (capture.is_live[i] || part.iter().any(|layer| layer.is_touched(i)))
+            && (capture.is_live[i] || part.iter().any(|layer| layer.is_touched[i]))
     };
     if sq_norms.iter().enumerate().any(is_lost) {
         return rows.iter_mut().for_each(|row| row.subnormal = true);
     }
-    let sum_sq = part.iter().fold(0.0, |sum, layer| sum + layer.sq_norm_of_sum());
-    put_averaged(rows, tiles_of(part), (&sq_norms, sum_sq), compared);
+    let summed = |sum_of_products: f64| {
+        // Where little has cancelled the products tell it; else the summed gradient does.
+        if sum_of_products >= RESOLVED * sq_norms.iter().sum::<f64>() {
+            return sum_of_products;
+        }
+        let layers = capture.sq_norms_of_sum();
+        layer.map_or(layers.iter().sum(), |layer| layers[layer as usize])
+    };
+    put_averaged(rows, tiles_of(part, &sq_norms), (&sq_norms, summed), compared);
 }
 
-/// Puts the figures of all pairs from `source` into the first of `rows`, and those of the averages into the others.
+/// Share of Σ|gᵢ|² that |Σ gᵢ|² must have to be taken from the inner products: in f32 it is then good to 1e-4.
+const RESOLVED: f64 = 1.0 / 1024.0;
+
+/// Puts the figures of all pairs from `source` into the first of `rows`, and those of the averages into the others. `summed`
+/// tells |Σ gᵢ|², or improves what the inner products say of it.
 fn put_averaged(
     rows: &mut [ConfusionRow],
     source: impl PairSource,
-    (sq_norms, sum_sq): (&[f64], f64),
+    (sq_norms, summed): (&[f64], impl FnOnce(f64) -> f64),
     compared: Compared<'_>,
 ) {
     let [row, averaged @ ..] = rows else { return };
@@ -180,6 +193,7 @@ fn put_averaged(
     if let Some(examples) = compared.examples {
         name(row, pairs.argmin, examples);
     }
+    let sum_sq = summed(sq_norms.iter().sum::<f64>() + 2.0 * pairs.inner_sum);
     put_all(row, sq_norms, sum_sq, pairs);
     for (row, mut means) in averaged.iter_mut().zip(source.finish(sq_norms)) {
         row.subnormal = means.is_subnormal();
@@ -215,7 +229,7 @@ pub fn formed_rows(
         if sq_norms.iter().enumerate().any(is_lost) {
             rows.iter_mut().for_each(|row| row.subnormal = true);
         } else {
-            let squares = (sq_norms, formed.sq_norm_of_sum());
+            let squares = (sq_norms, |_| formed.sq_norm_of_sum());
             put_averaged(&mut rows, formed.tiles(), squares, compared);
         }
         rows

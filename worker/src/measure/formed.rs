@@ -6,16 +6,17 @@
 
 use std::ops::Range;
 
+use super::gram::power_of_two;
 use super::pairs::{PairSource, TILE};
 use super::tiles::{Former, Tiles};
 use crate::data::Examples;
 use crate::nn::Real;
-use crate::nn::kernel::dots;
+use crate::nn::product::{Matrix, Size, multiply};
 
 /// Bytes of the gradients of one panel; two are held at a time.
 pub const PANEL_BYTES: usize = 256 << 20;
 /// Entries that are multiplied at a time: a constant of the engine.
-pub const ENTRIES: usize = 1024;
+pub const ENTRIES: usize = 256;
 
 /// What is known of N gradients once they are gone.
 #[derive(Clone, Debug)]
@@ -45,7 +46,8 @@ impl Formed {
     /// of them that `layers` names.
     ///
     /// # Numerics
-    /// Gradients are of the network's precision; products and their sums are f64, 1,024 entries after 1,024.
+    /// Gradients are of the network's precision, and so are the sums of 256 products after 256, which are added in f64. Each
+    /// gradient is divided by a power of two first, so that no product underflows that matters.
     ///
     /// # Cost
     /// N forward and backward passes of a group where all fit in a panel of p gradients, else about N²/2p more; N² P flop,
@@ -69,11 +71,17 @@ impl Formed {
     ) -> Vec<Self> {
         let (count, parameters) = (groups.len(), network.parameters());
         let mut former = Former::default();
-        let mut form = |groups: &[&[u32]], gradients: &mut Vec<T>| {
+        let mut form = |groups: &[&[u32]], panel: &mut Panel<T>| {
+            let gradients = &mut panel.gradients;
             gradients.resize(groups.len() * parameters, T::ZERO);
-            for (group, gradient) in groups.iter().zip(gradients.chunks_exact_mut(parameters)) {
-                former.form(network, examples, group, gradient);
+            if groups.iter().all(|group| group.len() == 1) {
+                former.form_each(network, examples, &groups.concat(), gradients);
+            } else {
+                for (group, gradient) in groups.iter().zip(gradients.chunks_exact_mut(parameters)) {
+                    former.form(network, examples, group, gradient);
+                }
             }
+            panel.scale(parameters);
         };
         let part = |range| {
             let gram = vec![0.0; count * (count + 1) / 2];
@@ -83,23 +91,23 @@ impl Formed {
         let mut parts: Vec<Part> =
             std::iter::once(whole).chain(layers.iter().cloned()).map(part).collect();
         let mut sum = vec![0.0; parameters];
-        let (mut rows, mut columns) = (Vec::new(), Vec::new());
-        let mut product = Product::default();
+        let (mut rows, mut columns) = (Panel::default(), Panel::default());
+        let mut product = Product { part: Vec::new(), sums: Vec::new(), panels: Vec::new() };
         for first in (0..count).step_by(panel) {
             form(&groups[first..count.min(first + panel)], &mut rows);
-            for gradient in rows.chunks_exact(parameters) {
-                sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g.to_f64());
+            for (gradient, scale) in rows.gradients.chunks_exact(parameters).zip(&rows.scales) {
+                sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g.to_f64() * scale);
             }
             for Part { range, gram, is_touched } in &mut parts {
-                let gradients = rows.chunks_exact(parameters);
+                let gradients = rows.gradients.chunks_exact(parameters);
                 let is_zero = |gradient: &[T]| gradient.iter().all(|&g| g == T::ZERO);
                 is_touched.extend(gradients.map(|gradient| !is_zero(&gradient[range.clone()])));
-                let read = (&*rows, &*rows, parameters);
+                let read = (&rows, &rows, parameters);
                 product.multiply(read, range.clone(), (first, first), (count, gram));
             }
             for second in (first + panel..count).step_by(panel) {
                 form(&groups[second..count.min(second + panel)], &mut columns);
-                let read = (&*rows, &*columns, parameters);
+                let read = (&rows, &columns, parameters);
                 for Part { range, gram, .. } in &mut parts {
                     product.multiply(read, range.clone(), (first, second), (count, gram));
                 }
@@ -150,64 +158,91 @@ fn place(count: usize, i: usize, j: usize) -> usize {
     i * count - i * (i + 1) / 2 + j
 }
 
-/// Buffers of one product of tiles.
+/// Some gradients, each divided by a power of two.
 #[derive(Default)]
-struct Product {
-    rows: Vec<f64>,
-    columns: Vec<f64>,
-    part: Vec<f64>,
-    sums: Vec<f64>,
+struct Panel<T> {
+    /// `[n, parameters]`.
+    gradients: Vec<T>,
+    scales: Vec<f64>,
 }
 
-impl Product {
+impl<T: Real> Panel<T> {
+    /// Divides each gradient by a power of two, so that its largest entry is in [1, 2).
+    fn scale(&mut self, parameters: usize) {
+        self.scales.clear();
+        for gradient in self.gradients.chunks_exact_mut(parameters) {
+            let scale = power_of_two(gradient);
+            let inverse = T::from_f64(1.0 / scale);
+            gradient.iter_mut().for_each(|g| *g *= inverse);
+            self.scales.push(scale);
+        }
+    }
+}
+
+/// Buffers of one product of tiles.
+struct Product<T> {
+    part: Vec<T>,
+    sums: Vec<f64>,
+    panels: Vec<T>,
+}
+
+impl<T: Real> Product<T> {
     /// Puts the inner products of the entries `range` of the gradients in `rows`, which begin with number `first`, and in
     /// `columns`, which begin with number `second`, into the Gram matrix of `count` gradients.
-    fn multiply<T: Real>(
+    fn multiply(
         &mut self,
-        (rows, columns, parameters): (&[T], &[T], usize),
+        (rows, columns, parameters): (&Panel<T>, &Panel<T>, usize),
         range: Range<usize>,
         (first, second): (usize, usize),
         (count, gram): (usize, &mut [f64]),
     ) {
-        for (rows, i) in rows.chunks(TILE * parameters).zip((first..).step_by(TILE)) {
-            for (columns, j) in columns.chunks(TILE * parameters).zip((second..).step_by(TILE)) {
+        let tiles = |panel: &'_ Panel<T>| panel.scales.len().div_ceil(TILE);
+        for row_tile in 0..tiles(rows) {
+            for column_tile in 0..tiles(columns) {
+                let (i, j) = (first + row_tile * TILE, second + column_tile * TILE);
                 if j < i {
                     continue;
                 }
-                let width = columns.len() / parameters;
-                let sums = self.tile(rows, columns, parameters, range.clone());
-                for (row, i) in sums.chunks_exact(width).zip(i..) {
-                    for (&inner, j) in row.iter().zip(j..).filter(|&(_, j)| j >= i) {
-                        gram[place(count, i, j)] = inner;
+                let of = |panel: &'_ Panel<T>, tile: usize| {
+                    tile * TILE..panel.scales.len().min((tile + 1) * TILE)
+                };
+                let (these, those) = (of(rows, row_tile), of(columns, column_tile));
+                let numbers =
+                    |panel: &'_ Range<usize>| panel.start * parameters..panel.end * parameters;
+                let row_gradients = &rows.gradients[numbers(&these)];
+                let column_gradients = &columns.gradients[numbers(&those)];
+                let sums = self.tile(row_gradients, column_gradients, parameters, range.clone());
+                let row_scales = &rows.scales[these];
+                let column_scales = &columns.scales[those];
+                let lines = sums.chunks_exact(column_scales.len()).zip(row_scales).zip(i..);
+                for ((row, row_scale), i) in lines {
+                    let entries = row.iter().zip(column_scales).zip(j..);
+                    for ((&inner, scale), j) in entries.filter(|&(_, j)| j >= i) {
+                        gram[place(count, i, j)] = inner * row_scale * scale;
                     }
                 }
             }
         }
     }
 
-    fn tile<T: Real>(
+    fn tile(
         &mut self,
         rows: &[T],
         columns: &[T],
         parameters: usize,
         range: Range<usize>,
     ) -> &[f64] {
-        let size = rows.len() / parameters * (columns.len() / parameters);
+        let (n, m) = (rows.len() / parameters, columns.len() / parameters);
         self.sums.clear();
-        self.sums.resize(size, 0.0);
-        self.part.resize(size, 0.0);
+        self.sums.resize(n * m, 0.0);
+        self.part.resize(n * m, T::ZERO);
         for from in range.clone().step_by(ENTRIES) {
-            let to = range.end.min(from + ENTRIES);
-            let widen = |gradients: &[T], out: &mut Vec<f64>| {
-                out.clear();
-                for gradient in gradients.chunks_exact(parameters) {
-                    out.extend(gradient[from..to].iter().map(|g| g.to_f64()));
-                }
-            };
-            widen(rows, &mut self.rows);
-            widen(columns, &mut self.columns);
-            dots(&self.rows, &self.columns, to - from, &mut self.part[..size]);
-            self.sums.iter_mut().zip(&self.part).for_each(|(sum, part)| *sum += part);
+            let terms = range.end.min(from + ENTRIES) - from;
+            let size = Size { rows: n, terms, columns: m };
+            let left = Matrix::rows(&rows[from..], parameters);
+            let right = Matrix::columns(&columns[from..], parameters);
+            multiply(size, left, right, false, &mut self.panels, &mut self.part);
+            self.sums.iter_mut().zip(&self.part).for_each(|(sum, part)| *sum += part.to_f64());
         }
         &self.sums
     }

@@ -1,17 +1,24 @@
-//! Inner products and cosines of all pairs of per-example gradients, without forming a gradient.
+//! What the inner products and the cosines of all pairs of gradients amount to, read tile by tile.
 
-use super::capture::LayerCapture;
-use super::quantile::{between, quantile};
+use super::quantile::{between, counted_quantiles};
 use super::ranks::{Leading, of_ranks};
-use crate::nn::Aligned;
 use crate::nn::dispatch::{Kernel, dispatch};
-use crate::nn::kernel::{Strides, combine};
 
 /// Edge of the square tiles in which pairs are visited: a constant of the engine, part of every result's bits.
 pub const TILE: usize = 64;
 
 /// Bins of the histogram of cosines over [−1, 1].
 pub const BINS: usize = 200;
+
+/// Bins in which cosines are counted at first, 64 to one of the histogram.
+pub const FINE: usize = 64 * BINS;
+
+/// The fine bin of a cosine.
+#[inline(always)]
+pub fn fine_bin(cosine: f64) -> usize {
+    let bin = ((cosine + 1.0) * (FINE as f64 / 2.0)) as u32 as usize;
+    bin.min(FINE - 1)
+}
 
 /// Most pairs whose cosines are held in memory, 256 MiB of them: all pairs of 8,192 gradients.
 pub const HELD: usize = 1 << 25;
@@ -45,18 +52,6 @@ pub struct Cosines {
     pub histogram: Vec<i64>,
 }
 
-/// The inner products of all pairs of gradients whose factors are `layers`, by tiles.
-///
-/// ```text
-/// ⟨gᵢ, gⱼ⟩ = Σ_p (⟨a_pⁱ, a_pʲ⟩ + 1[bias]) ⟨δ_pⁱ, δ_pʲ⟩
-/// ```
-///
-/// # Cost
-/// N² (fan_in + fan_out) flop a layer.
-pub fn tiles_of(layers: &[&LayerCapture]) -> impl PairSource {
-    Tiles::of(layers)
-}
-
 /// Where the inner products of pairs come from, tile by tile.
 pub trait PairSource {
     /// ⟨gᵢ, gⱼ⟩ for i in block `first` and j in block `second` of [`TILE`] gradients: `[TILE, TILE]`. Where i >= j, or where
@@ -71,8 +66,8 @@ pub trait PairSource {
 /// ```
 ///
 /// # Numerics
-/// Tiles are visited in row-major order, pairs within a tile too; sums are per tile in sixteen lanes, then over tiles. Norms divide one
-/// after the other, so that gradients of length 1e-160 still have cosines.
+/// Tiles are visited in row-major order, pairs within a tile too; sums are per tile in sixteen lanes, then over tiles. Cosines are
+/// multiplied with the inverses of the norms one after the other, so that gradients of length 1e-150 still have some.
 ///
 /// # Cost
 /// 8 bytes a pair, for the exact quantiles. Beyond [`HELD`] pairs the cosines are not held: `source` is asked for each tile twice or more, and memory stays bounded.
@@ -87,27 +82,27 @@ fn statistics_within(
     held: usize,
 ) -> PairStatistics {
     let count = sq_norms.len();
-    let norms: Vec<f64> = sq_norms.iter().map(|square| square.sqrt()).collect();
+    let inverse = |square: &f64| if *square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
+    let inverses: Vec<f64> = sq_norms.iter().map(inverse).collect();
     let pairs = count * (count - 1) / 2;
+    let mut scan = Scan::new();
     if pairs <= held {
-        let mut scan = Scan { cosines: Vec::with_capacity(pairs), ..Scan::new() };
-        scan.all(source, &norms, &mut |_| {});
+        scan.cosines.reserve_exact(pairs);
+        scan.all(source, &inverses, &mut |_| {});
         return scan.finish(pairs as u64);
     }
-    let (mut seen, mut leading) = (Seen::new(), Leading::default());
-    let mut scan = Scan::new();
-    scan.all(source, &norms, &mut |cosines| {
-        seen.take(cosines);
+    let mut leading = Leading::default();
+    scan.all(source, &inverses, &mut |cosines| {
         leading.count(cosines);
         cosines.clear();
     });
-    let quantiles = quantiles_of_told(seen.count, &leading, held as u64, |told| {
-        Scan::new().all(source, &norms, &mut |cosines| {
+    let quantiles = quantiles_of_told(scan.counted(), &leading, held as u64, |told| {
+        Scan::new().all(source, &inverses, &mut |cosines| {
             told(cosines);
             cosines.clear();
         });
     });
-    scan.finish_seen(pairs as u64, seen, quantiles)
+    scan.finish_with(pairs as u64, quantiles)
 }
 
 /// The statistics of pairs that are listed: ⟨a, b⟩, and |a|² and |b|². The pair with the least product is named by its
@@ -125,93 +120,25 @@ pub fn listed_statistics(inner: &[f64], sq_norms: &[[f64; 2]]) -> PairStatistics
         }
         let [a, b] = squares.map(f64::sqrt);
         if a > 0.0 && b > 0.0 {
-            let cosine = cosine(product, a, b);
-            scan.cosine_sum += cosine;
-            scan.cosine_squares += cosine * cosine;
-            scan.cosines.push(cosine);
+            scan.take_cosine(cosine(product, 1.0 / a, 1.0 / b));
         }
     }
     scan.finish(inner.len() as u64)
 }
 
-/// Factors of one layer in blocks of [`TILE`] examples, each block `[k, TILE]`: products of two blocks then need no sum
-/// across the lanes of a vector.
-struct Blocks {
-    k: usize,
-    numbers: Aligned<f64>,
-}
-
-impl Blocks {
-    /// The blocks of `vectors`, `[N, k]`; the last is filled up with zeros.
-    fn of(vectors: &[f64], k: usize) -> Self {
-        let count = (vectors.len() / k).div_ceil(TILE);
-        let mut numbers = Aligned::zeros(count * k * TILE);
-        for (block, rows) in numbers.chunks_exact_mut(k * TILE).zip(vectors.chunks(k * TILE)) {
-            for (i, row) in rows.chunks_exact(k).enumerate() {
-                for (column, &x) in block.chunks_exact_mut(TILE).zip(row) {
-                    column[i] = x;
-                }
-            }
-        }
-        Self { k, numbers }
-    }
-
-    /// ⟨xᵢ, xⱼ⟩ for i in block `first` and j in block `second`: `[TILE, TILE]`.
-    ///
-    /// # Numerics
-    /// Terms are added in order.
-    fn products(&self, first: usize, second: usize, out: &mut [f64]) {
-        let block = |b: usize| &self.numbers[b * self.k * TILE..][..self.k * TILE];
-        combine(block(first), Strides { row: 1, term: TILE }, block(second), TILE, out);
-    }
-}
-
-/// The blocks of some layers, and the buffers of one tile.
-struct Tiles {
-    /// Blocks of inputs and of deltas, and 1[bias].
-    layers: Vec<(Blocks, Blocks, f64)>,
-    inputs: Aligned<f64>,
-    deltas: Aligned<f64>,
-    inner: Aligned<f64>,
-}
-
-impl Tiles {
-    fn of(layers: &[&LayerCapture]) -> Self {
-        let blocks = |layer: &&LayerCapture| {
-            let inputs = Blocks::of(&layer.inputs, layer.fan_in);
-            (inputs, Blocks::of(&layer.deltas, layer.fan_out), f64::from(layer.has_bias))
-        };
-        let buffer = || Aligned::zeros(TILE * TILE);
-        let layers = layers.iter().map(blocks).collect();
-        Self { layers, inputs: buffer(), deltas: buffer(), inner: buffer() }
-    }
-}
-
-impl PairSource for Tiles {
-    fn inner(&mut self, first: usize, second: usize) -> &[f64] {
-        self.inner.fill(0.0);
-        for (inputs, deltas, bias) in &self.layers {
-            inputs.products(first, second, &mut self.inputs);
-            deltas.products(first, second, &mut self.deltas);
-            let factors = self.inputs.iter().zip(&*self.deltas);
-            for (sum, (a, d)) in self.inner.iter_mut().zip(factors) {
-                *sum += (a + bias) * d;
-            }
-        }
-        &self.inner
-    }
-}
-
 /// What has been seen of the pairs so far.
-#[derive(Default)]
 struct Scan {
     min_inner: f64,
     argmin: (usize, usize),
     inner_sum: f64,
     negative: u64,
+    /// The cosines, or those of the last tile.
     cosines: Vec<f64>,
     cosine_sum: f64,
     cosine_squares: f64,
+    min_cosine: f64,
+    /// Cosines by fine bin; there are less than 2³² pairs.
+    counts: Vec<u32>,
 }
 
 /// The arguments of [`Scan::tile`].
@@ -220,7 +147,8 @@ struct ScanTile<'a> {
     inner: &'a [f64],
     first: usize,
     second: usize,
-    norms: &'a [f64],
+    /// 1/|gᵢ|, and 0 where that is 0.
+    inverses: &'a [f64],
 }
 
 /// Sums of a row are kept in this many lanes, entry j of the tile in lane j mod `LANES`: part of every result's bits.
@@ -231,19 +159,19 @@ impl Kernel for ScanTile<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { scan, inner, first, second, norms } = self;
-        let width = TILE.min(norms.len() - second);
-        let mut column_norms = [0.0; TILE];
-        column_norms[..width].copy_from_slice(&norms[second..second + width]);
-        let is_whole = width == TILE && second > first && column_norms.iter().all(|&n| n > 0.0);
+        let Self { scan, inner, first, second, inverses } = self;
+        let width = TILE.min(inverses.len() - second);
+        let mut columns = [0.0; TILE];
+        columns[..width].copy_from_slice(&inverses[second..second + width]);
+        let is_whole = width == TILE && second > first && columns.iter().all(|&n| n > 0.0);
         let mut sums = [[0.0; LANES]; 3];
         for (i, row) in inner.chunks_exact(TILE).enumerate() {
             let i = first + i;
-            if i >= norms.len() {
+            if i >= inverses.len() {
                 break;
             }
-            if is_whole && norms[i] > 0.0 {
-                scan.whole_row(row, (i, second), norms[i], &column_norms, &mut sums);
+            if is_whole && inverses[i] > 0.0 {
+                scan.whole_row(row, (i, second), inverses[i], &columns, &mut sums);
                 continue;
             }
             for j in (i + 1).saturating_sub(second)..width {
@@ -253,11 +181,11 @@ impl Kernel for ScanTile<'_> {
                 if product < scan.min_inner {
                     (scan.min_inner, scan.argmin) = (product, (i, second + j));
                 }
-                if norms[i] > 0.0 && column_norms[j] > 0.0 {
-                    let cosine = cosine(product, norms[i], column_norms[j]);
+                if inverses[i] > 0.0 && columns[j] > 0.0 {
+                    let cosine = cosine(product, inverses[i], columns[j]);
                     sums[1][lane] += cosine;
                     sums[2][lane] += cosine * cosine;
-                    scan.cosines.push(cosine);
+                    scan.note(cosine);
                 }
             }
         }
@@ -268,37 +196,15 @@ impl Kernel for ScanTile<'_> {
     }
 }
 
-/// ⟨gᵢ, gⱼ⟩ / |gᵢ| / |gⱼ|, clamped.
+/// ⟨gᵢ, gⱼ⟩ / |gᵢ| / |gⱼ|, clamped, from the inverses of the norms.
 #[inline(always)]
 fn cosine(product: f64, a: f64, b: f64) -> f64 {
-    let cosine = product / a / b;
+    let cosine = product * a * b;
     let cosine = if cosine > 1.0 { 1.0 } else { cosine };
     if cosine < -1.0 { -1.0 } else { cosine }
 }
 
-/// What is known of cosines beside their sums and quantiles.
-struct Seen {
-    count: u64,
-    min: f64,
-    histogram: Vec<i64>,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self { count: 0, min: f64::INFINITY, histogram: vec![0; BINS] }
-    }
-
-    fn take(&mut self, cosines: &[f64]) {
-        self.count += cosines.len() as u64;
-        self.min = cosines.iter().copied().fold(self.min, f64::min);
-        for cosine in cosines {
-            let bin = ((cosine + 1.0) * (BINS as f64 / 2.0)) as usize;
-            self.histogram[bin.min(BINS - 1)] += 1;
-        }
-    }
-}
-
-/// The quantiles of `count` cosines as [`quantile`] defines them; `tell` tells all of them again.
+/// The quantiles of `count` cosines as [`counted_quantiles`](super::quantile::counted_quantiles) defines them; `tell` tells all of them again.
 fn quantiles_of_told(
     count: u64,
     leading: &Leading,
@@ -317,21 +223,32 @@ fn quantiles_of_told(
 
 impl Scan {
     fn new() -> Self {
-        Self { min_inner: f64::INFINITY, ..Self::default() }
+        Self {
+            min_inner: f64::INFINITY,
+            argmin: (0, 0),
+            inner_sum: 0.0,
+            negative: 0,
+            cosines: Vec::new(),
+            cosine_sum: 0.0,
+            cosine_squares: 0.0,
+            min_cosine: f64::INFINITY,
+            counts: vec![0; FINE],
+        }
     }
 
     /// Takes in every tile of `source`, and tells `after` of the cosines that are held after each.
     fn all(
         &mut self,
         source: &mut impl PairSource,
-        norms: &[f64],
+        inverses: &[f64],
         after: &mut dyn FnMut(&mut Vec<f64>),
     ) {
-        let blocks = norms.len().div_ceil(TILE);
+        let blocks = inverses.len().div_ceil(TILE);
         for first in 0..blocks {
             for second in first..blocks {
                 let inner = source.inner(first, second);
-                self.tile(inner, (first * TILE, second * TILE), norms);
+                let (first, second) = (first * TILE, second * TILE);
+                dispatch(ScanTile { scan: self, inner, first, second, inverses });
                 after(&mut self.cosines);
             }
         }
@@ -343,15 +260,16 @@ impl Scan {
         &mut self,
         row: &[f64],
         (i, second): (usize, usize),
-        norm: f64,
-        norms: &[f64; TILE],
+        inverse: f64,
+        inverses: &[f64; TILE],
         sums: &mut [[f64; LANES]; 3],
     ) {
         let mut cosines = [0.0; TILE];
-        for ((cosine_out, &product), &other) in cosines.iter_mut().zip(row).zip(norms) {
-            *cosine_out = cosine(product, norm, other);
+        for ((to, &product), &other) in cosines.iter_mut().zip(row).zip(inverses) {
+            *to = cosine(product, inverse, other);
         }
         let (mut least, mut negative) = ([f64::INFINITY; LANES], [0u64; LANES]);
+        let mut least_cosine = [f64::INFINITY; LANES];
         let chunks = row.as_chunks::<LANES>().0.iter().zip(cosines.as_chunks::<LANES>().0);
         for (products, cosines) in chunks {
             for l in 0..LANES {
@@ -360,37 +278,59 @@ impl Scan {
                 sums[2][l] += cosines[l] * cosines[l];
                 negative[l] += u64::from(products[l] < 0.0);
                 least[l] = if products[l] < least[l] { products[l] } else { least[l] };
+                let low = least_cosine[l];
+                least_cosine[l] = if cosines[l] < low { cosines[l] } else { low };
             }
         }
         self.negative += negative.iter().sum::<u64>();
-        let least = least.iter().copied().fold(f64::INFINITY, f64::min);
+        let fold = |lanes: [f64; LANES]| lanes.iter().copied().fold(f64::INFINITY, f64::min);
+        let least = fold(least);
         if least < self.min_inner
             && let Some(j) = row.iter().position(|&product| product == least)
         {
             (self.min_inner, self.argmin) = (least, (i, second + j));
         }
+        self.min_cosine = self.min_cosine.min(fold(least_cosine));
+        let mut bins = [0u32; TILE];
+        for (bin, cosine) in bins.iter_mut().zip(&cosines) {
+            *bin = fine_bin(*cosine) as u32;
+        }
+        for bin in bins {
+            self.counts[bin as usize] += 1;
+        }
         self.cosines.extend_from_slice(&cosines);
     }
-    /// Takes in the pairs i < j of the tile at (`first`, `second`), `[TILE, TILE]`.
-    fn tile(&mut self, inner: &[f64], (first, second): (usize, usize), norms: &[f64]) {
-        dispatch(ScanTile { scan: self, inner, first, second, norms });
+
+    /// Takes in one cosine, its sums apart.
+    #[inline(always)]
+    fn note(&mut self, cosine: f64) {
+        self.min_cosine = if cosine < self.min_cosine { cosine } else { self.min_cosine };
+        self.counts[fine_bin(cosine)] += 1;
+        self.cosines.push(cosine);
+    }
+
+    fn take_cosine(&mut self, cosine: f64) {
+        self.cosine_sum += cosine;
+        self.cosine_squares += cosine * cosine;
+        self.note(cosine);
+    }
+
+    /// Cosines so far.
+    fn counted(&self) -> u64 {
+        self.counts.iter().map(|&count| u64::from(count)).sum()
     }
 
     fn finish(self, pairs: u64) -> PairStatistics {
-        let mut seen = Seen::new();
-        seen.take(&self.cosines);
-        let quantiles = quantile(&self.cosines, SHARES);
-        self.finish_seen(pairs, seen, quantiles)
+        let quantiles = counted_quantiles(&self.cosines, &self.counts, SHARES);
+        self.finish_with(pairs, quantiles)
     }
 
-    fn finish_seen(
-        self,
-        pairs: u64,
-        Seen { count, min, histogram }: Seen,
-        quantiles: Option<[f64; 4]>,
-    ) -> PairStatistics {
-        let count = count as f64;
+    fn finish_with(self, pairs: u64, quantiles: Option<[f64; 4]>) -> PairStatistics {
+        let count = self.counted() as f64;
         let (mean, rms) = (self.cosine_sum / count, (self.cosine_squares / count).sqrt());
+        let bins = self.counts.chunks_exact(FINE / BINS);
+        let histogram = bins.map(|fine| fine.iter().map(|&count| i64::from(count)).sum()).collect();
+        let min = self.min_cosine;
         PairStatistics {
             pairs,
             min_inner: self.min_inner,

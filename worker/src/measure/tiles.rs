@@ -20,6 +20,8 @@ pub trait Tiles<T> {
     fn tile(&self, examples: usize) -> usize;
     /// Computes outputs and losses and, where there is a buffer for it, overwrites it with the summed gradient.
     fn take(&mut self, inputs: &[T], targets: &[T], gradient: Option<&mut [T]>);
+    /// Overwrites `gradients` `[n, parameters]` with the gradient of each example, n up to [`TILE`]; not in train mode.
+    fn take_each(&mut self, inputs: &[T], targets: &[T], gradients: &mut [T]);
     /// What was computed for so many examples: outputs, losses.
     fn taken(&self, rows: usize) -> (&[T], &[T]);
 }
@@ -53,6 +55,13 @@ impl<T: Real> Tiles<T> for DenseTiles<'_, T> {
         } else {
             self.pass.losses(self.network, self.loss, targets, rows);
         }
+    }
+
+    fn take_each(&mut self, inputs: &[T], targets: &[T], gradients: &mut [T]) {
+        let rows = inputs.len() / self.network.dim();
+        self.pass.forward(self.network, inputs);
+        self.pass.backward(self.network, self.loss, targets, rows);
+        self.pass.gradients(self.network, inputs, gradients);
     }
 
     fn taken(&self, rows: usize) -> (&[T], &[T]) {
@@ -94,6 +103,11 @@ impl<T: Real> Tiles<T> for ConvTiles<'_, T> {
         }
     }
 
+    fn take_each(&mut self, inputs: &[T], targets: &[T], gradients: &mut [T]) {
+        self.pass.forward(self.network, inputs, self.mode);
+        self.pass.backward_each(self.network, self.loss, targets, gradients);
+    }
+
     fn taken(&self, rows: usize) -> (&[T], &[T]) {
         (self.pass.network_outputs(self.network, rows), self.pass.last_losses(rows))
     }
@@ -120,6 +134,27 @@ pub struct Former<T> {
 }
 
 impl<T: Real> Former<T> {
+    /// Overwrites `gradients` `[n, parameters]` with those of the single examples `indices`.
+    ///
+    /// # Numerics
+    /// Each has the bits of [`Self::form`].
+    pub fn form_each(
+        &mut self,
+        network: &mut impl Tiles<T>,
+        examples: &Examples<T>,
+        indices: &[u32],
+        gradients: &mut [T],
+    ) {
+        let (dim, outputs) = network.sizes();
+        let tiles = gradients.chunks_mut(TILE * network.parameters());
+        for (tile, gradients) in indices.chunks(TILE).zip(tiles) {
+            self.inputs.resize(tile.len() * dim, T::ZERO);
+            self.targets.resize(tile.len() * outputs, T::ZERO);
+            examples.gather(tile, &mut self.inputs, &mut self.targets);
+            network.take_each(&self.inputs, &self.targets, gradients);
+        }
+    }
+
     /// Overwrites `gradient` with the mean of the gradients of the examples that `group` names.
     ///
     /// # Numerics

@@ -216,10 +216,10 @@ mod tests {
         let z: Vec<f64> = (0..1003).map(|i| f64::from(i).sin() * 30.0).collect();
         let run = |level: Level| {
             let (mut tanh, mut sigmoid) = (z.clone(), z.clone());
-            level.run(Map { function: Tanh, rows: &mut tanh });
-            level.run(Map { function: Sigmoid, rows: &mut sigmoid });
+            level.run(Activate { activation: Activation::Tanh, rows: &mut tanh, units: 1 });
+            level.run(Activate { activation: Activation::Sigmoid, rows: &mut sigmoid, units: 1 });
             let mut single: Vec<f32> = z.iter().map(|&z| z as f32).collect();
-            level.run(Map { function: Tanh, rows: &mut single });
+            level.run(Activate { activation: Activation::Tanh, rows: &mut single, units: 1 });
             (tanh, sigmoid, single)
         };
         let levels = Level::available();

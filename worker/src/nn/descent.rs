@@ -13,7 +13,7 @@
 //! first layer, whose inputs are known before, is read once a block. In exact arithmetic this is plain SGD; in floating
 //! point it is so to rounding. Where blocks begin and end is fixed by the job's spec alone.
 
-use domain::spec::{Activation, Loss};
+use domain::spec::Loss;
 
 use super::activation::{activate_here, pull_back_here};
 use super::dispatch::{LaneKernel, Level};

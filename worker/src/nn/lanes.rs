@@ -586,10 +586,12 @@ mod x86 {
             let mut twos = [_mm256_setzero_ps(); 2];
             for r in 0..2 {
                 let (x, y) = (fours[2 * r], fours[2 * r + 1]);
-                twos[r] = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(x, y), _mm256_shuffle_ps::<0xee>(x, y));
+                twos[r] =
+                    _mm256_add_ps(_mm256_shuffle_ps::<0x44>(x, y), _mm256_shuffle_ps::<0xee>(x, y));
             }
             let [x, y] = twos;
-            let one = _mm256_add_ps(_mm256_shuffle_ps::<0x88>(x, y), _mm256_shuffle_ps::<0xdd>(x, y));
+            let one =
+                _mm256_add_ps(_mm256_shuffle_ps::<0x88>(x, y), _mm256_shuffle_ps::<0xdd>(x, y));
             _mm256_storeu_ps(sums.as_mut_ptr(), one);
         }
         sums

@@ -140,6 +140,27 @@ impl<T: Real> Pass<T> {
         }
     }
 
+    /// Overwrites `gradients` `[n, parameters]` with the gradient of each example, after [`Self::backward`].
+    ///
+    /// # Numerics
+    /// Each has the bits that [`Self::gradient`] gives its example alone.
+    pub fn gradients(&self, network: &Network<T>, inputs: &[T], gradients: &mut [T]) {
+        let rows = inputs.len() / network.dim();
+        let parameters = network.parameters().len();
+        for (i, gradient) in gradients.chunks_exact_mut(parameters).enumerate() {
+            for (p, layer) in network.layers().iter().enumerate() {
+                let delta = &self.deltas(p, rows)[i * layer.fan_out..][..layer.fan_out];
+                let read = &self.layer_inputs(p, inputs, rows)[i * layer.fan_in..][..layer.fan_in];
+                let (weights, biases) = network.split_mut(p, gradient);
+                for (weights, &d) in weights.chunks_exact_mut(layer.fan_in).zip(delta) {
+                    // As a sum of one term from 0: a product of −0 is 0.
+                    weights.iter_mut().zip(read).for_each(|(w, &a)| *w = T::ZERO + d * a);
+                }
+                biases.iter_mut().zip(delta).for_each(|(b, &d)| *b = T::ZERO + d);
+            }
+        }
+    }
+
     /// The losses of the last backward pass: `[rows]`.
     pub fn last_losses(&self, rows: usize) -> &[T] {
         &self.losses[..rows]

@@ -165,13 +165,17 @@ impl<T: Real> Product<'_, T> {
 impl<T: Real> Block<'_, T> {
     /// All rows of `C` panels.
     #[inline(always)]
-    fn rows<L: Lanes<T>, const C: usize, const BY_COLUMNS: bool>(&self, rows: usize, out: &mut [T]) {
+    fn rows<L: Lanes<T>, const C: usize, const BY_COLUMNS: bool>(
+        &self,
+        rows: usize,
+        out: &mut [T],
+    ) {
         let sums = L::SUMS / C;
         let mut row = 0;
         while row < rows {
             row += match rows - row {
                 // Seven or eight are better halved than done as six and what is left.
-                7..9 if sums == 6 => self.tile::<L, 4, C, BY_COLUMNS>(row, out),
+                7 | 8 if sums == 6 => self.tile::<L, 4, C, BY_COLUMNS>(row, out),
                 8.. if sums >= 8 => self.tile::<L, 8, C, BY_COLUMNS>(row, out),
                 6.. if sums >= 6 => self.tile::<L, 6, C, BY_COLUMNS>(row, out),
                 4.. if sums >= 4 => self.tile::<L, 4, C, BY_COLUMNS>(row, out),
@@ -323,6 +327,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nn::testing::Wide;
     use crate::random::Stream;
 
     fn numbers<T: Real>(count: usize, seed: u64) -> Vec<T> {
@@ -351,14 +356,22 @@ mod tests {
         let lefts = [Matrix::rows(&a, terms), Matrix::columns(&a_turned, rows)];
         let rights = [Matrix::rows(&b, columns), Matrix::columns(&b_turned, terms)];
         for level in Level::available() {
-            for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+            for (left, right) in
+                lefts.into_iter().flat_map(|left| rights.map(|right| (left, right)))
+            {
                 let mut out = begin.clone();
                 let mut panels = vec![T::ONE; panels_len(size)];
                 let (panels, found) = (&mut *panels, &mut *out);
                 level.run_lanes(Product { size, left, right, is_added, panels, out: found });
-                assert_eq!(out, expected, "{size:?} {level:?} {left:?}");
+                assert_eq!(out, expected, "{size:?} {level:?}");
             }
         }
+        // The blocking of the widest vectors, on a machine that may not have them.
+        let (mut out, mut panels) = (begin.clone(), vec![T::ONE; panels_len(size)]);
+        let (panels, found, [left, _]) = (&mut *panels, &mut *out, lefts);
+        let right = rights[1];
+        Product { size, left, right, is_added, panels, out: found }.run::<Wide<T>>();
+        assert_eq!(out, expected, "{size:?} wide");
     }
 
     proptest! {

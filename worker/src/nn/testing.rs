@@ -2,6 +2,7 @@
 
 use domain::spec::{Activation, Init, Loss, Model, Precision, Shape};
 
+use super::lanes::{LANES, Lanes, Portable};
 use super::{Network, Pass, Real, initialise};
 use crate::data::{Examples, Label};
 use crate::random::Stream;
@@ -87,4 +88,47 @@ pub fn activations() -> impl Iterator<Item = Activation> + Clone {
 /// Every loss.
 pub fn losses() -> impl Iterator<Item = Loss> + Clone {
     Loss::WORDS.iter().filter_map(|word| Loss::from_word(word))
+}
+
+/// Lanes in an array whose kernels block as for the widest registers there are: so that every machine tests how they do.
+#[derive(Clone, Copy)]
+pub struct Wide<T>(Portable<T>);
+
+impl<T: Real> Lanes<T> for Wide<T> {
+    type Half = [T; 8];
+    const SUMS: usize = 16;
+
+    fn splat(x: T) -> Self {
+        Self(Portable::splat(x))
+    }
+    fn load(from: &[T; LANES]) -> Self {
+        Self(Portable::load(from))
+    }
+    fn store(self, to: &mut [T; LANES]) {
+        self.0.store(to);
+    }
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        Self(self.0.mul_add(factor.0, term.0))
+    }
+    fn mul(self, factor: Self) -> Self {
+        Self(self.0.mul(factor.0))
+    }
+    fn add(self, term: Self) -> Self {
+        Self(self.0.add(term.0))
+    }
+    fn sub(self, term: Self) -> Self {
+        Self(self.0.sub(term.0))
+    }
+    fn rectified(self) -> Self {
+        Self(self.0.rectified())
+    }
+    fn where_positive(self, gate: Self) -> Self {
+        Self(self.0.where_positive(gate.0))
+    }
+    fn halved(self) -> [T; 8] {
+        self.0.halved()
+    }
+    fn add_halves(rows: [[T; 8]; 8]) -> [T; 8] {
+        Portable::<T>::add_halves(rows)
+    }
 }

@@ -188,7 +188,7 @@ fn averages_are_the_rows_of_mean_gradients_that_are_formed() {
 fn gradients_that_are_not_finite_have_no_figures() {
     let (mut network, examples) = (network::<f32>(false), examples());
     network.parameters_mut()[0] = f32::NAN;
-    let mut pass = ConvPass::new(&network, 1);
+    let mut pass = ConvPass::new(&network, TILE);
     let (pass, loss) = (&mut pass, Loss::CrossEntropy);
     let mut tiles = ConvTiles { network: &network, pass, loss, mode: Mode::Eval };
     let formed = Formed::take(&mut tiles, &examples, &[&[1], &[3]], &network.layer_ranges());

@@ -53,9 +53,8 @@ pub fn pack_forward<T: Real>(weights: &[T], outputs: usize, packed: &mut [T]) {
 pub fn pack_backward<T: Real>(weights: &[T], walks: &Walks, packed: &mut [T]) {
     // What the layer gives is what its backward walks read.
     let (inputs, outputs) = (walks.outputs, walks.inputs);
-    for (b, block) in packed[..walks.terms() * inputs]
-        .chunks_exact_mut(walks.terms() * LANES)
-        .enumerate()
+    for (b, block) in
+        packed[..walks.terms() * inputs].chunks_exact_mut(walks.terms() * LANES).enumerate()
     {
         for (to, &tap) in block.chunks_exact_mut(outputs * LANES).zip(&walks.taps) {
             let rows = &weights[(tap * inputs + b * LANES) * outputs..][..LANES * outputs];

@@ -59,7 +59,11 @@ impl<T: Real> Moments<T> {
     ///
     /// # Numerics
     /// In f64, images in order.
-    pub fn take_batch<'a>(&mut self, pixels: usize, slots: impl Iterator<Item = &'a [f64]> + Clone) {
+    pub fn take_batch<'a>(
+        &mut self,
+        pixels: usize,
+        slots: impl Iterator<Item = &'a [f64]> + Clone,
+    ) {
         let channels = self.means.len();
         let own = pixels as f64;
         for c in 0..channels {
@@ -226,11 +230,7 @@ pub fn rectify<T: Real>(images: &[T], activations: &mut [T]) {
 }
 
 /// Keeps `gradient` where the activations are above 0, puts 0 elsewhere, and adds `residual`.
-pub fn pull_back_rectified<T: Real>(
-    activations: &[T],
-    residual: Option<&[T]>,
-    gradient: &mut [T],
-) {
+pub fn pull_back_rectified<T: Real>(activations: &[T], residual: Option<&[T]>, gradient: &mut [T]) {
     Level::best().run_lanes(PullRectified { activations, residual, gradient });
 }
 

@@ -247,7 +247,11 @@ impl<T: Real> ConvPass<T> {
         targets: &[T],
         gradients: &mut [T],
     ) {
-        debug_assert_eq!(self.mode, Mode::Eval, "in train mode an image has no gradient of its own");
+        debug_assert_eq!(
+            self.mode,
+            Mode::Eval,
+            "in train mode an image has no gradient of its own"
+        );
         self.pull_back(network, loss, targets, gradients, true);
     }
 
@@ -284,39 +288,37 @@ impl<T: Real> ConvPass<T> {
 
             pack_back(&plans[1], network, packed);
             let mut phase = Way { network, rows, threads, gradient, is_each, sums, largest };
-            phase.run(
-                Backward {
-                    pull: Pull {
-                        norm: stage(network, norm, pulled, to),
-                        read: part(&inputs[i + 1], to, rows),
-                        activations: part(activations, to, rows),
-                        residual: residual.as_ref().map(|residual| part(residual, to, rows)),
-                    },
-                    delta: part_mut(&mut above, to, rows),
-                    weighed: [
-                        Some(Weighed { plans: &plans[1], read: part(second, to, rows) }),
-                        projection
-                            .as_ref()
-                            .map(|plans| Weighed { plans, read: part(first, from, rows) }),
-                    ],
-                    carried: Some((
-                        Carried { plans: &plans[1], packed },
-                        part_mut(&mut inner, to, rows),
-                    )),
-                    projection: None,
-                    below: shape.norms[1].map(|norm| {
-                        let pull = Pull {
-                            norm: stage(network, Some(norm), moments_2, to),
-                            read: part(middle, to, rows),
-                            activations: part(second, to, rows),
-                            residual: None,
-                        };
-                        (pull, slots_of(slots, slot, rows))
-                    }),
-                    gradients: Gradients::Later,
-                    sums: PartMut { numbers: &mut [], stride: largest },
+            phase.run(Backward {
+                pull: Pull {
+                    norm: stage(network, norm, pulled, to),
+                    read: part(&inputs[i + 1], to, rows),
+                    activations: part(activations, to, rows),
+                    residual: residual.as_ref().map(|residual| part(residual, to, rows)),
                 },
-            );
+                delta: part_mut(&mut above, to, rows),
+                weighed: [
+                    Some(Weighed { plans: &plans[1], read: part(second, to, rows) }),
+                    projection
+                        .as_ref()
+                        .map(|plans| Weighed { plans, read: part(first, from, rows) }),
+                ],
+                carried: Some((
+                    Carried { plans: &plans[1], packed },
+                    part_mut(&mut inner, to, rows),
+                )),
+                projection: None,
+                below: shape.norms[1].map(|norm| {
+                    let pull = Pull {
+                        norm: stage(network, Some(norm), moments_2, to),
+                        read: part(middle, to, rows),
+                        activations: part(second, to, rows),
+                        residual: None,
+                    };
+                    (pull, slots_of(slots, slot, rows))
+                }),
+                gradients: Gradients::Later,
+                sums: PartMut { numbers: &mut [], stride: largest },
+            });
             phase.weigh(Weighed { plans: &plans[1], read: part(second, to, rows) }, &above);
             if let Some(plans) = projection {
                 phase.weigh(Weighed { plans, read: part(first, from, rows) }, &above);
@@ -333,40 +335,35 @@ impl<T: Real> ConvPass<T> {
                 pack_back(projection, network, packed_projection);
             }
             let mut below = take_free(&mut deltas[shape.from]);
-            phase.run(
-                Backward {
-                    pull: Pull {
-                        norm: stage(network, shape.norms[1], moments_2, to),
-                        read: part(middle, to, rows),
-                        activations: part(second, to, rows),
-                        residual: None,
-                    },
-                    delta: part_mut(&mut inner, to, rows),
-                    weighed: [
-                        Some(Weighed { plans: &plans[0], read: part(first, from, rows) }),
-                        None,
-                    ],
-                    carried: Some((
-                        Carried { plans: &plans[0], packed },
-                        part_mut(&mut below, from, rows),
-                    )),
-                    projection: projection.as_ref().map(|plans| {
-                        let carried = Carried { plans, packed: packed_projection };
-                        (carried, part(&above, to, rows))
-                    }),
-                    below: shape.norms[0].map(|norm| {
-                        let pull = Pull {
-                            norm: stage(network, Some(norm), moments_1, from),
-                            read: part(&inputs[i], from, rows),
-                            activations: part(first, from, rows),
-                            residual: None,
-                        };
-                        (pull, slots_of(slots, slot, rows))
-                    }),
-                    gradients: Gradients::Later,
-                    sums: PartMut { numbers: &mut [], stride: largest },
+            phase.run(Backward {
+                pull: Pull {
+                    norm: stage(network, shape.norms[1], moments_2, to),
+                    read: part(middle, to, rows),
+                    activations: part(second, to, rows),
+                    residual: None,
                 },
-            );
+                delta: part_mut(&mut inner, to, rows),
+                weighed: [Some(Weighed { plans: &plans[0], read: part(first, from, rows) }), None],
+                carried: Some((
+                    Carried { plans: &plans[0], packed },
+                    part_mut(&mut below, from, rows),
+                )),
+                projection: projection.as_ref().map(|plans| {
+                    let carried = Carried { plans, packed: packed_projection };
+                    (carried, part(&above, to, rows))
+                }),
+                below: shape.norms[0].map(|norm| {
+                    let pull = Pull {
+                        norm: stage(network, Some(norm), moments_1, from),
+                        read: part(&inputs[i], from, rows),
+                        activations: part(first, from, rows),
+                        residual: None,
+                    };
+                    (pull, slots_of(slots, slot, rows))
+                }),
+                gradients: Gradients::Later,
+                sums: PartMut { numbers: &mut [], stride: largest },
+            });
             phase.weigh(Weighed { plans: &plans[0], read: part(first, from, rows) }, &inner);
             let taken = Part { numbers: &slots[..rows * slot], stride: slot };
             end_pull(shape.norms[0], moments_1, (mode, from), &taken, phase.gradient, is_each);
@@ -382,29 +379,24 @@ impl<T: Real> ConvPass<T> {
         }
         let grid = layout.grids[0];
         let mut phase = Way { network, rows, threads, gradient, is_each, sums, largest };
-        phase.run(
-            Backward {
-                pull: Pull {
-                    norm: stage(network, norm, pulled, grid),
-                    read: part(&inputs[0], grid, rows),
-                    activations: part(activations, grid, rows),
-                    residual: residual.as_ref().map(|residual| part(residual, grid, rows)),
-                },
-                delta: part_mut(&mut above, grid, rows),
-                weighed: [
-                    Some(Weighed {
-                        plans: &self.stem,
-                        read: part(&self.images, layout.input, rows),
-                    }),
-                    None,
-                ],
-                carried: None,
-                projection: None,
-                below: None,
-                gradients: Gradients::Later,
-                sums: PartMut { numbers: &mut [], stride: largest },
+        phase.run(Backward {
+            pull: Pull {
+                norm: stage(network, norm, pulled, grid),
+                read: part(&inputs[0], grid, rows),
+                activations: part(activations, grid, rows),
+                residual: residual.as_ref().map(|residual| part(residual, grid, rows)),
             },
-        );
+            delta: part_mut(&mut above, grid, rows),
+            weighed: [
+                Some(Weighed { plans: &self.stem, read: part(&self.images, layout.input, rows) }),
+                None,
+            ],
+            carried: None,
+            projection: None,
+            below: None,
+            gradients: Gradients::Later,
+            sums: PartMut { numbers: &mut [], stride: largest },
+        });
         let read = part(&self.images, layout.input, rows);
         phase.weigh(Weighed { plans: &self.stem, read }, &above);
         put_back(&mut deltas[0], above);

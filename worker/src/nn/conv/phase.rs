@@ -299,9 +299,8 @@ impl<T: Real> Phase for Backward<'_, T> {
             });
             [parts.map(|[one, _]| one), parts.map(|[_, other]| other)]
         };
-        let [carried, carried_2] = split(self.carried, |(carried, to)| {
-            to.split(images).map(|to| (carried, to))
-        });
+        let [carried, carried_2] =
+            split(self.carried, |(carried, to)| to.split(images).map(|to| (carried, to)));
         let [projection, projection_2] = split(self.projection, |(carried, from)| {
             from.split(images).map(|from| (carried, from))
         });
@@ -374,8 +373,7 @@ pub struct Weighing<'a, T> {
 impl<T: Real> Phase for Weighing<'_, T> {
     fn split(self, rows: usize) -> [Self; 2] {
         let Self { weighed, images, delta, .. } = self;
-        let (gradient, gradient_2) =
-            self.gradient.split_at_mut(rows * weighed.plans.layer.outputs);
+        let (gradient, gradient_2) = self.gradient.split_at_mut(rows * weighed.plans.layer.outputs);
         let [sums, sums_2] = self.sums.split(1);
         let middle = self.rows.start + rows;
         let (first, second) = (self.rows.start..middle, middle..self.rows.end);

@@ -12,7 +12,8 @@ use super::walks;
 use super::weight_gradient::{WeightGradient, add_weight_gradient};
 use super::{ConvNetwork, ConvPass};
 use crate::nn::Real;
-use crate::nn::dispatch::Level;
+use crate::nn::dispatch::{LaneKernel, Level};
+use crate::nn::testing::Wide;
 use crate::random::Stream;
 
 mod directions;
@@ -261,7 +262,17 @@ fn every_instruction_set_gives_the_same_bits() {
         });
         (out, gradient)
     });
-    let results: Vec<_> = results.collect();
+    let mut results: Vec<_> = results.collect();
+    // The blocking of the widest vectors, on a machine that may not have them.
+    let (mut out, mut gradient) = (vec![0.0f32; to.image()], vec![0.0f32; layer.parameters()]);
+    let (begin, read, walks) = (Begin::There, (&*input, &*weights), &walks);
+    let (input, weights) = read;
+    Correlate { walks, images: 0..1, begin, input, weights, out: &mut out }.run::<Wide<f32>>();
+    let mut sums = vec![0.0f32; layer.parameters()];
+    let (part, sums, delta) = (0..walks.terms(), &mut *sums, &*out);
+    WeightGradient { walks, image: 0, input, delta, sums, part, gradient: &mut gradient }
+        .run::<Wide<f32>>();
+    results.push((out, gradient));
     assert!(results.iter().all(|result| result == &results[0]));
 }
 
@@ -306,7 +317,9 @@ fn each_image_of_a_pass_has_the_gradient_it_has_alone() {
 
 #[test]
 fn threads_change_no_bit() {
-    for (conv, mode) in convs().into_iter().flat_map(|conv| [(conv, Mode::Eval), (conv, Mode::Train)]) {
+    for (conv, mode) in
+        convs().into_iter().flat_map(|conv| [(conv, Mode::Eval), (conv, Mode::Train)])
+    {
         let network = network::<f32>(&conv, 9);
         let (count, parameters) = (5, network.parameters().len());
         let images = normals::<f32>(count * network.dim(), 10);
