@@ -4,6 +4,7 @@
 //! cargo bench --bench engine                     the table
 //! cargo bench --bench engine -- --json           one JSON object a line, for benches/engine/peers.py
 //! cargo bench --bench engine -- 64:64:2          only the rows whose name holds the words
+//! cargo bench --bench engine -- --exact NAME     only the row of this name
 //! ```
 //!
 //! A network is written d:w:L: inputs, width, hidden-to-hidden matrices; one tanh output, squared loss.
@@ -28,14 +29,16 @@ const RUN_SECONDS: f64 = 0.4;
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let is_json = env::args().any(|word| word == "--json");
+    let has = |flag: &str| env::args().any(|word| word == flag);
+    let (is_json, is_exact) = (has("--json"), has("--exact"));
     if !is_json {
         println!("one core, {}; medians of {REPEATS}", trial::instruction_set());
         println!("{:34} {:>14} {:>9}", "", "", "GFLOP/s");
     }
     for case in cases() {
         let name = case.name();
-        if words.iter().all(|word| name.contains(word.as_str())) {
+        let is_asked = |word: &String| if is_exact { name == *word } else { name.contains(word) };
+        if words.iter().all(is_asked) {
             let (figure, gflops) = case.measure();
             match is_json {
                 true => println!(

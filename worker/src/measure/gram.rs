@@ -5,11 +5,11 @@ use super::pairs::PairSource;
 use super::tiles::TILE;
 use crate::nn::dispatch::{LaneKernel, Level};
 use crate::nn::lanes::{LANES, Lanes};
-use crate::nn::product::{Matrix, Size, multiply};
+use crate::nn::product::multiply_panels;
 use crate::nn::{Aligned, Real};
 
-/// Vectors in blocks of [`TILE`], each block `[k, TILE]`: products of two blocks then need no sum across the lanes of a
-/// vector.
+/// Vectors in blocks of [`TILE`], each block in panels `[TILE / 16, k, 16]`: products of two blocks then need no sum across
+/// lanes, and no copy.
 ///
 /// # Numerics
 /// Each vector is divided by a power of two, so that its largest entry is in [1, 2): exactly, and then no product of two
@@ -36,19 +36,17 @@ impl<T: Real> Blocks<T> {
             let scale = power_of_two(row);
             self.scales[block * TILE + i] = scale;
             let inverse = T::from_f64(1.0 / scale);
-            for (column, &x) in numbers.chunks_exact_mut(TILE).zip(row) {
-                column[i] = x * inverse;
+            let panel = &mut numbers[i / LANES * self.k * LANES..][..self.k * LANES];
+            for (lanes, &x) in panel.as_chunks_mut::<LANES>().0.iter_mut().zip(row) {
+                lanes[i % LANES] = x * inverse;
             }
         }
     }
 
     /// ⟨xᵢ, xⱼ⟩ of the divided vectors, i in block `first` and j in block `second`: `[TILE, TILE]`.
-    fn products(&self, first: usize, second: usize, panels: &mut Vec<T>, out: &mut [T]) {
+    fn products(&self, first: usize, second: usize, out: &mut [T]) {
         let block = |b: usize| &self.numbers[b * self.k * TILE..][..self.k * TILE];
-        let size = Size { rows: TILE, terms: self.k, columns: TILE };
-        let (left, right) =
-            (Matrix::columns(block(first), TILE), Matrix::rows(block(second), TILE));
-        multiply(size, left, right, false, panels, out);
+        multiply_panels(self.k, block(first), block(second), out);
     }
 }
 
@@ -100,7 +98,6 @@ pub fn tiles_of<T: Real>(layers: &[&LayerCapture<T>], sq_norms: &[f64]) -> impl 
     DenseTiles {
         layers,
         norms,
-        panels: Vec::new(),
         inputs: buffer(),
         deltas: buffer(),
         cosines: buffer(),
@@ -121,7 +118,6 @@ struct Layer<'a, T> {
 struct DenseTiles<'a, T> {
     layers: Vec<Layer<'a, T>>,
     norms: Vec<f64>,
-    panels: Vec<T>,
     inputs: Aligned<T>,
     deltas: Aligned<T>,
     cosines: Aligned<T>,
@@ -130,11 +126,11 @@ struct DenseTiles<'a, T> {
 
 impl<T: Real> PairSource for DenseTiles<'_, T> {
     fn inner(&mut self, first: usize, second: usize) -> &[f64] {
-        let Self { layers, norms, panels, inputs, deltas, cosines, inner } = self;
+        let Self { layers, norms, inputs, deltas, cosines, inner } = self;
         cosines.fill(T::ZERO);
         for layer in layers {
-            layer.inputs.products(first, second, panels, inputs);
-            layer.deltas.products(first, second, panels, deltas);
+            layer.inputs.products(first, second, inputs);
+            layer.deltas.products(first, second, deltas);
             let weights = [first, second].map(|b| &layer.weights[b * TILE..(b + 1) * TILE]);
             let biases = layer.biases.as_ref();
             let biases =

@@ -68,6 +68,55 @@ pub fn multiply<T: Real>(
     Level::best().run_lanes(Product { size, left, right, is_added, panels, out });
 }
 
+/// Overwrites `out` with `left · right` of matrices that lie in panels already.
+///
+/// # Shapes
+/// `left` and `right`: `[m / 16, terms, 16]`, panels of sixteen rows of the left and of sixteen columns of the right; `out`: `[m, m]`.
+///
+/// # Numerics
+/// As [`multiply`].
+pub fn multiply_panels<T: Real>(terms: usize, left: &[T], right: &[T], out: &mut [T]) {
+    Level::best().run_lanes(PanelProduct { terms, left, right, out });
+}
+
+/// The arguments of [`multiply_panels`].
+struct PanelProduct<'a, T> {
+    terms: usize,
+    left: &'a [T],
+    right: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes<T>>(self) {
+        let Self { terms: all, left, right, out } = self;
+        let columns = right.len() / all;
+        let length = all.div_ceil(all.div_ceil(TERMS));
+        let mut term = 0;
+        while term < all {
+            let terms = length.min(all - term);
+            for (panel, right) in right.chunks_exact(all * LANES).enumerate() {
+                let panels = &right[term * LANES..][..terms * LANES];
+                let rows = out.chunks_exact_mut(LANES * columns);
+                for (left, out) in left.chunks_exact(all * LANES).zip(rows) {
+                    let block = Block {
+                        left: &left[term * LANES..],
+                        stride: LANES,
+                        terms,
+                        panels,
+                        column: panel * LANES,
+                        columns,
+                        is_added: term > 0,
+                    };
+                    block.rows::<L, 1, true>(LANES, out);
+                }
+            }
+            term += terms;
+        }
+    }
+}
+
 /// Numbers that the copies of a product take.
 pub fn panels_len(size: Size) -> usize {
     size.columns.min(COLUMNS).next_multiple_of(LANES) * size.terms.min(TERMS)
@@ -383,6 +432,24 @@ mod tests {
         ) {
             check::<f32>(Size { rows, terms, columns }, is_added);
             check::<f64>(Size { rows, terms, columns }, is_added);
+        }
+    }
+
+    #[test]
+    fn so_has_one_of_panels() {
+        for terms in [1, 5, 256, 600] {
+            let size = Size { rows: 64, terms, columns: 64 };
+            let (a, b) = (numbers::<f32>(64 * terms, 1), numbers::<f32>(64 * terms, 2));
+            let (mut expected, mut found) = (vec![0.0; 64 * 64], vec![1.0; 64 * 64]);
+            let (left, right) = (Matrix::columns(&a, 64), Matrix::rows(&b, 64));
+            multiply(size, left, right, false, &mut Vec::new(), &mut expected);
+            let in_panels = |x: &[f32]| -> Vec<f32> {
+                let place =
+                    |i: usize| (i / LANES % terms) * 64 + i / (LANES * terms) * LANES + i % LANES;
+                (0..x.len()).map(|i| x[place(i)]).collect()
+            };
+            multiply_panels(terms, &in_panels(&a), &in_panels(&b), &mut found);
+            assert_eq!(found, expected, "{terms}");
         }
     }
 
