@@ -84,7 +84,13 @@ fn one_thread_or_two_the_bits_are_the_same() {
         pictures(&place.path("pictures"));
         let sweep = place.sweep(&format!("{PICTURES}threads = {threads}\n"));
         succeed(&mut place.run(&sweep, 1));
-        content(&place.results(), "pictures")
+        let mut content = content(&place.results(), "pictures");
+        // Another policy is another revision of the sweep, of the same jobs.
+        for row in content.values_mut().flatten() {
+            let cells = row.split(' ').filter(|cell| !cell.starts_with("sweep_id="));
+            *row = cells.collect::<Vec<_>>().join(" ");
+        }
+        content
     });
     assert_eq!((one["jobs"].len(), one["confusion"].len()), (6, 18));
     assert_eq!(one, two);
