@@ -7,6 +7,8 @@ use domain::spec::Confusion;
 use domain::{JobSpec, Sweep};
 use worker::trial;
 
+use crate::host;
+
 /// Operations a second that one core is taken to do: in f64, which is the default, and with neighbours. 10 to 20 billion were
 /// measured on a shared core, twice that in f32.
 pub const FLOP_PER_SECOND: f64 = 1e10;
@@ -43,9 +45,9 @@ pub struct JobCost {
 }
 
 impl JobCost {
-    /// The cost of the job that `spec` describes.
-    pub fn of(spec: &JobSpec) -> Self {
-        let cost = trial::cost(spec);
+    /// The cost of the job that `spec` describes, on so many threads.
+    pub fn of(spec: &JobSpec, threads: u32) -> Self {
+        let cost = trial::cost(spec, threads);
         let flop = cost.training_flop + cost.measuring_flop;
         let steps = spec.train.steps as f64 * SECONDS_PER_STEP;
         let measured = spec.measured_steps().len() as u64;
@@ -99,7 +101,7 @@ impl SweepCost {
         let mut cells = HashSet::new();
         for (index, _) in sweep.jobs() {
             let spec = sweep.job(index);
-            let job = JobCost::of(&spec);
+            let job = JobCost::of(&spec, sweep.run().threads);
             each(index, &spec, &job)?;
             cells.insert(sweep.cell(index).to_string());
             all.jobs += 1;
@@ -114,9 +116,10 @@ impl SweepCost {
         Ok(all)
     }
 
-    /// How long it takes on `cores` of them: no less than its longest job.
-    pub fn time_on(&self, cores: u32) -> Duration {
-        (self.time / cores.max(1)).max(self.time_max)
+    /// How long it takes with so many jobs side by side, each on so many cores that share its work evenly: no less than its
+    /// longest job.
+    pub fn time_on(&self, jobs: u32, threads: u32) -> Duration {
+        (self.time / jobs.max(1)).max(self.time_max) / threads.max(1)
     }
 
     /// What its results take on disk.
@@ -127,10 +130,27 @@ impl SweepCost {
     }
 }
 
-/// How many jobs of up to `job_bytes` of memory run side by side on a machine, one at least.
-pub fn side_by_side(cores: u32, memory_bytes: Option<u64>, job_bytes: u64) -> u32 {
-    let fitting = memory_bytes.map_or(u64::MAX, |memory| memory / job_bytes.max(1));
-    cores.min(u32::try_from(fitting).unwrap_or(u32::MAX)).max(1)
+/// What a machine has for jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    pub cores: u32,
+    /// `None` where it does not say.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Machine {
+    /// This one.
+    pub fn this() -> Self {
+        Self { cores: host::cores(), memory_bytes: host::memory_bytes() }
+    }
+
+    /// How many jobs of so many threads, and of up to `job_bytes` of memory, run side by side, one at least: no more threads
+    /// than cores, and no more bytes than there are.
+    pub fn side_by_side(self, threads: u32, job_bytes: u64) -> u32 {
+        let fitting = self.memory_bytes.map_or(u64::MAX, |memory| memory / job_bytes.max(1));
+        let cores = self.cores / threads.max(1);
+        cores.min(u32::try_from(fitting).unwrap_or(u32::MAX)).max(1)
+    }
 }
 
 #[cfg(test)]
@@ -141,14 +161,29 @@ mod tests {
     fn no_number_of_cores_makes_a_job_shorter() {
         let seconds = Duration::from_secs;
         let cost = SweepCost { time: seconds(100), time_max: seconds(30), ..SweepCost::default() };
-        assert_eq!([1, 2, 8].map(|cores| cost.time_on(cores)), [100, 50, 30].map(seconds));
+        assert_eq!([1, 2, 8].map(|jobs| cost.time_on(jobs, 1)), [100, 50, 30].map(seconds));
+    }
+
+    #[test]
+    fn threads_make_a_job_shorter() {
+        let seconds = Duration::from_secs;
+        let cost = SweepCost { time: seconds(100), time_max: seconds(30), ..SweepCost::default() };
+        assert_eq!([1, 2, 8].map(|jobs| cost.time_on(jobs, 2)), [50, 25, 15].map(seconds));
+    }
+
+    #[test]
+    fn threads_bound_how_many_jobs_run_side_by_side() {
+        let machine = Machine { cores: 8, memory_bytes: Some(16 << 30) };
+        let jobs = |threads| machine.side_by_side(threads, 3 << 30);
+        assert_eq!([1, 2, 3, 5, 8, 256].map(jobs), [5, 4, 2, 1, 1, 1]);
     }
 
     #[test]
     fn memory_bounds_how_many_jobs_run_side_by_side() {
-        assert_eq!(side_by_side(8, Some(16 << 30), 3 << 30), 5);
-        assert_eq!(side_by_side(8, Some(16 << 30), 1 << 20), 8);
-        assert_eq!(side_by_side(8, Some(1 << 30), 3 << 30), 1);
-        assert_eq!(side_by_side(8, None, 3 << 30), 8);
+        let jobs = |memory_bytes, need| Machine { cores: 8, memory_bytes }.side_by_side(1, need);
+        assert_eq!(jobs(Some(16 << 30), 3 << 30), 5);
+        assert_eq!(jobs(Some(16 << 30), 1 << 20), 8);
+        assert_eq!(jobs(Some(1 << 30), 3 << 30), 1);
+        assert_eq!(jobs(None, 3 << 30), 8);
     }
 }

@@ -52,6 +52,8 @@ pub enum Failure {
     DataChanged { folder: PathBuf },
     #[error("no worker is called {name}{}", list_of(" there are: ", known))]
     NoSuchWorker { name: String, known: Vec<String> },
+    #[error("run.threads is {threads}, and this machine has {} for a job", text::counted(u64::from(*cores), "core"))]
+    TooFewCores { threads: u32, cores: u32 },
     #[error("cannot use {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error("{} is used by another gradsweep{}", folder.display(), process_of(*process))]
@@ -126,6 +128,7 @@ impl Failure {
             | Self::BadSweep(_)
             | Self::NoStateFolder
             | Self::NoSuchWorker { .. }
+            | Self::TooFewCores { .. }
             | Self::Export(_)
             | Self::DataChanged { .. } => 2,
             Self::Connection(error) => connection_code(error),
@@ -186,6 +189,9 @@ impl Failure {
             }
             Self::DataChanged { .. } => "run the command again: it reads the data anew",
             Self::NoSuchWorker { .. } => "`gradsweep workers` lists them",
+            Self::TooFewCores { .. } => {
+                "set run.threads to no more than the cores: the jobs and their results are the same with any number"
+            }
             Self::Export(ExportError::NoJob { .. }) => {
                 "the column job_id of the table jobs lists them; its first digits do, where no other job has them"
             }

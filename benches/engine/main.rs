@@ -20,7 +20,7 @@ use domain::{ConfusionRow, JobSpec, StepRow, sweep_file};
 use worker::data::{Examples, Label};
 use worker::measure::{ConvTiles, Formed};
 use worker::nn::conv::{ConvNetwork, ConvPass};
-use worker::trial::{self, Checkpoint, Observer, Wish};
+use worker::trial::{self, Checkpoint, Given, Observer, Wish};
 
 /// Repeats of which the median is told.
 const REPEATS: usize = 5;
@@ -265,7 +265,7 @@ struct Watch {
 impl Watch {
     fn over(spec: &JobSpec) -> Self {
         let mut watch = Self { last: Instant::now(), training: 0.0, confusion: 0.0 };
-        trial::run(spec, None, None, &mut watch).unwrap_or_else(|error| panic!("{error}"));
+        trial::run(spec, Given::default(), &mut watch).unwrap_or_else(|error| panic!("{error}"));
         watch
     }
 }

@@ -172,6 +172,35 @@ fn a_convolutional_network_has_what_its_kind_leaves_unsaid() {
 }
 
 #[test]
+fn threads_are_of_the_run_and_change_no_job() {
+    let one = images("kind = \"wrn\"", "");
+    let four = images("kind = \"wrn\"", "[run]\nthreads = 4");
+    assert_eq!((one.run().threads, four.run().threads), (1, 4));
+    assert_eq!(one.job_ids(), four.job_ids());
+    assert_eq!(four.changed_from(&one), []);
+    let rebuilt = Sweep::from_canonical(&four.canonical()).expect("canonical");
+    assert_eq!((rebuilt.run().threads, rebuilt.id()), (4, four.id()));
+    assert_eq!(images("kind = \"wrn\"", "[run]\nthreads = 1").id(), one.id());
+}
+
+#[test]
+fn threads_are_accepted_where_some_model_of_the_sweep_uses_them() {
+    let kinds = "[axes]\n\"model.kind\" = [\"mlp\", \"cnn\"]\n\"model.init\" = [\"he\"]";
+    let mixed = images(kinds, "[run]\nthreads = 2");
+    assert_eq!((mixed.len(), mixed.run().threads), (2, 2));
+    let text = format!(
+        "name = \"x\"\n{kinds}\n[[exclude]]\nmodel.kind = \"cnn\"\n[model]\nwidth = 2\ndepth = 16\n\
+         [data]\nkind = \"cifar10\"\npath = \"here\"\n[train]\nsteps = 1\nstep_size = 0.1\n[run]\nthreads = 2\n"
+    );
+    let error = sweep_file::parse(&text, "x.toml").expect_err("the only such points are excluded");
+    assert_eq!(
+        error.to_string(),
+        "x.toml:17: run.threads: found 2; expected 1: only cnn and wrn share a job among threads, and no point of this \
+         sweep has such a model.kind"
+    );
+}
+
+#[test]
 fn the_seed_of_augmentation_counts_where_images_are_augmented() {
     let ids = |train: &str| {
         let sweep = images("kind = \"wrn\"\n[axes]\naugment_seed = [0, 7]", train);

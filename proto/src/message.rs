@@ -106,6 +106,8 @@ pub struct Grant {
     pub memory_bytes: u64,
     /// Where the submitter's data set lay: a hint.
     pub data_path: Option<String>,
+    /// How many threads the job is to use, from 1 to [`domain::spec::THREADS_MAX`].
+    pub threads: u32,
 }
 
 /// A stored checkpoint, and what the rows before it come to.

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::cost::{CONV_FLOP_PER_SECOND, FLOP_PER_SECOND, JobCost, SweepCost, side_by_side};
+use crate::cost::{CONV_FLOP_PER_SECOND, FLOP_PER_SECOND, JobCost, Machine, SweepCost};
 use crate::failure::Failure;
-use crate::host;
 use crate::load::load;
 use crate::output::{Format, Output, json_line};
 use crate::paint::Paint;
@@ -61,18 +61,10 @@ enum PlanRow {
     },
 }
 
-/// The machine that the estimate is for.
-#[derive(Clone, Copy)]
-struct Machine {
-    cores: u32,
-    memory_bytes: Option<u64>,
-}
-
 /// Reads the sweep and writes its plan to `out`.
 pub fn run(args: &PlanArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let sweep = load(&args.sweep)?.sweep;
-    let machine = Machine { cores: host::cores(), memory_bytes: host::memory_bytes() };
-    write_plan(&sweep, args, machine, out.writer, out.paint).map_err(Failure::Output)
+    write_plan(&sweep, args, Machine::this(), out.writer, out.paint).map_err(Failure::Output)
 }
 
 fn write_plan(
@@ -122,7 +114,9 @@ fn write_plan(
         io::Result::Ok(())
     })?;
     let need = sweep.run().memory.unwrap_or(total.memory_bytes_max);
-    let width = side_by_side(machine.cores, machine.memory_bytes, need);
+    let threads = sweep.run().threads.min(machine.cores);
+    let width = machine.side_by_side(threads, need);
+    let (cores, time) = (width * threads, total.time_on(width, threads));
     match args.format {
         Format::Json => json_line(
             out,
@@ -133,8 +127,8 @@ fn write_plan(
                 jobs: total.jobs,
                 cells: total.cells,
                 core_seconds: total.time.as_secs_f64(),
-                cores: width,
-                seconds: total.time_on(width).as_secs_f64(),
+                cores,
+                seconds: time.as_secs_f64(),
                 memory_bytes_max: need,
                 parameters_max: total.parameters_max,
                 steps_rows: total.steps_rows,
@@ -155,7 +149,7 @@ fn write_plan(
                 )?;
             }
             writeln!(out)?;
-            for line in summary(sweep, &total, need, width) {
+            for line in summary(sweep, &total, need, (cores, time)) {
                 writeln!(out, "{line}")?;
             }
             Ok(())
@@ -164,7 +158,12 @@ fn write_plan(
 }
 
 /// What it all comes to, for a person.
-fn summary(sweep: &domain::Sweep, total: &SweepCost, need: u64, width: u32) -> Vec<String> {
+fn summary(
+    sweep: &domain::Sweep,
+    total: &SweepCost,
+    need: u64,
+    (cores, time): (u32, Duration),
+) -> Vec<String> {
     let mut jobs = text::counted(total.jobs, "job");
     if total.points != total.jobs {
         jobs.push_str(&format!(
@@ -172,7 +171,7 @@ fn summary(sweep: &domain::Sweep, total: &SweepCost, need: u64, width: u32) -> V
             text::counted(total.points, "point")
         ));
     }
-    let cores = text::counted(u64::from(width), "core");
+    let cores = text::counted(u64::from(cores), "core");
     let (rate, conv) = (FLOP_PER_SECOND / 1e9, CONV_FLOP_PER_SECOND / 1e9);
     let whose = if sweep.run().memory.is_some() { "as the sweep file says" } else { "estimated" };
     vec![
@@ -181,7 +180,7 @@ fn summary(sweep: &domain::Sweep, total: &SweepCost, need: u64, width: u32) -> V
         format!(
             "time     about {} on {cores} of this machine ({} of one core, at {rate} billion operations a second, {conv} \
              in convolutions)",
-            text::duration(total.time_on(width)),
+            text::duration(time),
             text::duration(total.time),
         ),
         format!("memory   up to {} a job, {whose}", text::bytes(need)),

@@ -24,6 +24,9 @@ pub struct WorkerArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
     /// Jobs at a time [default: one a core].
+    ///
+    /// Each job uses as many threads as its sweep says (run.threads): for such sweeps give the cores divided by that number, as 4
+    /// for jobs of two threads on 8 cores. Jobs that want more threads than there are cores go to other workers.
     #[arg(long, value_name = "COUNT")]
     slots: Option<u32>,
     /// A folder where data sets lie; may be given more than once. What is not there comes from the coordinator.

@@ -11,13 +11,14 @@ use domain::{
     AttemptNo, Cell, ConfusionRow, Digest, FailureClass, FailureReport, JobId, JobSpec, JournalId,
     Row, StepRow, Sweep, Table, Timestamp, WorkerId, sweep_file,
 };
+use proto::limits::PROTOCOL;
 use proto::message::{
     Attempt, Checkpoint, FromWorker, Grant, Hello, Outcome, Progress, RowBatch, Submission,
     ToWorker,
 };
 use proto::{rows, untrusted};
 use worker::data::bundle::{Bundle, read_folder};
-use worker::trial::{self, Observer, Wish};
+use worker::trial::{self, Given, Observer, Wish};
 
 use super::memory::files;
 
@@ -155,7 +156,7 @@ fn attempt() -> Attempt {
 fn wire() -> Target {
     let hello = Hello {
         worker: WorkerId([7; 16]),
-        protocol: 3,
+        protocol: PROTOCOL,
         version: "0".into(),
         engine_revision: "e".into(),
         instruction_set: "avx2".into(),
@@ -206,6 +207,7 @@ fn wire() -> Target {
         checkpoint: Duration::from_secs(1),
         memory_bytes: 9,
         data_path: Some("p".into()),
+        threads: 3,
     };
     let heard = [
         ToWorker::Grant(grant),
@@ -402,10 +404,11 @@ fn checkpoints() -> Target {
         sweep.job(0)
     };
     let mut taker = Taker::default();
-    trial::run(&spec, None, None, &mut taker).expect("it runs");
+    trial::run(&spec, Given::default(), &mut taker).expect("it runs");
     let sample = taker.taken.expect("a checkpoint was offered");
     let target = Target::new("checkpoint", vec![sample], move |bytes| {
-        trial::run(&spec, None, Some(bytes), &mut Taker::default()).is_ok()
+        let given = Given { resume: Some(bytes), ..Given::default() };
+        trial::run(&spec, given, &mut Taker::default()).is_ok()
     });
     Target { cost: 4, ..target }
 }

@@ -1,10 +1,9 @@
 //! `gradsweep export`, and the programs of docs/export.md as they stand there.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Place, gradsweep, succeed, text};
+use crate::harness::{Place, gradsweep, pictures, succeed, text};
 
 const MLP: &str = r#"
 name = "mlp"
@@ -50,21 +49,6 @@ step_size = 0.05
 at = [0]
 confusion = [{ scope = "samples", count = 6 }]
 "#;
-
-/// Writes an archive of made-up pictures.
-fn pictures(folder: &Path) {
-    fs::create_dir_all(folder).expect("made");
-    for batch in 1..=5u32 {
-        let mut bytes = Vec::new();
-        for picture in 0..3u32 {
-            bytes.push(((batch + picture) % 10) as u8);
-            let seed = (batch * 7 + picture).wrapping_mul(2_654_435_761);
-            let pixel = |i: u32| ((seed ^ i.wrapping_mul(40_503)).wrapping_mul(69_069) >> 13) as u8;
-            bytes.extend((0..3072).map(pixel));
-        }
-        fs::write(folder.join(format!("data_batch_{batch}.bin")), bytes).expect("written");
-    }
-}
 
 /// The ids of the jobs of a run, in the order of the files.
 fn jobs(place: &Place, sweep: &str) -> Vec<String> {

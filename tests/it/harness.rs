@@ -46,6 +46,21 @@ pub fn text(output: &Output) -> String {
     format!("{}\n--- stdout\n{out}\n--- stderr\n{err}", output.status)
 }
 
+/// Writes an archive of made-up pictures.
+pub fn pictures(folder: &Path) {
+    fs::create_dir_all(folder).expect("made");
+    for batch in 1..=5u32 {
+        let mut bytes = Vec::new();
+        for picture in 0..3u32 {
+            bytes.push(((batch + picture) % 10) as u8);
+            let seed = (batch * 7 + picture).wrapping_mul(2_654_435_761);
+            let pixel = |i: u32| ((seed ^ i.wrapping_mul(40_503)).wrapping_mul(69_069) >> 13) as u8;
+            bytes.extend((0..3072).map(pixel));
+        }
+        fs::write(folder.join(format!("data_batch_{batch}.bin")), bytes).expect("written");
+    }
+}
+
 /// A process that is killed when the test is done with it.
 pub struct Process {
     child: Child,

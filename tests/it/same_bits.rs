@@ -1,7 +1,9 @@
 //! The same JobSpec gives the same bits in every column that is not volatile.
 
+use std::thread::available_parallelism;
+
 use crate::content::content;
-use crate::harness::{Place, succeed};
+use crate::harness::{Place, pictures, succeed, text};
 
 /// One job of each kind of model, loss, precision and sampling that there is.
 const VARIED: &str = r#"
@@ -45,4 +47,63 @@ fn one_slot_or_two_the_bits_are_the_same() {
     let content = (content(&one.results(), "varied"), content(&two.results(), "varied"));
     assert_eq!(content.0["jobs"].len(), 20);
     assert_eq!(content.0, content.1);
+}
+
+/// Wide ResNets of 10 layers and a dense network on 15 pictures that nobody took.
+const PICTURES: &str = r#"
+name = "pictures"
+[axes]
+"model.kind" = ["wrn", "cnn", "mlp"]
+seed = [0, 1]
+[model]
+width = 1
+depth = 10
+init = "he"
+[data]
+kind = "cifar10"
+path = "pictures"
+[train]
+loss = "cross-entropy"
+batch = 4
+steps = 3
+step_size = 0.01
+[measure]
+at = { log = 3 }
+confusion = [{ scope = "samples", count = 6 }]
+[run]
+"#;
+
+#[test]
+fn one_thread_or_two_the_bits_are_the_same() {
+    if available_parallelism().map_or(1, usize::from) < 2 {
+        println!("SKIPPED: no worker on one core takes jobs of two threads");
+        return;
+    }
+    let [one, two] = [1, 2].map(|threads| {
+        let place = Place::new();
+        pictures(&place.path("pictures"));
+        let sweep = place.sweep(&format!("{PICTURES}threads = {threads}\n"));
+        succeed(&mut place.run(&sweep, 1));
+        content(&place.results(), "pictures")
+    });
+    assert_eq!((one["jobs"].len(), one["confusion"].len()), (6, 18));
+    assert_eq!(one, two);
+}
+
+#[test]
+fn more_threads_than_this_machine_has_cores_are_refused_and_fewer_go_on() {
+    let place = Place::new();
+    pictures(&place.path("pictures"));
+    let sweep = place.sweep(&format!("{PICTURES}threads = 256\n"));
+    let cores = available_parallelism().map_or(1, usize::from);
+    if cores >= 256 {
+        println!("SKIPPED: no sweep may ask for more threads than this machine has cores");
+        return;
+    }
+    let output = place.run(&sweep, 1).output().expect("starts");
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("run.threads is 256, and this machine has"), "{said}");
+    let sweep = place.sweep(&format!("{PICTURES}threads = 1\n"));
+    succeed(&mut place.run(&sweep, 1));
 }

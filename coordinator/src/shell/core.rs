@@ -308,6 +308,7 @@ impl Core {
             checkpoint: run.checkpoint,
             memory_bytes: run.memory.unwrap_or(0),
             data_path: path.map(str::to_owned),
+            threads: run.threads,
         })
     }
 

@@ -3,7 +3,7 @@
 mod fake;
 mod hostile;
 
-use domain::{FailureClass, FailureReport};
+use domain::{Digest, FailureClass, FailureReport};
 use proto::client::Client;
 use proto::connection::{Connection, Token};
 use proto::error::{ApiError, CallError};
@@ -205,6 +205,29 @@ async fn peers_that_lie_or_lack_the_token_are_refused_and_others_are_not_harmed(
     let unknown = client.watch(&"nobody".parse().expect("a name")).await;
     assert!(matches!(unknown.err(), Some(CallError::Answer(ApiError::Unknown { .. }))));
     assert_eq!(worker.finish(&grant.attempt).await, None);
+    assert_eq!(over(&client).await.committed, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_of_more_threads_than_any_worker_has_cores_waits_and_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let images = images(8);
+    client.put_blob(Digest::of(PICTURES), PICTURES.to_vec()).await.expect("is taken in");
+    assert_eq!(hand_in(&client, &images).await.new, 1);
+    let small = FakeWorker::join(&client, Hello { cores: 7, ..hello(1) }).await;
+    small.say(FromWorker::Capacity { free_slots: 1, taken: 0 }).await;
+    let job = images.job_ids()[0].to_string();
+    let said = client.explain(images.name(), &job).await.expect("is explained");
+    let why = "none of the 1 connected workers fits and takes work: a job wants 8 threads";
+    assert!(said.iter().any(|line| line == why), "{said:?}");
+
+    let mut large = FakeWorker::join(&client, Hello { cores: 8, ..hello(2) }).await;
+    let grant = large.grant().await;
+    assert_eq!((grant.threads, grant.attempt.job), (8, images.job_ids()[0]));
+    assert_eq!(large.finish(&grant.attempt).await, None);
     assert_eq!(over(&client).await.committed, 1);
     running.stop().await;
 }

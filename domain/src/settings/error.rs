@@ -47,8 +47,6 @@ pub enum Accepted {
     BelowOne,
     #[error("true or false")]
     Flag,
-    #[error("1")]
-    One,
     #[error("a path, as a string that is not empty")]
     Path,
     #[error("a blake3 digest of 64 hexadecimal digits")]
@@ -166,6 +164,10 @@ pub enum Accepted {
     PlainStep { without: &'static str },
     #[error("train.batch below data.samples = {samples} for scope = \"cross-iterate\"")]
     OthersLeft { samples: u32 },
+    #[error(
+        "1: only cnn and wrn share a job among threads, and no point of this sweep has such a model.kind"
+    )]
+    OneThread,
     #[error("images of {dim} entries in {classes} classes in data.path")]
     Images { dim: u32, classes: u32 },
     #[error("at least {outputs}, one output for each class")]

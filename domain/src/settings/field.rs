@@ -2,7 +2,7 @@
 
 use super::{Accepted, suggest};
 use crate::spec::{
-    Activation, DataKind, Init, KeepWeights, Labels, Loss, Precision, Sampling, words,
+    Activation, DataKind, Init, KeepWeights, Labels, Loss, Precision, Sampling, THREADS_MAX, words,
 };
 
 words! {
@@ -78,8 +78,6 @@ pub enum FieldType {
     /// From 0 to below 1.
     BelowOne,
     Flag,
-    /// 1; more is not built.
-    OnlyOne,
     Path,
     Digest,
     At,
@@ -147,7 +145,7 @@ impl Field {
             Self::RunKeepWeights => {
                 FieldType::Word { words: &["none"], later: &KEEP_WEIGHTS_LATER }
             }
-            Self::RunThreads => FieldType::OnlyOne,
+            Self::RunThreads => FieldType::Int { min: 1, max: THREADS_MAX as i64 },
             Self::RunMemory => FieldType::Memory,
         }
     }

@@ -41,11 +41,6 @@ pub fn normal(field: Field, value: &Value) -> Result<Value, SettingError> {
             Value::Bool(_) => Ok(value.clone()),
             _ => Err(refuse(Accepted::Flag)),
         },
-        FieldType::OnlyOne => match value {
-            Value::Int(1) => Ok(value.clone()),
-            Value::Int(2..) => Err(not_built(Accepted::One)),
-            _ => Err(refuse(Accepted::Int { min: 1, max: i64::MAX })),
-        },
         FieldType::Path => match value {
             Value::Text(path) if !path.is_empty() => Ok(value.clone()),
             _ => Err(refuse(Accepted::Path)),

@@ -18,7 +18,7 @@ pub use conv::{Block, Conv, ConvKind};
 pub use data::{Data, DataKind, Labels};
 pub use measure::{At, Confusion, Measure, Mode};
 pub use model::{Activation, Init, Model, Precision, Shape};
-pub use run::{KeepWeights, RunPolicy};
+pub use run::{KeepWeights, RunPolicy, THREADS_MAX};
 pub use seeds::Seeds;
 pub use train::{Decay, Loss, Sampling, Train};
 

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::words;
 
+/// Most threads of one job: they share the images of a minibatch or a tile, and more cores than this are rare in one machine.
+pub const THREADS_MAX: u32 = 256;
+
 /// The `[run]` section of a sweep file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunPolicy {
@@ -16,7 +19,7 @@ pub struct RunPolicy {
     /// How often a running job stores a checkpoint.
     pub checkpoint: Duration,
     pub keep_weights: KeepWeights,
-    /// Threads of one job.
+    /// Threads of one job, from 1 to [`THREADS_MAX`]. Only convolutional networks use more than one.
     pub threads: u32,
     /// Bytes that one job needs; estimated where `None`.
     pub memory: Option<u64>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::axis::Axis;
 use crate::grid::{Exclude, Grid, GridFault};
 use crate::id::{Digest, SweepName};
-use crate::settings::{Field, SettingError, Settings};
+use crate::settings::{Accepted, Field, SettingError, Settings};
 use crate::spec::{DataKind, Facts, FileFacts, Files, JobSpec};
 use crate::value::Value;
 
@@ -54,16 +54,30 @@ impl Plan {
             faults.into_iter().map(|(place, fault)| (place, fault.into())).collect::<Vec<_>>()
         })?;
         let mut faults: Vec<(Place, Fault)> = Vec::new();
+        let mut shares_work = false;
         grid.visit_cells(&self.base, |settings| {
-            if let Err(error) = JobSpec::from_settings(settings, facts) {
-                let fault = (self.place(&error), error.into());
-                if !faults.contains(&fault) {
-                    faults.push(fault);
+            match JobSpec::from_settings(settings, facts) {
+                Ok(job) => shares_work |= job.model.conv().is_some(),
+                Err(error) => {
+                    let fault = (self.place(&error), error.into());
+                    if !faults.contains(&fault) {
+                        faults.push(fault);
+                    }
                 }
             }
             faults.len() < FAULTS_MAX
         });
+        if faults.is_empty() && !shares_work {
+            faults.extend(self.idle_threads());
+        }
         if faults.is_empty() { Ok(grid) } else { Err(faults) }
+    }
+
+    /// The fault of threads that no job of the sweep can use. Where some can, the others just run on one.
+    fn idle_threads(&self) -> Option<(Place, Fault)> {
+        let threads = self.base.int::<u32>(Field::RunThreads).filter(|threads| *threads > 1)?;
+        let error = SettingError::refused(Field::RunThreads, threads, Accepted::OneThread);
+        Some((Place::Field(Field::RunThreads), error.into()))
     }
 
     /// The value of an axis that a fault names, or else its field.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::spec::THREADS_MAX;
 use domain::{Digest, Epoch, FailureClass, FailureReport, Table};
 
 use super::{FromWire, IntoWire, attempt, bounded, bounded_len, id, millis, non_empty, required};
@@ -254,6 +255,7 @@ impl IntoWire for Grant {
             checkpoint_ms: millis(self.checkpoint),
             memory_bytes: self.memory_bytes,
             data_path: self.data_path.unwrap_or_default(),
+            threads: self.threads,
         }
     }
 }
@@ -262,6 +264,8 @@ impl FromWire for Grant {
     type Wire = wire::Grant;
 
     fn from_wire(wire: wire::Grant) -> Result<Self, WireError> {
+        let threads = required("grant.threads", (wire.threads > 0).then_some(wire.threads))?;
+        bounded("grant.threads", u64::from(threads), u64::from(THREADS_MAX))?;
         Ok(Self {
             attempt: attempt("grant.attempt", wire.attempt)?,
             spec: bounded_len("grant.spec", wire.spec, SPEC_BYTES_MAX)?,
@@ -270,6 +274,7 @@ impl FromWire for Grant {
             checkpoint: Duration::from_millis(wire.checkpoint_ms),
             memory_bytes: wire.memory_bytes,
             data_path: non_empty(wire.data_path),
+            threads,
         })
     }
 }
@@ -433,6 +438,7 @@ mod tests {
             checkpoint: Duration::from_secs(60),
             memory_bytes: 5,
             data_path: Some("data".into()),
+            threads: 8,
         };
         for message in [
             ToWorker::Welcome {
@@ -465,6 +471,14 @@ mod tests {
         let mut stray = attempt().into_wire();
         stray.job = "zz".into();
         assert!(matches!(Attempt::from_wire(stray), Err(WireError::Id { .. })));
+        let grant = |threads| {
+            let attempt = Some(attempt().into_wire());
+            Grant::from_wire(wire::Grant { attempt, threads, ..Default::default() })
+        };
+        assert_eq!(grant(0), Err(WireError::Missing { field: "grant.threads" }));
+        assert!(grant(THREADS_MAX).is_ok());
+        let bad = grant(THREADS_MAX + 1);
+        assert!(matches!(bad, Err(WireError::TooLarge { field: "grant.threads", .. })), "{bad:?}");
     }
 
     #[test]

@@ -25,10 +25,9 @@ use proto::message::SweepProgress;
 
 use crate::clock;
 use crate::closing;
-use crate::cost::{SweepCost, side_by_side};
+use crate::cost::{Machine, SweepCost};
 use crate::failure::Failure;
 use crate::follow::TICK;
-use crate::host;
 use crate::load::{Loaded, Terms, load};
 use crate::output::{Output, note};
 use crate::progress::Display;
@@ -50,7 +49,8 @@ pub struct RunArgs {
     /// The folder of the results. More than one sweep may share it.
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Worker processes, each for one job at a time [default: one a core, fewer where memory is short].
+    /// Worker processes, each for one job at a time [default: one a core, or one for run.threads of them; fewer where memory
+    /// is short].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     workers: Option<u32>,
     #[command(flatten)]
@@ -182,8 +182,12 @@ fn start_workers<'a>(
             cost.memory_bytes_max
         }
     };
-    let memory = host::memory_bytes();
-    let fitting = side_by_side(host::cores() / sweep.run().threads.max(1), memory, need);
+    let (machine, threads) = (Machine::this(), sweep.run().threads);
+    if left > 0 && threads > machine.cores {
+        // No worker of this machine would be given a job, and the run would wait for ever.
+        return Err(Failure::TooFewCores { threads, cores: machine.cores });
+    }
+    let (memory, fitting) = (machine.memory_bytes, machine.side_by_side(threads, need));
     let count = u64::from(args.workers.unwrap_or(fitting)).min(left);
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let mut arguments: Vec<OsString> = vec!["worker".into(), "--slots".into(), "1".into()];

@@ -32,6 +32,8 @@ pub struct Start {
     /// The file of the data set, for jobs that have one.
     pub bundle: Option<String>,
     pub resume: Option<Resume>,
+    /// How many threads to use.
+    pub threads: u32,
 }
 
 /// Where to go on from.
@@ -239,6 +241,7 @@ mod tests {
             spec: "{\"a\":\"b\"}".into(),
             bundle: Some("/c/b".into()),
             resume: Some(resume),
+            threads: 4,
         };
         let bare = Start { bundle: None, resume: None, ..start.clone() };
         for message in [

@@ -24,7 +24,7 @@ use super::message::{FromTrial, Start, ToTrial};
 use super::reporter::{Orders, Reporter};
 use super::{clock, host};
 use crate::data::{Bundle, DataError};
-use crate::trial::{self, Ending, TrialError};
+use crate::trial::{self, Ending, Given, TrialError};
 
 /// Exit code of a trial process whose pipes failed: I/O, as everywhere in gradsweep.
 const EXIT_IO: u8 = 74;
@@ -212,7 +212,8 @@ fn run_trial<W: Write>(
         Some(resume) => Some(read(&resume.path)?),
         None => None,
     };
-    let ending = trial::run(&spec, data, resume.as_deref(), reporter)?;
+    let given = Given { data, resume: resume.as_deref(), threads: start.threads as usize };
+    let ending = trial::run(&spec, given, reporter)?;
     Ok((spec, ending))
 }
 

@@ -104,7 +104,7 @@ impl Slot {
                 return Some(Outcome::Failure(failure(FailureClass::Refused, &message)));
             }
         };
-        if let Some(report) = too_large(&spec, grant.memory_bytes) {
+        if let Some(report) = too_large(&spec, &grant) {
             return Some(Outcome::Failure(report));
         }
         self.tag += 1;
@@ -146,7 +146,13 @@ impl Slot {
             }
             None => None,
         };
-        Ok(Start { tag: self.tag, spec: grant.spec.clone(), bundle: bundle.map(text), resume })
+        Ok(Start {
+            tag: self.tag,
+            spec: grant.spec.clone(),
+            bundle: bundle.map(text),
+            resume,
+            threads: grant.threads,
+        })
     }
 
     /// A trial process that was told to start: the one of the job before, or, where that is gone, a new one.
@@ -183,8 +189,8 @@ impl Slot {
 
 /// The failure of a job whose arrays would take more than the memory that it was granted, 0 where it has no limit: better than
 /// a process that the kernel kills in the middle of its work.
-fn too_large(spec: &JobSpec, granted: u64) -> Option<FailureReport> {
-    let needed = cost(spec).memory_bytes;
+fn too_large(spec: &JobSpec, grant: &Grant) -> Option<FailureReport> {
+    let (needed, granted) = (cost(spec, grant.threads).memory_bytes, grant.memory_bytes);
     (granted > 0 && needed > granted).then(|| {
         let message = format!(
             "the job's arrays take about {needed} bytes, and run.memory grants it {granted}: raise run.memory, or compare \

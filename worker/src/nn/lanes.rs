@@ -115,6 +115,10 @@ impl<T: Real> Lanes<T> for Portable<T> {
 
     const SUMS: usize = 2;
 
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "vectors are made and used in loops over indices, never in closures"
+    )]
     #[inline(always)]
     fn halved(self) -> [T; 8] {
         let mut eight = [T::ZERO; 8];

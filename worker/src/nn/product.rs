@@ -344,6 +344,10 @@ impl<T: Real> Block<'_, T> {
 }
 
 /// Copies some terms of some columns of `right` into panels of sixteen, the last filled up with zeros.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "vectors are made and used in loops over indices, never in closures"
+)]
 #[inline(always)]
 fn pack<T: Real, L: Lanes<T>>(
     right: Matrix<'_, T>,

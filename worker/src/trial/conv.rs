@@ -24,8 +24,8 @@ pub struct Convolutional<'a, T> {
 }
 
 impl<'a, T: Real> Convolutional<'a, T> {
-    /// The network `conv` of `spec` before its first step.
-    pub fn new(spec: &'a JobSpec, conv: &Conv) -> Self {
+    /// The network `conv` of `spec` before its first step, its passes shared by `threads` threads.
+    pub fn new(spec: &'a JobSpec, conv: &Conv, threads: usize) -> Self {
         let network = ConvNetwork::initialise(&spec.model, conv, spec.seeds.init);
         let measured = spec.measure.confusion.iter().map(|confusion| match confusion {
             // Normalised together, they are passed together.
@@ -40,7 +40,7 @@ impl<'a, T: Real> Convolutional<'a, T> {
         let augmented = (spec.data.samples, spec.seeds.augment);
         Self {
             spec,
-            pass: ConvPass::new(&network, capacity),
+            pass: ConvPass::new(&network, capacity).on_threads(threads),
             sgd: ConvSgd::new(&spec.train, order(spec, 0), augmented, &network),
             curve: ConvCurve::new(&network, spec.train.loss),
             network,

@@ -16,7 +16,7 @@ pub struct Cost {
     pub memory_bytes: u64,
 }
 
-/// The cost of the job that `spec` describes.
+/// The cost of the job that `spec` describes, on so many threads: only memory depends on them.
 ///
 /// With W the entries of all weight matrices, W₀ of the first, P all trained numbers, S = Σ_p (fan_in + fan_out), N, T the
 /// training and held-out examples, B the minibatch, n the compared gradients and M the measured steps:
@@ -35,9 +35,9 @@ pub struct Cost {
 /// # Numerics
 /// An estimate: activations are not counted, and no operation is worth another. It decides no result, but
 /// [`checkpoint_stride`] does follow from it.
-pub fn cost(spec: &JobSpec) -> Cost {
+pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
     if let Some(conv) = spec.model.conv() {
-        return conv_cost(spec, &conv);
+        return conv_cost(spec, &conv, threads);
     }
     let size = Size::of(spec);
     let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
@@ -87,9 +87,10 @@ pub fn cost(spec: &JobSpec) -> Cost {
 ///             n/2 pairs of minibatches of m:        n m (6 M − 2 M₀) + 3 n P
 ///             across a step:                        N (6 M − 2 M₀ + 6 P) + 4 N M
 ///             averages over minibatches of b:       (1 + layers) (n² + (n/b)²) more
-/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 4 n² (2 + layers) + Σ 8 (n/b)²
+/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 4 n² (2 + layers) + Σ 8 (n/b)²,
+///             and b times the weights of the largest layer for every thread beyond the first
 /// ```
-fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
+fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
     let outputs = f64::from(spec.model.outputs);
     let parameters = spec.model.parameters(spec.data.dim) as f64;
     let bytes = match spec.model.precision {
@@ -111,11 +112,15 @@ fn conv_cost(spec: &JobSpec, conv: &Conv) -> Cost {
         activations += 1.3 * pixels * 4.0 * f64::from(block.outputs);
     }
     activations += 1.3 * 3.0 * 1024.0 * 16.0 * f64::from(conv.width) * 1.75;
+    let weights = |(out, fan_in): (u32, u32)| f64::from(out) * f64::from(fan_in);
+    let shapes = conv.weight_shapes(spec.model.outputs).into_iter();
+    let largest = shapes.map(weights).fold(0.0, f64::max);
     let measured = spec.measured_steps().len() as f64;
     let room = f64::from(spec.train.batch).max(64.0);
     let numbers = (samples + held_out) * (f64::from(spec.data.dim) + 2.0 * outputs)
         + 5.0 * parameters
-        + room * activations;
+        + room * activations
+        + largest * f64::from(threads.saturating_sub(1));
     Cost {
         training_flop: spec.train.steps as f64 * step_flop(spec),
         measuring_flop: measured

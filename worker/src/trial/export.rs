@@ -81,7 +81,7 @@ fn export_in<T: Real>(
     match spec.model.conv() {
         None => taken(spec, step, Trial::new(spec, data, Dense::new(spec), None)?),
         Some(conv) => {
-            let learner = Convolutional::new(spec, &conv);
+            let learner = Convolutional::new(spec, &conv, 1);
             taken(spec, step, Trial::new(spec, data, learner, None)?)
         }
     }

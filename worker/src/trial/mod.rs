@@ -24,12 +24,30 @@ mod theory;
 
 use domain::{ConfusionRow, JobFigures, StepRow};
 
+use crate::data::Bundle;
 use crate::nn::dispatch::Level;
 
 pub use cost::{Cost, cost};
 pub use error::{CheckpointError, TrialError};
 pub use export::{Exported, Probe, export};
 pub use run::run;
+
+/// What a trial is given beside its spec. None of it shows in what it measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The data set of files; it is needed if and only if the kind of the spec's data is one of files.
+    pub data: Option<&'a Bundle>,
+    /// The checkpoint to go on from; `None`: from the start.
+    pub resume: Option<&'a [u8]>,
+    /// Threads that share its work. Dense networks use one, whatever is given.
+    pub threads: usize,
+}
+
+impl Default for Given<'_> {
+    fn default() -> Self {
+        Self { data: None, resume: None, threads: 1 }
+    }
+}
 
 /// Revision of everything here that can change a bit of a result. Raised by hand with such a change; stored with every
 /// result, and a checkpoint of another revision is not resumed.

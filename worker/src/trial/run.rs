@@ -9,43 +9,40 @@ use super::cost::checkpoint_stride;
 use super::dense::Dense;
 use super::learner::Learner;
 use super::theory::{Theory, theory};
-use super::{CheckpointError, Ending, Observer, TrialError, Wish};
+use super::{CheckpointError, Ending, Given, Observer, TrialError, Wish};
 use crate::data::{Bundle, Dataset, load};
 use crate::measure::{Occasion, chosen_examples};
 use crate::nn::Real;
 
-/// Runs the job that `spec` describes, from its start or from the checkpoint `resume`, and tells `observer` what it
-/// measures.
+/// Runs the job that `spec` describes, from its start or from a checkpoint, and tells `observer` what it measures.
 ///
-/// `data` is the data set of files; it is needed if and only if `spec.data.kind` is one of files. The rows told after a resume
-/// are, bit for bit, those that the undisturbed run tells after that checkpoint.
+/// The rows told after a resume are, bit for bit, those that the undisturbed run tells after that checkpoint; and those of any
+/// number of threads are those of one.
 ///
 /// # Errors
 /// If the data or the checkpoint do not fit the spec. Divergence is no error: see [`JobFigures::diverged`].
 pub fn run(
     spec: &JobSpec,
-    data: Option<&Bundle>,
-    resume: Option<&[u8]>,
+    given: Given<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Ending, TrialError> {
-    check(spec, data)?;
+    check(spec, given.data)?;
     match spec.model.precision {
-        Precision::F32 => run_in::<f32>(spec, data, resume, observer),
-        Precision::F64 => run_in::<f64>(spec, data, resume, observer),
+        Precision::F32 => run_in::<f32>(spec, given, observer),
+        Precision::F64 => run_in::<f64>(spec, given, observer),
     }
 }
 
 fn run_in<T: Real>(
     spec: &JobSpec,
-    bundle: Option<&Bundle>,
-    resume: Option<&[u8]>,
+    Given { data, resume, threads }: Given<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Ending, TrialError> {
-    let data = load::<T>(spec, bundle)?;
+    let data = load::<T>(spec, data)?;
     match spec.model.conv() {
         None => Trial::new(spec, data, Dense::new(spec), resume)?.run(resume.is_some(), observer),
         Some(conv) => {
-            let learner = Convolutional::new(spec, &conv);
+            let learner = Convolutional::new(spec, &conv, threads);
             Trial::new(spec, data, learner, resume)?.run(resume.is_some(), observer)
         }
     }

@@ -1,4 +1,5 @@
-//! The `[run]` section. Its fields do not depend on each other, so nothing can be refused here.
+//! The `[run]` section. Its fields do not depend on each other, and hold for the whole sweep: what they ask of its points is
+//! checked where the points are.
 
 use crate::settings::{Field, Settings};
 use crate::spec::{KeepWeights, RunPolicy};

@@ -104,7 +104,7 @@ impl Process {
 }
 
 fn start(tag: u64, spec: &JobSpec, resume: Option<Resume>) -> ToTrial {
-    ToTrial::Start(Start { tag, spec: spec.canonical(), bundle: None, resume })
+    ToTrial::Start(Start { tag, spec: spec.canonical(), bundle: None, resume, threads: 1 })
 }
 
 /// The stable cells of all rows of a table, as text, from the number of the first one.
@@ -190,7 +190,7 @@ fn a_job_that_was_handed_back_goes_on_elsewhere_with_the_same_rows() {
 fn a_job_that_cannot_run_says_why_and_the_next_one_runs() {
     let spec = tiny_spec(10);
     let mut process = Process::start();
-    let bad = Start { tag: 1, spec: "{}".into(), bundle: None, resume: None };
+    let bad = Start { tag: 1, spec: "{}".into(), bundle: None, resume: None, threads: 1 };
     process.tell(&ToTrial::Start(bad));
     let refused = process.hear_job();
     assert!(

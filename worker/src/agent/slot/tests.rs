@@ -58,6 +58,7 @@ fn grant() -> Grant {
         timeout: None,
         checkpoint: Duration::from_secs(60),
         memory_bytes: 0,
+        threads: 1,
         data_path: None,
     }
 }
@@ -97,7 +98,7 @@ async fn a_process_that_talks_nonsense_is_a_bug() {
 
 #[tokio::test]
 async fn a_job_that_needs_more_memory_than_it_was_granted_is_not_started() {
-    let needed = cost(&tiny_spec(10)).memory_bytes;
+    let needed = cost(&tiny_spec(10), 1).memory_bytes;
     let mut bench = Bench::new("/bin/sh", "exit 3");
     let granted = |memory_bytes| Grant { memory_bytes, ..grant() };
     match bench.outcome(granted(needed - 1), Intent::Run).await {

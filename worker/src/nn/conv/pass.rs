@@ -127,7 +127,7 @@ impl<T: Real> ConvPass<T> {
         layout.input.pad(images, &mut self.images);
         let Self { threads, slot, packed: [packed, packed_projection], .. } = self;
         let threads = *threads;
-        let mut given = PartMut { numbers: &mut *self.slots, stride: *slot };
+        let mut given = PartMut { numbers: &mut self.slots, stride: *slot };
         let mut moving = Moving { network, rows, mode, slots: &mut given };
 
         pack(&self.stem, network, packed);

@@ -89,6 +89,10 @@ impl<T: Real> WeightGradient<'_, T> {
 
     /// The weights of `C` terms of a run from `term` on, 16 output channels at a time, over some rows of pixels.
     /// Returns `C`.
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "vectors are made and used in loops over indices, never in closures"
+    )]
     #[inline(always)]
     fn terms<L: Lanes<T>, const C: usize>(
         &mut self,

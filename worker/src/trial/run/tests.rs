@@ -144,9 +144,14 @@ fn many_specs() -> Vec<JobSpec> {
     specs
 }
 
+/// The checkpoint to go on from.
+fn from(bytes: &[u8]) -> Given<'_> {
+    Given { resume: Some(bytes), ..Given::default() }
+}
+
 fn finish(spec: &JobSpec) -> (Listener, JobFigures) {
     let mut listener = Listener { keep: true, ..Listener::default() };
-    match run(spec, None, None, &mut listener).expect("a good spec") {
+    match run(spec, Given::default(), &mut listener).expect("a good spec") {
         Ending::Finished(figures) => (listener, figures),
         Ending::Stopped { step } => panic!("stopped at {step}"),
     }
@@ -159,7 +164,7 @@ fn a_run_resumed_from_any_checkpoint_tells_the_rows_of_the_undisturbed_run() {
         assert!(whole.checkpoints.len() >= 3, "{:?}", whole.asked);
         for checkpoint in &whole.checkpoints {
             let mut tail = Listener::default();
-            let ending = run(&spec, None, Some(&checkpoint.bytes), &mut tail).expect("its own");
+            let ending = run(&spec, from(&checkpoint.bytes), &mut tail).expect("its own");
             assert_eq!(ending, Ending::Finished(figures.clone()), "from {}", checkpoint.step);
             assert_eq!(tail.steps, whole.steps[checkpoint.steps_rows as usize..]);
             assert_eq!(tail.confusion, whole.confusion[checkpoint.confusion_rows as usize..]);
@@ -190,18 +195,21 @@ fn a_trial_stops_where_it_is_asked_and_goes_on_from_there() {
     assert!(whole.asked == expected && expected.len() > 2, "{stride}");
 
     let mut head = Listener { keep: true, stop_at: Some(stride + 1), ..Listener::default() };
-    let ending = run(&spec, None, None, &mut head).expect("a good spec");
+    let ending = run(&spec, Given::default(), &mut head).expect("a good spec");
     assert_eq!(ending, Ending::Stopped { step: 2 * stride });
     let last = head.checkpoints.last().expect("it was asked for").clone();
     assert_eq!((last.step, last.steps_rows, last.confusion_rows), (2 * stride, 1, 1));
-    let ending = run(&spec, None, Some(&last.bytes), &mut head).expect("its own");
+    let ending = run(&spec, from(&last.bytes), &mut head).expect("its own");
     assert_eq!(ending, Ending::Stopped { step: 3 * stride });
     let mut tail = Listener::default();
-    let ending = run(&spec, None, Some(&last.bytes), &mut tail).expect("its own");
+    let ending = run(&spec, from(&last.bytes), &mut tail).expect("its own");
     assert_eq!(ending, Ending::Finished(figures));
 
     let mut brief = Listener { stop_at: Some(0), ..Listener::default() };
-    assert_eq!(run(&spec, None, None, &mut brief).expect("good"), Ending::Stopped { step: 0 });
+    assert_eq!(
+        run(&spec, Given::default(), &mut brief).expect("good"),
+        Ending::Stopped { step: 0 }
+    );
     assert!(brief.checkpoints.is_empty());
 }
 
@@ -341,7 +349,7 @@ fn every_truncation_and_every_flipped_byte_of_a_checkpoint_is_refused() {
     let (told, _) = finish(&spec);
     let bytes = &told.checkpoints[1].bytes;
     let refused = |bytes: &[u8]| {
-        let result = run(&spec, None, Some(bytes), &mut Listener::default());
+        let result = run(&spec, from(bytes), &mut Listener::default());
         matches!(result, Err(TrialError::Checkpoint(_)))
     };
     assert!(!refused(bytes));
@@ -360,7 +368,7 @@ fn a_checkpoint_of_another_job_is_refused() {
     let (told, _) = finish(&spec());
     for other in many_specs().into_iter().skip(1) {
         let bytes = &told.checkpoints[1].bytes;
-        let result = run(&other, None, Some(bytes), &mut Listener::default());
+        let result = run(&other, from(bytes), &mut Listener::default());
         assert!(matches!(result, Err(TrialError::Checkpoint(_))), "{other:?}");
     }
 }
@@ -370,7 +378,7 @@ fn specs_that_cannot_run_are_refused() {
     let refused = |change: &dyn Fn(&mut JobSpec)| {
         let mut spec = spec();
         change(&mut spec);
-        run(&spec, None, None, &mut Listener::default()).expect_err("it cannot run")
+        run(&spec, Given::default(), &mut Listener::default()).expect_err("it cannot run")
     };
     let idx = refused(&|spec| spec.data.kind = DataKind::Idx);
     assert!(matches!(idx, TrialError::DataMissing));
@@ -389,17 +397,17 @@ fn the_cost_follows_its_formulae() {
     let mut spec = spec();
     spec.train.batch = 2;
     let (w, w0, s) = (30.0 + 36.0 + 6.0, 30.0, 11.0 + 12.0 + 7.0);
-    let cost = cost(&spec);
+    let cost = cost(&spec, 1);
     assert_eq!(cost.training_flop, 300.0 * (2.0 * (6.0 * w - 2.0 * w0) + 4.0 * w));
     let curve = 20.0 * (6.0 * w - 2.0 * w0) + 7.0 * 2.0 * w;
     let confusion = 8.0 * (4.0 * w - 2.0 * w0) + 64.0 * s + 16.0 * w;
     assert_eq!(cost.measuring_flop, 6.0 * (curve + confusion));
     assert!(cost.memory_bytes > 8 * 20 * 5 && cost.memory_bytes < 1 << 20);
     spec.measure.confusion = vec![Confusion::Samples { count: 8, average: vec![2, 3] }];
-    let averaged = super::super::cost(&spec);
+    let averaged = super::super::cost(&spec, 1);
     let products = 4.0 * 4.0 + 2.0 * 2.0;
     assert_eq!(averaged.measuring_flop - cost.measuring_flop, 6.0 * (2.0 * 64.0 + products));
     assert_eq!(averaged.memory_bytes - cost.memory_bytes, 8 * 20);
     spec.train.steps *= 2;
-    assert_eq!(super::super::cost(&spec).training_flop, 2.0 * cost.training_flop);
+    assert_eq!(super::super::cost(&spec, 1).training_flop, 2.0 * cost.training_flop);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::bundle::read_folder;
+use crate::trial::Cost;
 
 /// Five training batches of three images and a test batch of two, of colours that go with the class.
 fn archive() -> Bundle {
@@ -65,30 +66,39 @@ fn conv(kind: ConvKind) -> Conv {
 }
 
 fn finish_with(spec: &JobSpec, bundle: &Bundle, resume: Option<&[u8]>) -> (Listener, JobFigures) {
+    finish_on(spec, Given { data: Some(bundle), resume, threads: 1 })
+}
+
+fn finish_on(spec: &JobSpec, given: Given<'_>) -> (Listener, JobFigures) {
     let mut listener = Listener { keep: true, ..Listener::default() };
-    match run(spec, Some(bundle), resume, &mut listener).expect("a good spec") {
+    match run(spec, given, &mut listener).expect("a good spec") {
         Ending::Finished(figures) => (listener, figures),
         Ending::Stopped { step } => panic!("stopped at {step}"),
     }
 }
 
-#[test]
-fn a_resumed_network_tells_the_rows_of_the_undisturbed_one() {
-    let bundle = archive();
-    let mut whole = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
+/// Whole and bare, in both precisions, measured in every way.
+fn varied(bundle: &Bundle) -> [JobSpec; 3] {
+    let mut whole = image_spec(bundle, conv(ConvKind::Wrn), Precision::F32);
     whole.measure.confusion = vec![Confusion::Samples { count: 7, average: vec![2, 3] }];
     whole.measure.layers = true;
-    let mut bare = image_spec(&bundle, conv(ConvKind::Cnn), Precision::F64);
+    let mut bare = image_spec(bundle, conv(ConvKind::Cnn), Precision::F64);
     (bare.train.momentum, bare.train.augment) = (0.0, false);
     bare.train.weight_decay = 0.0;
     bare.measure.confusion.push(Confusion::CrossIterate);
-    let mut batches = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
+    let mut batches = image_spec(bundle, conv(ConvKind::Wrn), Precision::F32);
     batches.measure.confusion = vec![
         Confusion::Batches { count: 3, batch: 5 },
         Confusion::BatchPairs { count: 2, batch: 7 },
     ];
     (batches.measure.mode, batches.measure.layers) = (Mode::Train, true);
-    for spec in [whole, bare, batches] {
+    [whole, bare, batches]
+}
+
+#[test]
+fn a_resumed_network_tells_the_rows_of_the_undisturbed_one() {
+    let bundle = archive();
+    for spec in varied(&bundle) {
         let (told, figures) = finish_with(&spec, &bundle, None);
         assert_eq!(told.asked, [0, 1, 2, 3, 4]);
         assert!(!figures.diverged && figures.final_risk.is_some(), "{figures:?}");
@@ -100,6 +110,35 @@ fn a_resumed_network_tells_the_rows_of_the_undisturbed_one() {
             assert!(tail.checkpoints.iter().all(|other| told.checkpoints.contains(other)));
         }
     }
+}
+
+#[test]
+fn threads_change_no_bit_of_what_a_network_tells_nor_of_its_checkpoints() {
+    let bundle = archive();
+    for spec in varied(&bundle) {
+        let (alone, figures) = finish_with(&spec, &bundle, None);
+        let given = Given { data: Some(&bundle), resume: None, threads: 3 };
+        let (shared, ending) = finish_on(&spec, given);
+        assert_eq!((ending, &shared.steps), (figures.clone(), &alone.steps));
+        assert_eq!(shared.confusion, alone.confusion);
+        assert_eq!(shared.checkpoints, alone.checkpoints);
+        // What one thread began, others may go on with.
+        let from = &alone.checkpoints[2];
+        let given = Given { resume: Some(&from.bytes), threads: 2, ..given };
+        let (tail, ending) = finish_on(&spec, given);
+        assert_eq!((ending, &tail.steps[..]), (figures, &alone.steps[from.steps_rows as usize..]));
+        assert_eq!(tail.confusion, alone.confusion[from.confusion_rows as usize..]);
+    }
+}
+
+/// In f32, 9 · 64² weights of the largest layer a thread.
+#[test]
+fn each_thread_has_sums_of_its_own() {
+    let bundle = archive();
+    let spec = image_spec(&bundle, conv(ConvKind::Wrn), Precision::F32);
+    let (one, three) = (cost(&spec, 1), cost(&spec, 3));
+    assert_eq!(three.memory_bytes - one.memory_bytes, 2 * 4 * 9 * 64 * 64);
+    assert_eq!(Cost { memory_bytes: one.memory_bytes, ..three }, one);
 }
 
 #[test]
@@ -146,7 +185,8 @@ fn images_that_are_none_are_refused() {
     let bundle = archive();
     let mut spec = image_spec(&bundle, conv(ConvKind::Cnn), Precision::F32);
     let refused = |spec: &JobSpec, bundle| {
-        run(spec, bundle, None, &mut Listener::default()).expect_err("refused").to_string()
+        let given = Given { data: bundle, ..Given::default() };
+        run(spec, given, &mut Listener::default()).expect_err("refused").to_string()
     };
     assert_eq!(refused(&spec, None), "the spec names a data set of files, and none was given");
     spec.data.kind = DataKind::Idx;
