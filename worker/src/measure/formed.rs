@@ -11,7 +11,8 @@ use super::pairs::{PairSource, TILE};
 use super::tiles::{Former, Tiles};
 use crate::data::Examples;
 use crate::nn::Real;
-use crate::nn::product::{Matrix, Size, multiply};
+use crate::nn::lanes::LANES;
+use crate::nn::product::{interleave, multiply_panels};
 
 /// Bytes of the gradients of one panel; two are held at a time.
 pub const PANEL_BYTES: usize = 256 << 20;
@@ -29,9 +30,9 @@ pub struct Formed {
     min_positive: f64,
 }
 
-/// How many gradients of `bytes` each are formed at a time.
+/// How many gradients of `bytes` each are formed at a time: a multiple of [`LANES`].
 pub fn panel_len(bytes: usize) -> usize {
-    (PANEL_BYTES / bytes.max(1)).max(8)
+    (PANEL_BYTES / bytes.max(1) / LANES * LANES).max(LANES)
 }
 
 /// One part of the gradients, and what is known of it so far.
@@ -71,17 +72,22 @@ impl Formed {
     ) -> Vec<Self> {
         let (count, parameters) = (groups.len(), network.parameters());
         let mut former = Former::default();
-        let mut form = |groups: &[&[u32]], panel: &mut Panel<T>| {
-            let gradients = &mut panel.gradients;
-            gradients.resize(groups.len() * parameters, T::ZERO);
-            if groups.iter().all(|group| group.len() == 1) {
-                former.form_each(network, examples, &groups.concat(), gradients);
-            } else {
-                for (group, gradient) in groups.iter().zip(gradients.chunks_exact_mut(parameters)) {
-                    former.form(network, examples, group, gradient);
+        let mut some = Vec::new();
+        // Forms gradients, sixteen at a time, puts them into `panel`, and shows them to `see`.
+        let mut form = |groups: &[&[u32]], panel: &mut Panel<T>, see: &mut dyn FnMut(&[T])| {
+            panel.clear(groups.len(), parameters);
+            for groups in groups.chunks(LANES) {
+                some.resize(groups.len() * parameters, T::ZERO);
+                if groups.iter().all(|group| group.len() == 1) {
+                    former.form_each(network, examples, &groups.concat(), &mut some);
+                } else {
+                    for (group, gradient) in groups.iter().zip(some.chunks_exact_mut(parameters)) {
+                        former.form(network, examples, group, gradient);
+                    }
                 }
+                see(&some);
+                panel.push(&some);
             }
-            panel.scale(parameters);
         };
         let part = |range| {
             let gram = vec![0.0; count * (count + 1) / 2];
@@ -92,23 +98,23 @@ impl Formed {
             std::iter::once(whole).chain(layers.iter().cloned()).map(part).collect();
         let mut sum = vec![0.0; parameters];
         let (mut rows, mut columns) = (Panel::default(), Panel::default());
-        let mut product = Product { part: Vec::new(), sums: Vec::new(), panels: Vec::new() };
+        let mut product = Product { part: Vec::new(), sums: Vec::new() };
         for first in (0..count).step_by(panel) {
-            form(&groups[first..count.min(first + panel)], &mut rows);
-            for (gradient, scale) in rows.gradients.chunks_exact(parameters).zip(&rows.scales) {
-                sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g.to_f64() * scale);
-            }
-            for Part { range, gram, is_touched } in &mut parts {
-                let gradients = rows.gradients.chunks_exact(parameters);
-                let is_zero = |gradient: &[T]| gradient.iter().all(|&g| g == T::ZERO);
-                is_touched.extend(gradients.map(|gradient| !is_zero(&gradient[range.clone()])));
-                let read = (&rows, &rows, parameters);
-                product.multiply(read, range.clone(), (first, first), (count, gram));
+            form(&groups[first..count.min(first + panel)], &mut rows, &mut |gradients| {
+                add_rows_up(gradients, &mut sum);
+                for Part { range, is_touched, .. } in &mut parts {
+                    let is_zero = |gradient: &[T]| gradient.iter().all(|&g| g == T::ZERO);
+                    let gradients = gradients.chunks_exact(parameters);
+                    is_touched.extend(gradients.map(|gradient| !is_zero(&gradient[range.clone()])));
+                }
+            });
+            for Part { range, gram, .. } in &mut parts {
+                product.multiply((&rows, &rows), range.clone(), (first, first), (count, gram));
             }
             for second in (first + panel..count).step_by(panel) {
-                form(&groups[second..count.min(second + panel)], &mut columns);
-                let read = (&rows, &columns, parameters);
+                form(&groups[second..count.min(second + panel)], &mut columns, &mut |_| {});
                 for Part { range, gram, .. } in &mut parts {
+                    let read = (&rows, &columns);
                     product.multiply(read, range.clone(), (first, second), (count, gram));
                 }
             }
@@ -158,24 +164,53 @@ fn place(count: usize, i: usize, j: usize) -> usize {
     i * count - i * (i + 1) / 2 + j
 }
 
-/// Some gradients, each divided by a power of two.
+/// Adds the rows of `rows` `[n, k]` to `sums` `[k]`, in order, in f64.
+fn add_rows_up<T: Real>(rows: &[T], sums: &mut [f64]) {
+    let k = sums.len();
+    // A few entries of all rows at a time: their sums stay in the cache.
+    for (block, sums) in sums.chunks_mut(ENTRIES).enumerate() {
+        for row in rows.chunks_exact(k) {
+            let row = &row[block * ENTRIES..][..sums.len()];
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.to_f64());
+        }
+    }
+}
+
+/// Some gradients, each divided by a power of two, as products want them.
 #[derive(Default)]
 struct Panel<T> {
-    /// `[n, parameters]`.
-    gradients: Vec<T>,
+    /// Trained numbers, P.
+    parameters: usize,
+    /// Sixteen gradients after sixteen, the last ones filled up with zeros: `[n / 16]` times `[P, 16]`.
+    numbers: Vec<T>,
     scales: Vec<f64>,
 }
 
 impl<T: Real> Panel<T> {
-    /// Divides each gradient by a power of two, so that its largest entry is in [1, 2).
-    fn scale(&mut self, parameters: usize) {
+    /// Forgets its gradients; there will be `count`.
+    fn clear(&mut self, count: usize, parameters: usize) {
+        self.parameters = parameters;
         self.scales.clear();
-        for gradient in self.gradients.chunks_exact_mut(parameters) {
-            let scale = power_of_two(gradient);
-            let inverse = T::from_f64(1.0 / scale);
-            gradient.iter_mut().for_each(|g| *g *= inverse);
-            self.scales.push(scale);
-        }
+        self.numbers.resize(count.next_multiple_of(LANES) * parameters, T::ZERO);
+    }
+
+    /// Adds up to sixteen gradients, `[n, P]`; only the last ones are fewer.
+    fn push(&mut self, gradients: &[T]) {
+        let stride = self.parameters;
+        let at = self.scales.len() / LANES;
+        let scales: Vec<f64> = gradients.chunks_exact(stride).map(power_of_two).collect();
+        let factors: Vec<T> = scales.iter().map(|&scale| T::from_f64(1.0 / scale)).collect();
+        let panel = &mut self.numbers[at * stride * LANES..][..stride * LANES];
+        interleave(gradients, &factors, panel);
+        self.scales.extend(scales);
+    }
+
+    /// The sixteens of tile number `tile`, and their powers of two.
+    fn tile(&self, tile: usize) -> (&[T], &[f64]) {
+        let scales = &self.scales[tile * TILE..self.scales.len().min((tile + 1) * TILE)];
+        let first = tile * TILE * self.parameters;
+        let len = scales.len().next_multiple_of(LANES) * self.parameters;
+        (&self.numbers[first..first + len], scales)
     }
 }
 
@@ -183,7 +218,6 @@ impl<T: Real> Panel<T> {
 struct Product<T> {
     part: Vec<T>,
     sums: Vec<f64>,
-    panels: Vec<T>,
 }
 
 impl<T: Real> Product<T> {
@@ -191,30 +225,22 @@ impl<T: Real> Product<T> {
     /// `columns`, which begin with number `second`, into the Gram matrix of `count` gradients.
     fn multiply(
         &mut self,
-        (rows, columns, parameters): (&Panel<T>, &Panel<T>, usize),
+        (rows, columns): (&Panel<T>, &Panel<T>),
         range: Range<usize>,
         (first, second): (usize, usize),
         (count, gram): (usize, &mut [f64]),
     ) {
-        let tiles = |panel: &'_ Panel<T>| panel.scales.len().div_ceil(TILE);
-        for row_tile in 0..tiles(rows) {
-            for column_tile in 0..tiles(columns) {
+        for row_tile in 0..rows.scales.len().div_ceil(TILE) {
+            for column_tile in 0..columns.scales.len().div_ceil(TILE) {
                 let (i, j) = (first + row_tile * TILE, second + column_tile * TILE);
                 if j < i {
                     continue;
                 }
-                let of = |panel: &'_ Panel<T>, tile: usize| {
-                    tile * TILE..panel.scales.len().min((tile + 1) * TILE)
-                };
-                let (these, those) = (of(rows, row_tile), of(columns, column_tile));
-                let numbers =
-                    |panel: &'_ Range<usize>| panel.start * parameters..panel.end * parameters;
-                let row_gradients = &rows.gradients[numbers(&these)];
-                let column_gradients = &columns.gradients[numbers(&those)];
-                let sums = self.tile(row_gradients, column_gradients, parameters, range.clone());
-                let row_scales = &rows.scales[these];
-                let column_scales = &columns.scales[those];
-                let lines = sums.chunks_exact(column_scales.len()).zip(row_scales).zip(i..);
+                let (these, row_scales) = rows.tile(row_tile);
+                let (those, column_scales) = columns.tile(column_tile);
+                let sums = self.tile(rows.parameters, (these, those), range.clone());
+                let width = column_scales.len().next_multiple_of(LANES);
+                let lines = sums.chunks_exact(width).zip(row_scales).zip(i..);
                 for ((row, row_scale), i) in lines {
                     let entries = row.iter().zip(column_scales).zip(j..);
                     for ((&inner, scale), j) in entries.filter(|&(_, j)| j >= i) {
@@ -227,21 +253,17 @@ impl<T: Real> Product<T> {
 
     fn tile(
         &mut self,
-        rows: &[T],
-        columns: &[T],
         parameters: usize,
+        (rows, columns): (&[T], &[T]),
         range: Range<usize>,
     ) -> &[f64] {
-        let (n, m) = (rows.len() / parameters, columns.len() / parameters);
+        let size = rows.len() / parameters * (columns.len() / parameters);
         self.sums.clear();
-        self.sums.resize(n * m, 0.0);
-        self.part.resize(n * m, T::ZERO);
+        self.sums.resize(size, 0.0);
+        self.part.resize(size, T::ZERO);
         for from in range.clone().step_by(ENTRIES) {
-            let terms = range.end.min(from + ENTRIES) - from;
-            let size = Size { rows: n, terms, columns: m };
-            let left = Matrix::rows(&rows[from..], parameters);
-            let right = Matrix::columns(&columns[from..], parameters);
-            multiply(size, left, right, false, &mut self.panels, &mut self.part);
+            let entries = from..range.end.min(from + ENTRIES);
+            multiply_panels(parameters, entries, rows, columns, &mut self.part);
             self.sums.iter_mut().zip(&self.part).for_each(|(sum, part)| *sum += part.to_f64());
         }
         &self.sums

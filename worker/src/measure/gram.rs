@@ -46,7 +46,7 @@ impl<T: Real> Blocks<T> {
     /// ⟨xᵢ, xⱼ⟩ of the divided vectors, i in block `first` and j in block `second`: `[TILE, TILE]`.
     fn products(&self, first: usize, second: usize, out: &mut [T]) {
         let block = |b: usize| &self.numbers[b * self.k * TILE..][..self.k * TILE];
-        multiply_panels(self.k, block(first), block(second), out);
+        multiply_panels(self.k, 0..self.k, block(first), block(second), out);
     }
 }
 

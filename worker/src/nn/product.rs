@@ -8,6 +8,8 @@
 //! cache; `left` is read as it lies. Blocks decide what is in registers and caches, never a bit: each sum takes one term
 //! after the other, so a row has the same bits whatever rows are beside it.
 
+use std::ops::Range;
+
 use super::Real;
 use super::dispatch::{LaneKernel, Level};
 use super::lanes::{LANES, Lanes};
@@ -68,20 +70,28 @@ pub fn multiply<T: Real>(
     Level::best().run_lanes(Product { size, left, right, is_added, panels, out });
 }
 
-/// Overwrites `out` with `left · right` of matrices that lie in panels already.
+/// Overwrites `out` with `left · right` of matrices that lie in panels already, of whose terms those in `range` are taken.
 ///
 /// # Shapes
-/// `left` and `right`: `[m / 16, terms, 16]`, panels of sixteen rows of the left and of sixteen columns of the right; `out`: `[m, m]`.
+/// `left`: `[rows / 16, terms, 16]`, panels of sixteen rows; `right`: `[columns / 16, terms, 16]`, panels of sixteen columns; `out`:
+/// `[rows, columns]`.
 ///
 /// # Numerics
 /// As [`multiply`].
-pub fn multiply_panels<T: Real>(terms: usize, left: &[T], right: &[T], out: &mut [T]) {
-    Level::best().run_lanes(PanelProduct { terms, left, right, out });
+pub fn multiply_panels<T: Real>(
+    terms: usize,
+    range: Range<usize>,
+    left: &[T],
+    right: &[T],
+    out: &mut [T],
+) {
+    Level::best().run_lanes(PanelProduct { terms, range, left, right, out });
 }
 
 /// The arguments of [`multiply_panels`].
 struct PanelProduct<'a, T> {
     terms: usize,
+    range: Range<usize>,
     left: &'a [T],
     right: &'a [T],
     out: &'a mut [T],
@@ -90,12 +100,12 @@ struct PanelProduct<'a, T> {
 impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<T>>(self) {
-        let Self { terms: all, left, right, out } = self;
+        let Self { terms: all, range, left, right, out } = self;
         let columns = right.len() / all;
-        let length = all.div_ceil(all.div_ceil(TERMS));
-        let mut term = 0;
-        while term < all {
-            let terms = length.min(all - term);
+        let length = range.len().div_ceil(range.len().div_ceil(TERMS).max(1)).max(1);
+        let mut term = range.start;
+        while term < range.end {
+            let terms = length.min(range.end - term);
             for (panel, right) in right.chunks_exact(all * LANES).enumerate() {
                 let panels = &right[term * LANES..][..terms * LANES];
                 let rows = out.chunks_exact_mut(LANES * columns);
@@ -107,12 +117,44 @@ impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
                         panels,
                         column: panel * LANES,
                         columns,
-                        is_added: term > 0,
+                        is_added: term > range.start,
                     };
                     block.rows::<L, 1, true>(LANES, out);
                 }
             }
             term += terms;
+        }
+    }
+}
+
+/// Copies up to sixteen rows `[n, terms]`, each times its factor, into one panel `[terms, 16]`; what there is no row for is 0.
+pub fn interleave<T: Real>(rows: &[T], factors: &[T], panel: &mut [T]) {
+    Level::best().run_lanes(Interleave { rows, factors, panel });
+}
+
+/// The arguments of [`interleave`].
+struct Interleave<'a, T> {
+    rows: &'a [T],
+    factors: &'a [T],
+    panel: &'a mut [T],
+}
+
+impl<T: Real> LaneKernel<T> for Interleave<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes<T>>(self) {
+        let Self { rows, factors, panel } = self;
+        let (panel, _) = panel.as_chunks_mut::<LANES>();
+        let terms = panel.len();
+        for (block, to) in panel.chunks_mut(LANES).enumerate() {
+            let mut columns = [L::splat(T::ZERO); LANES];
+            for (r, &factor) in factors.iter().enumerate() {
+                let row = &rows[r * terms + block * LANES..][..to.len()];
+                columns[r] = load::<T, L>(row).mul(L::splat(factor));
+            }
+            let lanes = L::transposed(columns);
+            for (s, to) in to.iter_mut().enumerate() {
+                lanes[s].store(to);
+            }
         }
     }
 }
@@ -452,8 +494,30 @@ mod tests {
                     |i: usize| (i / LANES % terms) * 64 + i / (LANES * terms) * LANES + i % LANES;
                 (0..x.len()).map(|i| x[place(i)]).collect()
             };
-            multiply_panels(terms, &in_panels(&a), &in_panels(&b), &mut found);
+            let (a, b) = (in_panels(&a), in_panels(&b));
+            multiply_panels(terms, 0..terms, &a, &b, &mut found);
             assert_eq!(found, expected, "{terms}");
+            multiply_panels(terms, 0..0, &a, &b, &mut found);
+            multiply_panels(terms, terms - 1..terms, &a, &b, &mut found);
+            let last = |of: &[f32], i: usize| {
+                of[i / LANES * terms * LANES + (terms - 1) * LANES + i % LANES]
+            };
+            assert_eq!(found[63 * 64 + 17], last(&a, 63) * last(&b, 17), "{terms}");
+        }
+    }
+
+    #[test]
+    fn rows_are_interleaved_with_their_factors() {
+        for (count, terms) in [(16, 32), (5, 7), (1, 40), (16, 1)] {
+            let rows = numbers::<f64>(count * terms, 1);
+            let factors: Vec<f64> = (0..count).map(|r| 0.5f64.powi(r as i32)).collect();
+            let mut panel = vec![f64::NAN; terms * LANES];
+            interleave(&rows, &factors, &mut panel);
+            for (i, &x) in panel.iter().enumerate() {
+                let (s, r) = (i / LANES, i % LANES);
+                let expected = if r < count { rows[r * terms + s] * factors[r] } else { 0.0 };
+                assert_eq!(x, expected, "{count} {terms}: {s} {r}");
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Cost {
 ///             of minibatches and across a step, as for convolutional networks; averages over minibatches of b add
 ///             n² + (n/b)²
 /// training    steps · step,   measuring  M (curve + Σ confusion)
-/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + 8 (2 n S + min(n²/2, 2²⁵)) of the largest confusion, and
+/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + b n S + 8 min(n²/2, 2²⁵) of the largest confusion, and
 ///             8 (n/b)² for every average, with b the bytes of one number of the trial's precision
 /// ```
 ///
@@ -44,6 +44,10 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
     let curve = samples * (6.0 * size.weights - 2.0 * size.first) + held_out * 2.0 * size.weights;
     let passes = if spec.measure.layers { 2.0 } else { 1.0 };
     let both = 6.0 * size.weights - 2.0 * size.first;
+    let bytes = match spec.model.precision {
+        Precision::F32 => 4.0,
+        Precision::F64 => 8.0,
+    };
     let confusion = || {
         spec.measure.confusion.iter().map(|confusion| match *confusion {
             Confusion::Samples { count, ref average } => {
@@ -51,9 +55,8 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
                 let averaged = averages_cost(n, average, passes);
                 let flop = n * (4.0 * size.weights - 2.0 * size.first)
                     + passes * (n * n * size.units + 2.0 * n * size.parameters);
-                // The factors, and the blocks they are copied into.
                 let cosines = (n * n / 2.0).min(HELD as f64);
-                let bytes = 8.0 * (2.0 * n * size.units + cosines);
+                let bytes = bytes * n * size.units + 8.0 * cosines;
                 Part { flop: flop + averaged.flop, bytes: bytes + averaged.bytes }
             }
             _ => formed_cost(spec, confusion, (both, 2.0 * size.weights)),
@@ -61,10 +64,6 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
     };
     let measured = spec.measured_steps().len() as f64;
     let (dim, outputs) = (f64::from(spec.data.dim), f64::from(spec.model.outputs));
-    let bytes = match spec.model.precision {
-        Precision::F32 => 4.0,
-        Precision::F64 => 8.0,
-    };
     let pairs = confusion().map(|part| part.bytes).fold(0.0, f64::max);
     let numbers = (samples + held_out) * (dim + 2.0 * outputs)
         + 3.0 * size.parameters
