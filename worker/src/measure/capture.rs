@@ -42,7 +42,8 @@ pub struct LayerCapture<T> {
     pub is_touched: Vec<bool>,
 }
 
-/// Tiles whose gradients are summed in the network's precision before they are added in f64.
+/// Tiles that are passed together, so that the weights are read once for all of them, and whose gradients are summed in the
+/// network's precision before they are added in f64.
 const TILES: usize = 4;
 
 impl<'a, T: Real> Capture<'a, T> {
@@ -69,15 +70,19 @@ impl<'a, T: Real> Capture<'a, T> {
         let is_open = is_open(network);
         let mut wide = [Vec::new(), Vec::new()];
         let mut runner = Runner::new(network, examples, loss, chosen);
-        while let Some((tile, inputs, pass)) = runner.next_tile() {
+        while let Some((first, inputs, pass)) = runner.next_tiles() {
             let rows = inputs.len() / network.dim();
             is_live.resize(is_live.len() + rows, is_open);
-            let lives = &mut is_live[tile * TILE..];
+            let lives = &mut is_live[first * TILE..];
             for (p, layer) in layers.iter_mut().enumerate() {
                 let (a, d) = (pass.layer_inputs(p, inputs, rows), pass.deltas(p, rows));
-                layer.inputs.put(tile, a);
-                layer.deltas.put(tile, d);
                 let (fan_in, fan_out) = (a.len() / rows, d.len() / rows);
+                for (block, a) in (first..).zip(a.chunks(TILE * fan_in)) {
+                    layer.inputs.put(block, a);
+                }
+                for (block, d) in (first..).zip(d.chunks(TILE * fan_out)) {
+                    layer.deltas.put(block, d);
+                }
                 let each = a.chunks_exact(fan_in).zip(d.chunks_exact(fan_out)).zip(&mut *lives);
                 for ((a, d), is_live) in each {
                     let [a_square, d_square] = [a, d].map(|row| square(row, &mut wide));
@@ -114,7 +119,7 @@ impl<'a, T: Real> Capture<'a, T> {
     /// |Σᵢ gᵢ|² of each layer, from the summed gradient itself, which cancels less than a sum of inner products.
     ///
     /// # Numerics
-    /// Tiles of 64 examples, four at a time, are summed in the network's precision, then in f64.
+    /// 256 examples after 256 are summed in the network's precision, then in f64.
     ///
     /// # Cost
     /// The passes of all examples once more.
@@ -124,13 +129,7 @@ impl<'a, T: Real> Capture<'a, T> {
             let (mut sum, mut some) = (vec![0.0; parameters], vec![T::ZERO; parameters]);
             let mut panels = Vec::new();
             let mut runner = Runner::new(self.network, self.examples, self.loss, self.chosen);
-            let mut flush = |some: &mut [T]| {
-                for (sum, some) in sum.iter_mut().zip(some) {
-                    *sum += some.to_f64();
-                    *some = T::ZERO;
-                }
-            };
-            while let Some((tile, inputs, pass)) = runner.next_tile() {
+            while let Some((_, inputs, pass)) = runner.next_tiles() {
                 let rows = inputs.len() / self.network.dim();
                 for (p, layer) in self.network.layers().iter().enumerate() {
                     let size = Size { rows: layer.fan_out, terms: rows, columns: layer.fan_in };
@@ -138,23 +137,21 @@ impl<'a, T: Real> Capture<'a, T> {
                     let left = Matrix::columns(deltas, layer.fan_out);
                     let right = Matrix::rows(pass.layer_inputs(p, inputs, rows), layer.fan_in);
                     let (weights, biases) = self.network.split_mut(p, &mut some);
-                    multiply(size, left, right, true, &mut panels, weights);
+                    multiply(size, left, right, false, &mut panels, weights);
+                    biases.fill(T::ZERO);
                     for row in deltas.chunks_exact(layer.fan_out) {
                         biases.iter_mut().zip(row).for_each(|(sum, &d)| *sum += d);
                     }
                 }
-                if (tile + 1) % TILES == 0 {
-                    flush(&mut some);
-                }
+                sum.iter_mut().zip(&some).for_each(|(sum, some)| *sum += some.to_f64());
             }
-            flush(&mut some);
             let square = |part: &[f64]| part.iter().fold(0.0, |square, x| square + x * x);
             self.network.layer_ranges().into_iter().map(|range| square(&sum[range])).collect()
         })
     }
 }
 
-/// Runs the passes of some examples, tile after tile.
+/// Runs the passes of some examples, a few tiles at a time.
 struct Runner<'a, T> {
     network: &'a Network<T>,
     examples: &'a Examples<T>,
@@ -172,27 +169,28 @@ impl<'a, T: Real> Runner<'a, T> {
         loss: Loss,
         chosen: &'a [u32],
     ) -> Self {
+        let rows = chosen.len().clamp(1, TILES * TILE);
         Self {
             network,
             examples,
             loss,
-            chosen: chosen.chunks(TILE).enumerate(),
-            pass: Pass::new(network, TILE),
-            inputs: vec![T::ZERO; TILE * network.dim()],
-            targets: vec![T::ZERO; TILE * network.outputs()],
+            chosen: chosen.chunks(TILES * TILE).enumerate(),
+            pass: Pass::new(network, rows),
+            inputs: vec![T::ZERO; rows * network.dim()],
+            targets: vec![T::ZERO; rows * network.outputs()],
         }
     }
 
-    /// The number of the next tile, its inputs, and the pass that has seen them.
-    fn next_tile(&mut self) -> Option<(usize, &[T], &Pass<T>)> {
-        let (number, tile) = self.chosen.next()?;
-        let rows = tile.len();
+    /// The number of the next tile, the inputs of this and those after it, and the pass that has seen them.
+    fn next_tiles(&mut self) -> Option<(usize, &[T], &Pass<T>)> {
+        let (number, tiles) = self.chosen.next()?;
+        let rows = tiles.len();
         let inputs = &mut self.inputs[..rows * self.network.dim()];
         let targets = &mut self.targets[..rows * self.network.outputs()];
-        self.examples.gather(tile, inputs, targets);
+        self.examples.gather(tiles, inputs, targets);
         self.pass.forward(self.network, inputs);
         self.pass.backward(self.network, self.loss, targets, rows);
-        Some((number, inputs, &self.pass))
+        Some((number * TILES, inputs, &self.pass))
     }
 }
 
