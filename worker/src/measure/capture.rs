@@ -8,7 +8,6 @@ use super::gram::Blocks;
 use super::tiles::TILE;
 use crate::data::Examples;
 use crate::nn::kernel::dot;
-use crate::nn::product::{Matrix, Size, multiply};
 use crate::nn::{Network, Pass, Real};
 
 /// The per-example gradients of some examples, in factors: gᵢ of layer p is δ_pⁱ (a_pⁱ)ᵀ, and δ_pⁱ for its biases.
@@ -68,7 +67,7 @@ impl<'a, T: Real> Capture<'a, T> {
             .collect();
         let (mut is_live, mut is_finite) = (Vec::with_capacity(count), true);
         let is_open = is_open(network);
-        let mut wide = [Vec::new(), Vec::new()];
+        let mut wide = Vec::new();
         let mut runner = Runner::new(network, examples, loss, chosen);
         while let Some((first, inputs, pass)) = runner.next_tiles() {
             let rows = inputs.len() / network.dim();
@@ -127,22 +126,9 @@ impl<'a, T: Real> Capture<'a, T> {
         self.sums.get_or_init(|| {
             let parameters = self.network.parameters().len();
             let (mut sum, mut some) = (vec![0.0; parameters], vec![T::ZERO; parameters]);
-            let mut panels = Vec::new();
             let mut runner = Runner::new(self.network, self.examples, self.loss, self.chosen);
             while let Some((_, inputs, pass)) = runner.next_tiles() {
-                let rows = inputs.len() / self.network.dim();
-                for (p, layer) in self.network.layers().iter().enumerate() {
-                    let size = Size { rows: layer.fan_out, terms: rows, columns: layer.fan_in };
-                    let deltas = pass.deltas(p, rows);
-                    let left = Matrix::columns(deltas, layer.fan_out);
-                    let right = Matrix::rows(pass.layer_inputs(p, inputs, rows), layer.fan_in);
-                    let (weights, biases) = self.network.split_mut(p, &mut some);
-                    multiply(size, left, right, false, &mut panels, weights);
-                    biases.fill(T::ZERO);
-                    for row in deltas.chunks_exact(layer.fan_out) {
-                        biases.iter_mut().zip(row).for_each(|(sum, &d)| *sum += d);
-                    }
-                }
+                pass.gradient(self.network, inputs, &mut some);
                 sum.iter_mut().zip(&some).for_each(|(sum, some)| *sum += some.to_f64());
             }
             let square = |part: &[f64]| part.iter().fold(0.0, |square, x| square + x * x);
@@ -182,7 +168,7 @@ impl<'a, T: Real> Runner<'a, T> {
     }
 
     /// The number of the next tile, the inputs of this and those after it, and the pass that has seen them.
-    fn next_tiles(&mut self) -> Option<(usize, &[T], &Pass<T>)> {
+    fn next_tiles(&mut self) -> Option<(usize, &[T], &mut Pass<T>)> {
         let (number, tiles) = self.chosen.next()?;
         let rows = tiles.len();
         let inputs = &mut self.inputs[..rows * self.network.dim()];
@@ -190,12 +176,12 @@ impl<'a, T: Real> Runner<'a, T> {
         self.examples.gather(tiles, inputs, targets);
         self.pass.forward(self.network, inputs);
         self.pass.backward(self.network, self.loss, targets, rows);
-        Some((number * TILES, inputs, &self.pass))
+        Some((number * TILES, inputs, &mut self.pass))
     }
 }
 
-/// |row|² in f64.
-fn square<T: Real>(row: &[T], [wide, _]: &mut [Vec<f64>; 2]) -> f64 {
+/// |row|² in f64; `wide` is for a copy.
+fn square<T: Real>(row: &[T], wide: &mut Vec<f64>) -> f64 {
     wide.clear();
     wide.extend(row.iter().map(|x| x.to_f64()));
     dot(wide, wide)
