@@ -18,7 +18,7 @@ use std::time::Instant;
 use domain::spec::{Activation, Conv, ConvKind, Init, Loss, Mode, Model, Precision, Shape};
 use domain::{ConfusionRow, JobSpec, StepRow, sweep_file};
 use worker::data::{Examples, Label};
-use worker::measure::{ConvTiles, Formed};
+use worker::measure::{ConvTiles, Formed, Workspace};
 use worker::nn::conv::{ConvNetwork, ConvPass};
 use worker::trial::{self, Checkpoint, Given, Observer, Wish};
 
@@ -211,6 +211,7 @@ struct Images {
     pass: ConvPass<f32>,
     examples: Examples<f32>,
     gradient: Vec<f32>,
+    workspace: Workspace<f32>,
 }
 
 impl Images {
@@ -232,7 +233,8 @@ impl Images {
             targets: (0..1280).map(|i| if i % 10 == i / 10 % 10 { 1.0 } else { 0.0 }).collect(),
         };
         let gradient = vec![0.0; network.parameters().len()];
-        Self { pass: ConvPass::new(&network, 128), network, examples, gradient }
+        let pass = ConvPass::new(&network, 128);
+        Self { pass, network, examples, gradient, workspace: Workspace::default() }
     }
 
     fn pass(&mut self) -> f64 {
@@ -249,7 +251,7 @@ impl Images {
         let (network, pass) = (&self.network, &mut self.pass);
         let (groups, loss): (Vec<&[u32]>, _) = (chosen.chunks(1).collect(), Loss::CrossEntropy);
         let mut tiles = ConvTiles { network, pass, loss, mode: Mode::Eval };
-        let formed = Formed::take(&mut tiles, &self.examples, &groups, &[]);
+        let formed = Formed::take(&mut tiles, &self.examples, &groups, &[], &mut self.workspace);
         assert_eq!(formed[0].sq_norms().len(), 128);
         start.elapsed().as_secs_f64()
     }

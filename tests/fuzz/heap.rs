@@ -11,11 +11,13 @@ use std::cell::Cell;
 thread_local! {
     static NOW: Cell<usize> = const { Cell::new(0) };
     static MOST: Cell<usize> = const { Cell::new(0) };
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
 
 fn grow(bytes: usize) {
+    let _ = TAKEN.try_with(|taken| taken.set(taken.get() + 1));
     // A thread that is ending has no counters any more.
     let now = NOW.try_with(|now| {
         now.set(now.get().wrapping_add(bytes));
@@ -49,10 +51,18 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-/// What `work` answers, and the most bytes that this thread held during it beyond what it held before.
-pub fn most_in<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.get();
+/// What a piece of work took of the heap of its thread.
+pub struct Taken {
+    /// The most bytes that were held during it, beyond what was held before.
+    pub bytes_max: usize,
+    /// How often memory was asked for.
+    pub count: usize,
+}
+
+/// What `work` answers, and what it took.
+pub fn taken_in<T>(work: impl FnOnce() -> T) -> (T, Taken) {
+    let (before, count) = (NOW.get(), TAKEN.get());
     MOST.set(before);
     let answer = work();
-    (answer, MOST.get() - before)
+    (answer, Taken { bytes_max: MOST.get() - before, count: TAKEN.get() - count })
 }

@@ -34,8 +34,8 @@ fn feed(target: &Target, base: u64, inputs: u64) -> u64 {
     }
     for input in base..base + inputs {
         let bytes = Mutator::new(target.name, input).damaged(&target.samples);
-        let (decoded, most) =
-            heap::most_in(|| catch_unwind(AssertUnwindSafe(|| (target.decode)(&bytes))));
+        let (decoded, taken) =
+            heap::taken_in(|| catch_unwind(AssertUnwindSafe(|| (target.decode)(&bytes))));
         let name = target.name;
         let again = format!("GRADSWEEP_BASE={input} GRADSWEEP_FUZZ_INPUTS=1");
         match decoded {
@@ -44,9 +44,11 @@ fn feed(target: &Target, base: u64, inputs: u64) -> u64 {
         }
         let bound = target.bytes_max + 64 * bytes.len();
         assert!(
-            most <= bound,
-            "{name}: {} bytes of input {input} take {most} bytes; again: {again}",
-            bytes.len()
+            taken.bytes_max <= bound,
+            "{name}: {} bytes of input {input} take {} bytes, of {} allocations; again: {again}",
+            bytes.len(),
+            taken.bytes_max,
+            taken.count
         );
     }
     accepted

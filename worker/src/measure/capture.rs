@@ -45,6 +45,9 @@ pub struct LayerCapture<T> {
 /// network's precision before they are added in f64.
 const TILES: usize = 4;
 
+/// Examples that are passed together.
+pub const COMPARED: usize = TILES * TILE;
+
 impl<'a, T: Real> Capture<'a, T> {
     /// The factors at `network` of the gradients of the examples that `chosen` names, in that order.
     pub fn take(
@@ -155,12 +158,12 @@ impl<'a, T: Real> Runner<'a, T> {
         loss: Loss,
         chosen: &'a [u32],
     ) -> Self {
-        let rows = chosen.len().clamp(1, TILES * TILE);
+        let rows = chosen.len().clamp(1, COMPARED);
         Self {
             network,
             examples,
             loss,
-            chosen: chosen.chunks(TILES * TILE).enumerate(),
+            chosen: chosen.chunks(COMPARED).enumerate(),
             pass: Pass::new(network, rows),
             inputs: vec![T::ZERO; rows * network.dim()],
             targets: vec![T::ZERO; rows * network.outputs()],

@@ -35,6 +35,19 @@ pub fn panel_len(bytes: usize) -> usize {
     (PANEL_BYTES / bytes.max(1) / LANES * LANES).max(LANES)
 }
 
+/// Buffers that gradients are formed in. Kept from one measurement to the next, they are made once.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace<T> {
+    former: Former<T>,
+    /// Up to [`LANES`] gradients as they are formed.
+    some: Vec<T>,
+    rows: Panel<T>,
+    columns: Panel<T>,
+    product: Product<T>,
+    /// The summed gradient.
+    sum: Vec<f64>,
+}
+
 /// One part of the gradients, and what is known of it so far.
 struct Part {
     range: Range<usize>,
@@ -58,9 +71,10 @@ impl Formed {
         examples: &Examples<T>,
         groups: &[&[u32]],
         layers: &[Range<usize>],
+        workspace: &mut Workspace<T>,
     ) -> Vec<Self> {
         let panel = panel_len(network.parameters() * T::BYTES);
-        Self::in_panels(network, examples, groups, layers, panel)
+        Self::in_panels(network, examples, groups, layers, (panel, workspace))
     }
 
     fn in_panels<T: Real>(
@@ -68,25 +82,26 @@ impl Formed {
         examples: &Examples<T>,
         groups: &[&[u32]],
         layers: &[Range<usize>],
-        panel: usize,
+        (panel, workspace): (usize, &mut Workspace<T>),
     ) -> Vec<Self> {
         let (count, parameters) = (groups.len(), network.parameters());
-        let mut former = Former::default();
-        let mut some = Vec::new();
+        let Workspace { former, some, rows, columns, product, sum } = workspace;
+        sum.clear();
+        sum.resize(parameters, 0.0);
         // Forms gradients, sixteen at a time, puts them into `panel`, and shows them to `see`.
         let mut form = |groups: &[&[u32]], panel: &mut Panel<T>, see: &mut dyn FnMut(&[T])| {
             panel.clear(groups.len(), parameters);
             for groups in groups.chunks(LANES) {
                 some.resize(groups.len() * parameters, T::ZERO);
                 if groups.iter().all(|group| group.len() == 1) {
-                    former.form_each(network, examples, &groups.concat(), &mut some);
+                    former.form_each(network, examples, &groups.concat(), some);
                 } else {
                     for (group, gradient) in groups.iter().zip(some.chunks_exact_mut(parameters)) {
                         former.form(network, examples, group, gradient);
                     }
                 }
-                see(&some);
-                panel.push(&some);
+                see(some);
+                panel.push(some);
             }
         };
         let part = |range| {
@@ -96,12 +111,9 @@ impl Formed {
         let whole = 0..parameters;
         let mut parts: Vec<Part> =
             std::iter::once(whole).chain(layers.iter().cloned()).map(part).collect();
-        let mut sum = vec![0.0; parameters];
-        let (mut rows, mut columns) = (Panel::default(), Panel::default());
-        let mut product = Product { part: Vec::new(), sums: Vec::new() };
         for first in (0..count).step_by(panel) {
-            form(&groups[first..count.min(first + panel)], &mut rows, &mut |gradients| {
-                add_rows_up(gradients, &mut sum);
+            form(&groups[first..count.min(first + panel)], rows, &mut |gradients| {
+                add_rows_up(gradients, sum);
                 for Part { range, is_touched, .. } in &mut parts {
                     let is_zero = |gradient: &[T]| gradient.iter().all(|&g| g == T::ZERO);
                     let gradients = gradients.chunks_exact(parameters);
@@ -109,12 +121,12 @@ impl Formed {
                 }
             });
             for Part { range, gram, .. } in &mut parts {
-                product.multiply((&rows, &rows), range.clone(), (first, first), (count, gram));
+                product.multiply((rows, rows), range.clone(), (first, first), (count, gram));
             }
             for second in (first + panel..count).step_by(panel) {
-                form(&groups[second..count.min(second + panel)], &mut columns, &mut |_| {});
+                form(&groups[second..count.min(second + panel)], columns, &mut |_| {});
                 for Part { range, gram, .. } in &mut parts {
-                    let read = (&rows, &columns);
+                    let read = (&*rows, &*columns);
                     product.multiply(read, range.clone(), (first, second), (count, gram));
                 }
             }
@@ -177,7 +189,7 @@ fn add_rows_up<T: Real>(rows: &[T], sums: &mut [f64]) {
 }
 
 /// Some gradients, each divided by a power of two, as products want them.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Panel<T> {
     /// Trained numbers, P.
     parameters: usize,
@@ -215,6 +227,7 @@ impl<T: Real> Panel<T> {
 }
 
 /// Buffers of one product of tiles.
+#[derive(Clone, Debug, Default)]
 struct Product<T> {
     part: Vec<T>,
     sums: Vec<f64>,

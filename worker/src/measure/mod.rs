@@ -13,10 +13,10 @@ mod ranks;
 mod tiles;
 
 pub use averages::Averages;
-pub use capture::{Capture, LayerCapture};
+pub use capture::{COMPARED, Capture, LayerCapture};
 pub use confusion::{Compared, Occasion, batch_pair, chosen_examples, confusion_rows, formed_rows};
 pub use curve::{ConvCurve, Curve, Figures};
-pub use formed::{Formed, panel_len};
+pub use formed::{Formed, Workspace, panel_len};
 pub use listed::{StepTaken, batch_pair_rows};
 pub use pairs::{BINS, HELD, PairStatistics};
 pub use tiles::{ConvTiles, DenseTiles, TILE, Tiles};

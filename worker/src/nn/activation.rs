@@ -5,26 +5,27 @@ use domain::spec::Activation;
 use super::Real;
 use super::dispatch::{Kernel, dispatch};
 
-/// Replaces pre-activations z by a = σ(z), one example after the other.
+/// Replaces z by a = σ(z + b), one example after the other, in one pass over the numbers.
 ///
 /// ```text
 /// tanh, sigmoid, identity; relu: max(0, z); softmax: exp(zₖ) / Σⱼ exp(zⱼ) over the units of a row
 /// ```
 ///
 /// # Shapes
-/// `rows`: `[n, units]`, overwritten.
+/// `rows`: `[n, units]`, overwritten; `biases` (b): `[units]`, or empty.
 ///
 /// # Numerics
 /// Softmax subtracts the row's maximum, so finite input never overflows. NaN stays NaN, through relu as well, so that a
 /// diverged network cannot look healthy.
-pub fn activate<T: Real>(activation: Activation, rows: &mut [T], units: usize) {
-    if activation != Activation::Identity {
-        dispatch(Activate { activation, rows, units });
+pub fn activate<T: Real>(activation: Activation, biases: &[T], rows: &mut [T], units: usize) {
+    if activation != Activation::Identity || !biases.is_empty() {
+        dispatch(Activate { activation, biases, rows, units });
     }
 }
 
 struct Activate<'a, T> {
     activation: Activation,
+    biases: &'a [T],
     rows: &'a mut [T],
     units: usize,
 }
@@ -34,7 +35,14 @@ impl<T: Real> Kernel for Activate<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        activate_here(self.activation, self.rows, self.units);
+        let Self { activation, biases, rows, units } = self;
+        if biases.is_empty() {
+            return activate_here(activation, rows, units);
+        }
+        for row in rows.chunks_exact_mut(units) {
+            row.iter_mut().zip(biases).for_each(|(z, &b)| *z += b);
+            activate_here(activation, row, units);
+        }
     }
 }
 
@@ -197,7 +205,7 @@ mod tests {
     #[test]
     fn softmax_of_extreme_input_stays_finite_and_sums_to_one() {
         let mut row = [1e300, -1e300, 1e300];
-        activate(Activation::Softmax, &mut row, 3);
+        activate(Activation::Softmax, &[], &mut row, 3);
         assert_eq!(row, [0.5, 0.0, 0.5]);
     }
 
@@ -206,8 +214,22 @@ mod tests {
         for word in Activation::WORDS {
             let activation = Activation::from_word(word).expect("a listed word");
             let mut row = [f32::NAN, 1.0];
-            activate(activation, &mut row, 2);
+            activate(activation, &[], &mut row, 2);
             assert!(row[0].is_nan(), "{word}");
+        }
+    }
+
+    #[test]
+    fn biases_are_added_before_the_activation() {
+        for word in Activation::WORDS {
+            let activation = Activation::from_word(word).expect("a listed word");
+            let (z, biases) = ([0.5, -1.5, 0.25, 2.0, 0.0, -0.125], [0.125, 1.0, -3.0]);
+            let mut expected = z;
+            expected.iter_mut().zip(biases.iter().cycle()).for_each(|(z, b)| *z += b);
+            activate(activation, &[], &mut expected, 3);
+            let mut found = z;
+            activate(activation, &biases, &mut found, 3);
+            assert_eq!(found, expected, "{word}");
         }
     }
 
@@ -216,10 +238,25 @@ mod tests {
         let z: Vec<f64> = (0..1003).map(|i| f64::from(i).sin() * 30.0).collect();
         let run = |level: Level| {
             let (mut tanh, mut sigmoid) = (z.clone(), z.clone());
-            level.run(Activate { activation: Activation::Tanh, rows: &mut tanh, units: 1 });
-            level.run(Activate { activation: Activation::Sigmoid, rows: &mut sigmoid, units: 1 });
+            level.run(Activate {
+                activation: Activation::Tanh,
+                biases: &[],
+                rows: &mut tanh,
+                units: 1,
+            });
+            level.run(Activate {
+                activation: Activation::Sigmoid,
+                biases: &[],
+                rows: &mut sigmoid,
+                units: 1,
+            });
             let mut single: Vec<f32> = z.iter().map(|&z| z as f32).collect();
-            level.run(Activate { activation: Activation::Tanh, rows: &mut single, units: 1 });
+            level.run(Activate {
+                activation: Activation::Tanh,
+                biases: &[],
+                rows: &mut single,
+                units: 1,
+            });
             (tanh, sigmoid, single)
         };
         let levels = Level::available();

@@ -35,6 +35,15 @@ pub trait Lanes<T: Real>: Copy {
     /// self in each lane where `gate` is above 0, elsewhere 0.
     fn where_positive(self, gate: Self) -> Self;
 
+    /// Adds x[r] · row to each of the sums.
+    #[inline(always)]
+    fn add_products<const R: usize>(sums: &mut [Self; R], x: [T; R], row: &[T; LANES]) {
+        let row = Self::load(row);
+        for r in 0..R {
+            sums[r] = Self::splat(x[r]).mul_add(row, sums[r]);
+        }
+    }
+
     /// The sum of the lanes: l and l + 8, then l and l + 4, l and l + 2, l and l + 1.
     #[inline(always)]
     fn add_lanes(self) -> T {
@@ -485,6 +494,26 @@ mod x86 {
         /// Sixteen f64 in four registers of AVX.
         Avx2F64, f64, __m256d, 4 x 4, half: [__m256d; 2], sums: 3,
         _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_mul_pd, _mm256_add_pd, _mm256_sub_pd, _mm256_max_pd, above_256_pd, {
+            /// Register by register: a whole row beside three sums would be one register too many.
+            #[inline(always)]
+            fn add_products<const R: usize>(sums: &mut [Self; R], x: [f64; R], row: &[f64; LANES]) {
+                let mut factors = [sums[0].0[0]; R];
+                for r in 0..R {
+                    // SAFETY: as above.
+                    factors[r] = unsafe { _mm256_set1_pd(x[r]) };
+                }
+                let (row, _) = row.as_chunks::<4>();
+                for part in 0..4 {
+                    // SAFETY: as above; the load reads the four numbers of the chunk.
+                    let row = unsafe { _mm256_loadu_pd(row[part].as_ptr()) };
+                    for r in 0..R {
+                        let sum = sums[r].0[part];
+                        // SAFETY: as above.
+                        sums[r].0[part] = unsafe { _mm256_fmadd_pd(factors[r], row, sum) };
+                    }
+                }
+            }
+
             #[inline(always)]
             fn add_lanes(self) -> f64 {
                 let [a, b, c, d] = self.0;

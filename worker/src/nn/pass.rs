@@ -66,10 +66,7 @@ impl<T: Real> Pass<T> {
                 let weights = Matrix::columns(weights, layer.fan_in);
                 multiply(size, input, weights, false, &mut self.panels, out);
             }
-            if layer.has_bias {
-                add_to_rows(network.biases(p), out);
-            }
-            activate(layer.activation, out, layer.fan_out);
+            activate(layer.activation, network.biases(p), out, layer.fan_out);
         }
     }
 
@@ -180,15 +177,6 @@ impl<T: Real> Pass<T> {
     /// δ of layer `p` after the last backward pass: `[rows, fan_out]`.
     pub fn deltas(&self, p: usize, rows: usize) -> &[T] {
         &self.deltas[p][..rows * self.widths[p]]
-    }
-}
-
-/// Adds `biases` `[k]` to every row of `rows` `[n, k]`.
-fn add_to_rows<T: Real>(biases: &[T], rows: &mut [T]) {
-    for row in rows.chunks_exact_mut(biases.len()) {
-        for (z, &b) in row.iter_mut().zip(biases) {
-            *z += b;
-        }
     }
 }
 

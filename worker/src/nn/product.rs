@@ -291,28 +291,27 @@ impl<T: Real> Block<'_, T> {
             y[c] = &panels[c * terms..][..terms];
         }
         let width = (columns - self.column).min(C * LANES);
-        let mut sums = [[L::splat(T::ZERO); C]; R];
+        let mut sums = [[L::splat(T::ZERO); R]; C];
         if self.is_added {
             for r in 0..R {
                 let out = &out[(row + r) * columns + self.column..][..width];
                 for c in 0..C {
-                    sums[r][c] = load(&out[c * LANES..]);
+                    sums[c][r] = load(&out[c * LANES..]);
                 }
             }
         }
         if BY_COLUMNS {
-            let left = left[row..].chunks(stride);
-            for (s, x) in left.take(terms).enumerate() {
+            // The last term apart, as its column may end with the tile: steps of one length keep the sums in registers.
+            let (steps, last) = left[row..].split_at((terms - 1) * stride);
+            for (s, x) in steps.chunks_exact(stride).enumerate() {
                 let Some(x) = x.first_chunk::<R>() else { break };
-                let mut right = [L::splat(T::ZERO); C];
                 for c in 0..C {
-                    right[c] = L::load(&y[c][s]);
+                    L::add_products(&mut sums[c], *x, &y[c][s]);
                 }
-                for r in 0..R {
-                    let x = L::splat(x[r]);
-                    for c in 0..C {
-                        sums[r][c] = x.mul_add(right[c], sums[r][c]);
-                    }
+            }
+            if let Some(x) = last.first_chunk::<R>() {
+                for c in 0..C {
+                    L::add_products(&mut sums[c], *x, &y[c][terms - 1]);
                 }
             }
         } else {
@@ -321,22 +320,19 @@ impl<T: Real> Block<'_, T> {
                 x[r] = &left[(row + r) * stride..][..terms];
             }
             for s in 0..terms {
-                let mut right = [L::splat(T::ZERO); C];
-                for c in 0..C {
-                    right[c] = L::load(&y[c][s]);
-                }
+                let mut factors = [T::ZERO; R];
                 for r in 0..R {
-                    let x = L::splat(x[r][s]);
-                    for c in 0..C {
-                        sums[r][c] = x.mul_add(right[c], sums[r][c]);
-                    }
+                    factors[r] = x[r][s];
+                }
+                for c in 0..C {
+                    L::add_products(&mut sums[c], factors, &y[c][s]);
                 }
             }
         }
         for r in 0..R {
             let out = &mut out[(row + r) * columns + self.column..][..width];
             for c in 0..C {
-                store(sums[r][c], &mut out[c * LANES..]);
+                store(sums[c][r], &mut out[c * LANES..]);
             }
         }
         R

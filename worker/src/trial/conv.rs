@@ -7,7 +7,7 @@ use domain::{ConfusionRow, JobSpec};
 
 use super::learner::{Learner, examples_of_step, momentum_parts, order, rows_of_formed};
 use crate::data::Examples;
-use crate::measure::{ConvCurve, ConvTiles, Figures, Occasion, StepTaken, TILE};
+use crate::measure::{ConvCurve, ConvTiles, Figures, Occasion, StepTaken, TILE, Workspace};
 use crate::nn::Real;
 use crate::nn::conv::{ConvNetwork, ConvPass};
 use crate::optim::ConvSgd;
@@ -21,31 +21,37 @@ pub struct Convolutional<'a, T> {
     pass: ConvPass<T>,
     sgd: ConvSgd<T>,
     curve: ConvCurve<T>,
+    workspace: Workspace<T>,
 }
 
 impl<'a, T: Real> Convolutional<'a, T> {
     /// The network `conv` of `spec` before its first step, its passes shared by `threads` threads.
     pub fn new(spec: &'a JobSpec, conv: &Conv, threads: usize) -> Self {
         let network = ConvNetwork::initialise(&spec.model, conv, spec.seeds.init);
-        let measured = spec.measure.confusion.iter().map(|confusion| match confusion {
-            // Normalised together, they are passed together.
-            &Confusion::Batches { batch, .. } | &Confusion::BatchPairs { batch, .. }
-                if spec.measure.mode == Mode::Train =>
-            {
-                batch as usize
-            }
-            _ => TILE,
-        });
-        let capacity = measured.fold(TILE.max(spec.train.batch as usize), usize::max);
         let augmented = (spec.data.samples, spec.seeds.augment);
         Self {
             spec,
-            pass: ConvPass::new(&network, capacity).on_threads(threads),
+            pass: ConvPass::new(&network, capacity(spec)).on_threads(threads),
             sgd: ConvSgd::new(&spec.train, order(spec, 0), augmented, &network),
             curve: ConvCurve::new(&network, spec.train.loss),
+            workspace: Workspace::default(),
             network,
         }
     }
+}
+
+/// The most images that go through the network of `spec` together.
+pub fn capacity(spec: &JobSpec) -> usize {
+    let measured = spec.measure.confusion.iter().map(|confusion| match confusion {
+        // Normalised together, they are passed together.
+        &Confusion::Batches { batch, .. } | &Confusion::BatchPairs { batch, .. }
+            if spec.measure.mode == Mode::Train =>
+        {
+            batch as usize
+        }
+        _ => TILE,
+    });
+    measured.fold(TILE.max(spec.train.batch as usize), usize::max)
 }
 
 impl<T: Real> Learner<T> for Convolutional<'_, T> {
@@ -77,7 +83,7 @@ impl<T: Real> Learner<T> for Convolutional<'_, T> {
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow> {
-        let Self { spec, network, pass, sgd, .. } = self;
+        let Self { spec, network, pass, sgd, workspace, .. } = self;
         let loss = spec.train.loss;
         if *confusion == Confusion::CrossIterate {
             let (step, mode) = (occasion.step, Mode::Eval);
@@ -92,7 +98,8 @@ impl<T: Real> Learner<T> for Convolutional<'_, T> {
         let mode = if confusion.is_of_batches() { spec.measure.mode } else { Mode::Eval };
         let layers = network.layer_ranges();
         let mut tiles = ConvTiles { network, pass, loss, mode };
-        rows_of_formed(&mut tiles, examples, spec, &layers, (confusion, occasion, chosen))
+        let asked = (confusion, occasion, chosen);
+        rows_of_formed(&mut tiles, examples, spec, &layers, asked, workspace)
     }
 
     fn parts(&self) -> Vec<(String, Vec<usize>)> {

@@ -3,7 +3,11 @@
 use domain::JobSpec;
 use domain::spec::{Confusion, Conv, Precision};
 
-use crate::measure::{HELD, panel_len};
+use super::conv::capacity;
+use crate::measure::{COMPARED, HELD, TILE, panel_len};
+use crate::nn::conv::ConvPass;
+use crate::nn::lanes::LANES;
+use crate::nn::product::{Size as ProductSize, panels_len};
 
 /// Floating-point operations and memory of one job.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,13 +32,14 @@ pub struct Cost {
 ///             of minibatches and across a step, as for convolutional networks; averages over minibatches of b add
 ///             n² + (n/b)²
 /// training    steps · step,   measuring  M (curve + Σ confusion)
-/// memory      b ((N + T) (d + 2 c) + 3 P + (B + 128) S) + 16 P + b n S + 8 min(n²/2, 2²⁵) of the largest confusion, and
-///             8 (n/b)² for every average, with b the bytes of one number of the trial's precision
+/// memory      b ((N + T) (d + 2 c) + 4 P, 5 P with momentum, + pass(B) + pass(64)) + 16 P, and of the largest confusion
+///             b (pass(min(n, 256)) + n S) + 40 n L + 8 min(n²/2, 2²⁵), and 8 (n/b)² for every average
+/// pass(m)     m S, and the copies of the largest product of L layers
 /// ```
 ///
 /// # Numerics
-/// An estimate: activations are not counted, and no operation is worth another. It decides no result, but
-/// [`checkpoint_stride`] does follow from it.
+/// Operations are an estimate: activations are not counted, and no operation is worth another. Memory is an upper bound but
+/// for rows and tables, and where most cosines are equal. They decide no result, but [`checkpoint_stride`] does follow.
 pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
     if let Some(conv) = spec.model.conv() {
         return conv_cost(spec, &conv, threads);
@@ -56,7 +61,10 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
                 let flop = n * (4.0 * size.weights - 2.0 * size.first)
                     + passes * (n * n * size.units + 2.0 * n * size.parameters);
                 let cosines = (n * n / 2.0).min(HELD as f64);
-                let bytes = bytes * n * size.units + 8.0 * cosines;
+                let pass = size.pass(n.min(COMPARED as f64));
+                let bytes = bytes * (pass + blocks(n) * size.units)
+                    + 40.0 * n * size.shapes.len() as f64
+                    + 8.0 * cosines;
                 Part { flop: flop + averaged.flop, bytes: bytes + averaged.bytes }
             }
             _ => formed_cost(spec, confusion, (both, 2.0 * size.weights)),
@@ -66,8 +74,9 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
     let (dim, outputs) = (f64::from(spec.data.dim), f64::from(spec.model.outputs));
     let pairs = confusion().map(|part| part.bytes).fold(0.0, f64::max);
     let numbers = (samples + held_out) * (dim + 2.0 * outputs)
-        + 3.0 * size.parameters
-        + (f64::from(spec.train.batch) + 128.0) * size.units;
+        + (if spec.train.momentum > 0.0 { 5.0 } else { 4.0 }) * size.parameters
+        + size.pass(f64::from(spec.train.batch))
+        + size.pass(TILE as f64);
     Cost {
         training_flop: spec.train.steps as f64 * step_flop(spec),
         measuring_flop: measured * (curve + confusion().map(|part| part.flop).sum::<f64>()),
@@ -77,8 +86,8 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
 
 /// The cost of a convolutional network.
 ///
-/// With M the multiplications of one forward pass, M₀ of its stem, A the activations of one image, p the gradients of a
-/// panel, and the rest as for [`cost`]:
+/// With M the multiplications of one forward pass, M₀ of its stem, A the bytes of the buffers of one image, R the images that are passed together, p the gradients of a
+/// panel, n rounded up to sixteens in a panel, and the rest as for [`cost`]:
 ///
 /// ```text
 /// step        B (6 M − 2 M₀) + 4 P
@@ -87,8 +96,8 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
 ///             n/2 pairs of minibatches of m:        n m (6 M − 2 M₀) + 3 n P
 ///             across a step:                        N (6 M − 2 M₀ + 6 P) + 4 N M
 ///             averages over minibatches of b:       (1 + layers) (n² + (n/b)²) more
-/// memory      b ((N + T) (d + 2 c) + 5 P + max(B, 64) A + 2 min(n, p) P) + 16 P + 4 n² (2 + layers) + Σ 8 (n/b)²,
-///             and b times the weights of the largest layer for every thread beyond the first
+/// memory      b ((N + T) (d + 2 c) + 2 R d + (6 + 2 min(n, p) + min(n, 16)) P + max(m, 64) d) + R A + 16 P + 4 n² (2 + layers)
+///             + Σ 8 (n/b)², and b times the weights of the largest layer twice and for every thread
 /// ```
 fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
     let outputs = f64::from(spec.model.outputs);
@@ -104,23 +113,20 @@ fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
         let cost = |confusion| formed_cost(spec, confusion, (both, forward));
         spec.measure.confusion.iter().map(cost)
     };
-    // Of each pixel: a block's input, two activations and what is between, the borders, and three gradients a stage.
-    let mut pixels = 32.0 * 32.0;
-    let mut activations = 0.0;
-    for block in conv.blocks() {
-        pixels /= f64::from(block.stride * block.stride);
-        activations += 1.3 * pixels * 4.0 * f64::from(block.outputs);
-    }
-    activations += 1.3 * 3.0 * 1024.0 * 16.0 * f64::from(conv.width) * 1.75;
+    let classes = spec.model.outputs as usize;
+    let image = match spec.model.precision {
+        Precision::F32 => ConvPass::<f32>::image_bytes(conv, classes),
+        Precision::F64 => ConvPass::<f64>::image_bytes(conv, classes),
+    };
     let weights = |(out, fan_in): (u32, u32)| f64::from(out) * f64::from(fan_in);
     let shapes = conv.weight_shapes(spec.model.outputs).into_iter();
     let largest = shapes.map(weights).fold(0.0, f64::max);
     let measured = spec.measured_steps().len() as f64;
-    let room = f64::from(spec.train.batch).max(64.0);
+    let room = capacity(spec) as f64;
     let numbers = (samples + held_out) * (f64::from(spec.data.dim) + 2.0 * outputs)
+        + 2.0 * room * f64::from(spec.data.dim)
         + 5.0 * parameters
-        + room * activations
-        + largest * f64::from(threads.saturating_sub(1));
+        + largest * f64::from(threads.saturating_add(2));
     Cost {
         training_flop: spec.train.steps as f64 * step_flop(spec),
         measuring_flop: measured
@@ -128,6 +134,7 @@ fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
                 + held_out * forward
                 + confusion().map(|part| part.flop).sum::<f64>()),
         memory_bytes: (bytes * numbers
+            + room * image as f64
             + 16.0 * parameters
             + confusion().map(|part| part.bytes).fold(0.0, f64::max)) as u64,
     }
@@ -157,7 +164,11 @@ fn formed_cost(spec: &JobSpec, confusion: &Confusion, (both, forward): (f64, f64
         let (again, panels) = if n > panel { (n / (2.0 * panel), 2.0) } else { (0.0, 1.0) };
         Part {
             flop: n * batch * both * (1.0 + again) + passes * n * n * parameters,
-            bytes: panels * bytes * n.min(panel) * parameters + 4.0 * n * n * (2.0 + layers as f64),
+            bytes: bytes
+                * parameters
+                * (panels * sixteens(n.min(panel)) + n.min(LANES as f64) + 1.0)
+                + bytes * batch.max(TILE as f64) * f64::from(spec.data.dim)
+                + 4.0 * n * n * (2.0 + layers as f64),
         }
     };
     match *confusion {
@@ -176,6 +187,16 @@ fn formed_cost(spec: &JobSpec, confusion: &Confusion, (both, forward): (f64, f64
             bytes: 4.0 * bytes * parameters + 64.0 * n,
         },
     }
+}
+
+/// `n` gradients as blocks of their factors hold them.
+fn blocks(n: f64) -> f64 {
+    (n / TILE as f64).ceil() * TILE as f64
+}
+
+/// `n` gradients as a panel of them holds them.
+fn sixteens(n: f64) -> f64 {
+    (n / LANES as f64).ceil() * LANES as f64
 }
 
 /// What it takes to add up the inner products of `n` gradients by minibatches of each size in `average`, and to compare those,
@@ -221,6 +242,8 @@ struct Size {
     first: f64,
     parameters: f64,
     units: f64,
+    /// Of each matrix, fan_out and fan_in.
+    shapes: Vec<(u32, u32)>,
 }
 
 impl Size {
@@ -233,6 +256,17 @@ impl Size {
             first: shapes.first().map_or(0.0, entries),
             parameters: spec.model.parameters(spec.data.dim) as f64,
             units: shapes.iter().map(units).sum(),
+            shapes,
         }
+    }
+
+    /// Numbers that a pass of `rows` examples takes: what goes in and out of each layer, both ways, and copies for products.
+    fn pass(&self, rows: f64) -> f64 {
+        let copies = self.shapes.iter().map(|&(fan_out, fan_in)| {
+            let (o, i, rows) = (fan_out as usize, fan_in as usize, rows as usize);
+            let size = |rows, terms, columns| panels_len(ProductSize { rows, terms, columns });
+            size(rows, i, o).max(size(rows, o, i)).max(size(o, rows, i))
+        });
+        rows * self.units + copies.max().unwrap_or(0) as f64
     }
 }

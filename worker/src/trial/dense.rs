@@ -8,7 +8,7 @@ use domain::{ConfusionRow, JobSpec};
 use super::learner::{Learner, examples_of_step, momentum_parts, order, rows_of_formed};
 use crate::data::Examples;
 use crate::measure::{
-    Averages, Capture, Compared, Curve, Figures, Occasion, StepTaken, confusion_rows,
+    Averages, Capture, Compared, Curve, Figures, Occasion, StepTaken, Workspace, confusion_rows,
 };
 use crate::nn::{Network, Real, initialise};
 use crate::optim::Sgd;
@@ -19,6 +19,7 @@ pub struct Dense<'a, T> {
     network: Network<T>,
     sgd: Sgd<T>,
     curve: Curve<T>,
+    workspace: Workspace<T>,
 }
 
 impl<'a, T: Real> Dense<'a, T> {
@@ -27,7 +28,7 @@ impl<'a, T: Real> Dense<'a, T> {
         let network = initialise(&spec.model, spec.data.dim, spec.seeds.init);
         let sgd = Sgd::new(&spec.train, order(spec, 0), &network);
         let curve = Curve::new(&network, spec.train.loss);
-        Self { spec, network, sgd, curve }
+        Self { spec, network, sgd, curve, workspace: Workspace::default() }
     }
 }
 
@@ -66,7 +67,7 @@ impl<T: Real> Learner<T> for Dense<'_, T> {
         occasion: Occasion,
         chosen: &[u32],
     ) -> Vec<ConfusionRow> {
-        let Self { spec, network, sgd, curve } = self;
+        let Self { spec, network, sgd, curve, workspace } = self;
         match confusion {
             // No gradient is formed where the factors do.
             Confusion::Samples { .. } => {
@@ -94,7 +95,8 @@ impl<T: Real> Learner<T> for Dense<'_, T> {
             Confusion::Batches { .. } | Confusion::BatchPairs { .. } => {
                 let layers = network.layer_ranges();
                 let asked = (confusion, occasion, chosen);
-                rows_of_formed(&mut curve.tiles(network), examples, spec, &layers, asked)
+                let mut tiles = curve.tiles(network);
+                rows_of_formed(&mut tiles, examples, spec, &layers, asked, workspace)
             }
         }
     }

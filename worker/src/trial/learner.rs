@@ -7,7 +7,7 @@ use domain::{ConfusionRow, JobSpec};
 
 use crate::data::Examples;
 use crate::measure::{
-    Averages, Compared, Figures, Formed, Occasion, Tiles, batch_pair_rows, formed_rows,
+    Averages, Compared, Figures, Formed, Occasion, Tiles, Workspace, batch_pair_rows, formed_rows,
 };
 use crate::nn::Real;
 use crate::optim::Order;
@@ -51,13 +51,14 @@ pub fn rows_of_formed<T: Real>(
     spec: &JobSpec,
     layers: &[Range<usize>],
     (confusion, occasion, chosen): (&Confusion, Occasion, &[u32]),
+    workspace: &mut Workspace<T>,
 ) -> Vec<ConfusionRow> {
     let scope = confusion.scope();
     let layers = if spec.measure.layers { layers } else { &[] };
     match *confusion {
         Confusion::Samples { .. } => {
             let groups: Vec<&[u32]> = chosen.chunks(1).collect();
-            let formed = Formed::take(network, examples, &groups, layers);
+            let formed = Formed::take(network, examples, &groups, layers, workspace);
             let labels: Vec<_> = chosen.iter().map(|&i| examples.labels[i as usize]).collect();
             let named = Some((chosen, &*labels));
             let averages = Averages::of(confusion, chosen.len(), spec.seeds.measure);
@@ -67,7 +68,7 @@ pub fn rows_of_formed<T: Real>(
         }
         Confusion::Batches { batch, .. } => {
             let groups: Vec<&[u32]> = chosen.chunks(batch as usize).collect();
-            let formed = Formed::take(network, examples, &groups, layers);
+            let formed = Formed::take(network, examples, &groups, layers, workspace);
             let mode = spec.measure.mode;
             let compared = Compared { scope, mode, batch, examples: None, averages: None };
             formed_rows(&formed, compared, occasion)

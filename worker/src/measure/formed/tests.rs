@@ -42,10 +42,12 @@ fn pairs_are_those_of_the_gradients_and_panels_do_not_show() {
         let chosen: Vec<u32> = (0..COUNT as u32).collect();
         let groups: Vec<&[u32]> = chosen.chunks(1).collect();
         let layers = network.layer_ranges();
+        // Of one size after another: what a larger one has left in it does not show.
+        let mut workspace = Workspace::default();
         let mut in_panels = |panel| {
             let (pass, loss) = (&mut pass, Loss::CrossEntropy);
             let mut tiles = ConvTiles { network: &network, pass, loss, mode: Mode::Eval };
-            Formed::in_panels(&mut tiles, &examples, &groups, &layers, panel)
+            Formed::in_panels(&mut tiles, &examples, &groups, &layers, (panel, &mut workspace))
         };
         let all = in_panels(COUNT);
         for panel in [1, 2, 3, 6] {
@@ -144,12 +146,14 @@ fn averages_are_the_rows_of_mean_gradients_that_are_formed() {
             examples: None,
             averages: Some(&averages),
         };
-        let formed = Formed::take(&mut tiles, &examples, &groups, &layers);
+        let formed =
+            Formed::take(&mut tiles, &examples, &groups, &layers, &mut Workspace::default());
         let found = formed_rows(&formed, compared, occasion);
         assert_eq!(found.len(), 3 * (1 + layers.len()));
         for (batch, rows) in [2, 3].into_iter().zip(found.chunks(1 + layers.len()).skip(1)) {
             let groups: Vec<&[u32]> = averages.minibatches(batch).collect();
-            let formed = Formed::take(&mut tiles, &examples, &groups, &layers);
+            let formed =
+                Formed::take(&mut tiles, &examples, &groups, &layers, &mut Workspace::default());
             let compared = Compared { batch, averages: None, ..compared };
             for (found, expected) in rows.iter().zip(formed_rows(&formed, compared, occasion)) {
                 let told = |row: &domain::ConfusionRow| {
@@ -191,7 +195,10 @@ fn gradients_that_are_not_finite_have_no_figures() {
     let mut pass = ConvPass::new(&network, TILE);
     let (pass, loss) = (&mut pass, Loss::CrossEntropy);
     let mut tiles = ConvTiles { network: &network, pass, loss, mode: Mode::Eval };
-    let formed = Formed::take(&mut tiles, &examples, &[&[1], &[3]], &network.layer_ranges());
+    let formed = {
+        let layers = network.layer_ranges();
+        Formed::take(&mut tiles, &examples, &[&[1], &[3]], &layers, &mut Workspace::default())
+    };
     let occasion = Occasion { step: 0, epoch: 0.0, risk: None };
     let named = Some((&[1, 3][..], &examples.labels[..2]));
     let compared =

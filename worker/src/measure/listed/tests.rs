@@ -3,7 +3,7 @@
 use domain::spec::{Activation, Loss};
 
 use super::*;
-use crate::measure::{Compared, Curve, Formed, chosen_examples, formed_rows};
+use crate::measure::{Compared, Curve, Formed, Workspace, chosen_examples, formed_rows};
 use crate::nn::Network;
 use crate::nn::testing::{examples, gradient_of, mlp, network};
 
@@ -62,7 +62,8 @@ fn disjoint_minibatches_have_the_mean_gradients_of_their_examples() {
         assert_eq!(sorted.len(), (count * batch) as usize, "no example is in two");
         let groups: Vec<&[u32]> = chosen.chunks(batch as usize).collect();
         let layers = network.layer_ranges();
-        let formed = Formed::take(&mut curve.tiles(&network), &set, &groups, &layers);
+        let mut tiles = curve.tiles(&network);
+        let formed = Formed::take(&mut tiles, &set, &groups, &layers, &mut Workspace::default());
         let compared =
             Compared { scope: "batches", mode: Mode::Eval, batch, examples: None, averages: None };
         let rows = formed_rows(&formed, compared, OCCASION);

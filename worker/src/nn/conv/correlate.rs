@@ -149,7 +149,7 @@ impl<T: Real> Correlate<'_, T> {
         let walks = self.walks;
         let (weights, _) = self.weights.as_chunks::<LANES>();
         let size = walks.terms();
-        let mut sums = [[L::splat(T::ZERO); B]; P];
+        let mut sums = [[L::splat(T::ZERO); P]; B];
         let begin = match self.begin {
             Begin::Zero => None,
             Begin::There => Some(&*self.out),
@@ -159,7 +159,7 @@ impl<T: Real> Correlate<'_, T> {
             for p in 0..P {
                 let (chunks, _) = begin[places[p].1..][..B * LANES].as_chunks();
                 for b in 0..B {
-                    sums[p][b] = L::load(&chunks[b]);
+                    sums[b][p] = L::load(&chunks[b]);
                 }
             }
         }
@@ -175,22 +175,19 @@ impl<T: Real> Correlate<'_, T> {
                 x[p] = &self.input[places[p].0 + run.offset..][..len];
             }
             for c in 0..len {
-                let mut row = [L::splat(T::ZERO); B];
-                for b in 0..B {
-                    row[b] = L::load(&w[b][c]);
-                }
+                let mut factors = [T::ZERO; P];
                 for p in 0..P {
-                    let x = L::splat(x[p][c]);
-                    for b in 0..B {
-                        sums[p][b] = x.mul_add(row[b], sums[p][b]);
-                    }
+                    factors[p] = x[p][c];
+                }
+                for b in 0..B {
+                    L::add_products(&mut sums[b], factors, &w[b][c]);
                 }
             }
         }
         for p in 0..P {
             let (chunks, _) = self.out[places[p].1..][..B * LANES].as_chunks_mut();
             for b in 0..B {
-                sums[p][b].store(&mut chunks[b]);
+                sums[b][p].store(&mut chunks[b]);
             }
         }
     }

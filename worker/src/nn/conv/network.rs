@@ -10,7 +10,7 @@ use crate::nn::init::draw;
 use crate::random::Stream;
 
 /// Pixels of an edge of the images that jobs train on.
-const SIDE: usize = 32;
+pub(super) const SIDE: usize = 32;
 
 /// A Wide ResNet or a part of one, with `T` for its numbers.
 #[derive(Clone, Debug, PartialEq)]

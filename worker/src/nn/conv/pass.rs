@@ -2,12 +2,13 @@
 
 use std::mem;
 
-use domain::spec::{Loss, Mode};
+use domain::spec::{Conv, Loss, Mode};
 
 use super::ConvNetwork;
 use super::correlate::{pack_backward, pack_forward};
 use super::grid::Grid;
 use super::layout::{BlockLayout, ConvLayer, Layout, NormLayer};
+use super::network::SIDE;
 use super::norm::{Moments, SLOT};
 use super::phase::{
     Backward, Carried, Forward, Gradients, NormStage, Part, PartMut, Phase, Plans, Pull, Slots,
@@ -104,6 +105,20 @@ impl<T: Real> ConvPass<T> {
             sums: vec![T::ZERO; largest],
             largest,
         }
+    }
+
+    /// Bytes of the buffers of one image, for a network as `conv` has it.
+    pub fn image_bytes(conv: &Conv, outputs: usize) -> usize {
+        let layout = Layout::new(conv, outputs, SIDE);
+        let grids = &layout.grids;
+        let image = |grid: usize| grids[grid].image();
+        let of_block = |block: &BlockLayout| image(block.from) + 3 * image(block.to);
+        let blocks: usize = layout.blocks.iter().map(of_block).sum();
+        let deltas: usize = (0..grids.len()).map(|grid| 3 * image(grid)).sum();
+        let (end, channels) = (grids.len() - 1, grids.iter().map(|grid| grid.channels).max());
+        let rows = 2 * grids[end].channels + 2 * outputs + 1;
+        let numbers = layout.input.image() + image(0) + blocks + image(end) + deltas + rows;
+        numbers * T::BYTES + SLOT * channels.unwrap_or(0) * size_of::<f64>()
     }
 
     /// The same, its work shared by `threads` threads: with the same bits.

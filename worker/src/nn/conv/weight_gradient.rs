@@ -123,18 +123,15 @@ impl<T: Real> WeightGradient<'_, T> {
                     let x = x.windows(C).step_by(step_in);
                     for (x, d) in x.zip(d.chunks(step_out)) {
                         let (d, _) = d.as_chunks();
-                        for c in 0..C {
-                            sums[c] = L::splat(x[c]).mul_add(L::load(&d[0]), sums[c]);
+                        if let Some(x) = x.first_chunk::<C>() {
+                            L::add_products(&mut sums, *x, &d[0]);
                         }
                     }
                     continue;
                 }
                 for (x, d) in x.chunks(step_in).zip(d.chunks(step_out)) {
                     let (Some(x), Some(d)) = (x.first_chunk::<C>(), d.first_chunk()) else { break };
-                    let d = L::load(d);
-                    for c in 0..C {
-                        sums[c] = L::splat(x[c]).mul_add(d, sums[c]);
-                    }
+                    L::add_products(&mut sums, *x, d);
                 }
             }
             let is_last = rows.end == walks.rows;
