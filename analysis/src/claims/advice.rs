@@ -23,6 +23,8 @@ const VALUES_MIN: usize = 3;
 /// What would help a group; none where nothing is missing, or its spec names files that only the sweep's own file finds.
 pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
     let mut axes = Axes::of(group)?;
+    // What there is, whatever the reasons before have added to it.
+    let dim_count = axes.dims.len();
     let mut reasons = Vec::new();
     let plain = survey.variants.iter().filter(|variant| variant.is_plain());
     let rows: Vec<_> = plain.flat_map(|variant| &variant.rows).collect();
@@ -48,7 +50,11 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
         } else if axes.has_free_dim && 2 * at_lowest >= all {
             let count = axes.dims.len() + 1;
             extend(&mut axes.dims, 4, count);
-            "most of them at the lowest dim, so a higher one"
+            if dim_count > 1 {
+                "most of them at the lowest dim, so a higher one"
+            } else {
+                "a higher dim"
+            }
         } else {
             axes.wider();
             "wider networks"
@@ -64,8 +70,9 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
             extend(values, 2, VALUES_MIN);
         }
     }
-    if axes.dims.len() < VALUES_MIN && axes.has_free_dim {
-        reasons.push(format!("{} dims cannot show how the boundary moves with d", axes.dims.len()));
+    if dim_count < VALUES_MIN && axes.has_free_dim {
+        let dims = if dim_count == 1 { "one dim".to_owned() } else { format!("{dim_count} dims") };
+        reasons.push(format!("{dims} cannot show how the boundary moves with d"));
         extend(&mut axes.dims, 4, VALUES_MIN);
     }
     if axes.seed_count() < SEEDS_MIN {

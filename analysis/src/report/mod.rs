@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use domain::SweepName;
 
 use crate::claims::{Advice, Finding, advise, judge};
-use crate::figures::{Figure, figures, standalone};
+use crate::figures::{Figure, figures, shared, standalone};
 use crate::results::{Results, ResultsError};
 use crate::scaling::{Survey, survey};
 use crate::study::Study;
@@ -32,6 +32,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// One a group, in their order; the groups beyond [`GROUPS_MAX`] are judged but not drawn.
     pub figures: Vec<Vec<Figure>>,
+    /// Those that lie across groups.
+    pub shared: Vec<Figure>,
     pub advice: Vec<Advice>,
 }
 
@@ -51,7 +53,8 @@ impl Report {
         let figures = drawn.map(|(index, (group, survey))| figures(&study, group, survey, index));
         let figures = figures.collect();
         let advice = both().filter_map(|(group, survey)| advise(&study, group, survey)).collect();
-        Self { study, findings, figures, advice }
+        let shared = shared(&study);
+        Self { study, findings, figures, shared, advice }
     }
 
     /// Writes the page and what lies beside it into `folder`, which is made where it is not, and returns the page.
@@ -65,7 +68,7 @@ impl Report {
         };
         fs::create_dir_all(folder)
             .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
-        for figure in self.figures.iter().flatten() {
+        for figure in self.figures.iter().flatten().chain(&self.shared) {
             write(&format!("{}.svg", figure.name), &standalone(&figure.svg))?;
             write(&format!("{}.csv", figure.name), &figure.csv)?;
         }

@@ -41,6 +41,10 @@ pub(super) fn html(report: &Report) -> String {
             more(&mut out, index, advice);
         }
     }
+    if !report.shared.is_empty() {
+        out.push_str("<h2>Across settings</h2>\n");
+        report.shared.iter().for_each(|one| figure(&mut out, one));
+    }
     for (group, figures) in report.study.groups.iter().zip(&report.figures) {
         let label = report.study.label(group);
         let title = if label.is_empty() { "Figures".to_owned() } else { label };
@@ -58,7 +62,7 @@ pub(super) fn html(report: &Report) -> String {
 
 fn overview(out: &mut String, report: &Report) {
     let groups = &report.study.groups;
-    let trials: usize = groups.iter().map(|group| group.trials.len()).sum();
+    let trials = report.study.job_count();
     let scope = report.study.scope.map_or("nothing measured".to_owned(), |scope| {
         format!(
             "cosines over {}",
