@@ -10,6 +10,8 @@ mod curves;
 mod envelopes;
 mod heat;
 mod labels;
+#[cfg(feature = "png")]
+pub mod png;
 mod question;
 mod style;
 mod tuning;

@@ -62,20 +62,31 @@ impl Report {
     /// # Errors
     /// [`ReportError::Write`], for the first file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, ReportError> {
-        let write = |name: &str, text: &str| {
+        let write = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
-            fs::write(&path, text).map_err(|source| ReportError::Write { path, source })
+            fs::write(&path, bytes).map_err(|source| ReportError::Write { path, source })
         };
         fs::create_dir_all(folder)
             .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
+        #[cfg(feature = "png")]
+        let rasteriser = crate::figures::png::Rasteriser::new();
         for figure in self.figures.iter().flatten().chain(&self.shared) {
-            write(&format!("{}.svg", figure.name), &standalone(&figure.svg))?;
-            write(&format!("{}.csv", figure.name), &figure.csv)?;
+            write(&format!("{}.svg", figure.name), standalone(&figure.svg).as_bytes())?;
+            write(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
+            #[cfg(feature = "png")]
+            {
+                let name = format!("{}.png", figure.name);
+                let failed = |error| ReportError::Write {
+                    path: folder.join(&name),
+                    source: io::Error::other(error),
+                };
+                write(&name, &rasteriser.png(&figure.svg).map_err(failed)?)?;
+            }
         }
         for (index, advice) in self.advice.iter().enumerate() {
-            write(&advice_name(index), &advice.file)?;
+            write(&advice_name(index), advice.file.as_bytes())?;
         }
-        write(PAGE, &page::html(self))?;
+        write(PAGE, page::html(self).as_bytes())?;
         Ok(folder.join(PAGE))
     }
 }

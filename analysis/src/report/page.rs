@@ -161,10 +161,14 @@ fn more(out: &mut String, index: usize, advice: &Advice) {
 
 fn figure(out: &mut String, figure: &Figure) {
     let Figure { name, title, caption, svg, sql, .. } = figure;
+    let png = match cfg!(feature = "png") {
+        true => format!("<a href=\"{name}.png\">PNG</a> · "),
+        false => String::new(),
+    };
     let _ = writeln!(
         out,
         "<figure id=\"{name}\" style=\"margin:0\">\n<h3>{}</h3>\n{svg}<figcaption class=\"soft\">{} \
-         <a href=\"{name}.svg\">SVG</a> · <a href=\"{name}.csv\">CSV</a></figcaption>\n\
+         <a href=\"{name}.svg\">SVG</a> · {png}<a href=\"{name}.csv\">CSV</a></figcaption>\n\
          <details><summary>SQL</summary><pre>{}</pre></details>\n</figure>",
         escape(title),
         escape(caption),
