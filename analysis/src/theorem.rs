@@ -280,7 +280,11 @@ mod tests {
         ] {
             let mut trial = trial();
             trial.curve.iter_mut().for_each(|point| point.step_size = None);
-            assert_eq!(Constants::of(&group(&[setting.clone()]), &trial), None, "{setting:?}");
+            assert_eq!(
+                Constants::of(&group(std::slice::from_ref(&setting)), &trial),
+                None,
+                "{setting:?}"
+            );
         }
         for spoil in [
             |trial: &mut Trial| trial.curve[2].step_size = Some(0.01),

@@ -55,12 +55,13 @@ mod tests {
     use super::*;
 
     fn boxes(points: &[((f64, f64), &str)], frame: Box) -> Vec<Box> {
-        let places = place(points, frame);
-        let own = |((_, text), (x, y)): (&((f64, f64), &str), (f64, f64))| {
-            let (width, top) = (LETTER * text.chars().count() as f64, y - 0.8 * HEIGHT);
+        let texts = points.iter().map(|(_, text)| LETTER * text.chars().count() as f64);
+        let places = texts.zip(place(points, frame));
+        let own = |(width, (x, y)): (f64, (f64, f64))| {
+            let top = y - 0.8 * HEIGHT;
             [x, top, x + width, top + HEIGHT]
         };
-        points.iter().zip(places).map(own).collect()
+        places.map(own).collect()
     }
 
     /// The six laws of the region's panel at the scale of a real one, where two names once covered each other.

@@ -8,9 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use domain::SweepName;
+use domain::{SweepName, Value, json};
 
-use crate::claims::{Advice, Finding, advise, judge};
+use crate::claims::{Advice, DataPaths, Finding, advise, judge};
 use crate::figures::{Figure, figures, shared, standalone};
 use crate::results::{Results, ResultsError};
 use crate::scaling::{Survey, survey};
@@ -43,8 +43,8 @@ const RESAMPLES: usize = 500;
 pub const GROUPS_MAX: usize = 6;
 
 impl Report {
-    /// The report of a study.
-    pub fn of(study: Study) -> Self {
+    /// The report of a study whose data come from no file, or from where `paths` says.
+    pub fn of(study: Study, paths: &DataPaths) -> Self {
         let surveys: Vec<Survey> =
             study.groups.iter().map(|group| survey(group, RESAMPLES)).collect();
         let findings = judge(&study, &surveys);
@@ -52,7 +52,8 @@ impl Report {
         let drawn = both().take(GROUPS_MAX).enumerate();
         let figures = drawn.map(|(index, (group, survey))| figures(&study, group, survey, index));
         let figures = figures.collect();
-        let advice = both().filter_map(|(group, survey)| advise(&study, group, survey)).collect();
+        let advice =
+            both().filter_map(|(group, survey)| advise(&study, group, survey, paths)).collect();
         let shared = shared(&study);
         Self { study, findings, figures, shared, advice }
     }
@@ -103,5 +104,30 @@ fn advice_name(index: usize) -> String {
 /// # Errors
 /// If there is no such sweep, its results cannot be read, or a file cannot be written.
 pub fn write(results: &Results, sweep: &SweepName, folder: &Path) -> Result<PathBuf, ReportError> {
-    Report::of(Study::read(results, sweep)?).write(folder)
+    let paths = data_paths(&results.root().join("sweeps").join(sweep.as_str()));
+    Report::of(Study::read(results, sweep)?, &paths).write(folder)
+}
+
+/// Where data files lie, from the records of a sweep's revisions; empty where there are none that can be read, which costs
+/// no more than a piece of advice.
+fn data_paths(revisions: &Path) -> DataPaths {
+    let mut found = DataPaths::new();
+    let mut files: Vec<_> =
+        fs::read_dir(revisions).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.sort_unstable();
+    for file in files {
+        let table = fs::read_to_string(&file).ok().and_then(|text| json::read(&text).ok());
+        let field = |value: Value, name: &str| match value {
+            Value::Table(mut fields) => fields.remove(name),
+            _ => None,
+        };
+        let files = table.and_then(|table| field(field(table, "sweep")?, "files"));
+        let Some(Value::Table(files)) = files else { continue };
+        for (digest, facts) in files {
+            if let Some(Value::Text(path)) = field(facts, "path") {
+                found.insert(digest, path);
+            }
+        }
+    }
+    found
 }

@@ -46,6 +46,9 @@ struct Found {
 /// A measurement, and its histogram while it is the last.
 type Measured = (Measurement, Option<Vec<i64>>);
 
+/// The measurements of one number of gradients.
+type Counted = (Option<i64>, Vec<Measured>);
+
 impl Study {
     /// Every job of the sweep that has a result, with its curve and what was measured of the whole network. A job that
     /// several segments hold counts once; jobs that only chose a step size belong to no cell.
@@ -218,7 +221,7 @@ impl Found {
     /// never meet in one fit. A job that compared several numbers at once is a trial of several groups.
     fn into_groups(mut self) -> (Option<&'static str>, Vec<Group>) {
         let scope = self.measured.keys().map(|(scope, ..)| *scope).min();
-        let mut measured: BTreeMap<String, Vec<(Option<i64>, Vec<Measured>)>> = BTreeMap::new();
+        let mut measured: BTreeMap<String, Vec<Counted>> = BTreeMap::new();
         for ((of, id, count), rows) in std::mem::take(&mut self.measured) {
             if Some(of) == scope {
                 measured.entry(id).or_default().push((count, rows));

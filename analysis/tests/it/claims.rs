@@ -245,7 +245,7 @@ fn what_is_missing_is_asked_for_as_a_sweep_file() {
         trial.streams = [trial.seeds.0; 5];
     }
     let (study, surveys) = study(vec![group]);
-    let advice = advise(&study, &study.groups[0], &surveys[0]).unwrap();
+    let advice = advise(&study, &study.groups[0], &surveys[0], &Default::default()).unwrap();
     assert!(advice.reasons[0].contains("never cross"), "{advice:?}");
     assert!(advice.file.contains("\"model.depth\" = [1, 2, 4, 8]\n"), "{}", advice.file);
     assert!(advice.file.contains("\nseed = [0, 1, 2, 3, 4]\n"), "{}", advice.file);
@@ -253,7 +253,41 @@ fn what_is_missing_is_asked_for_as_a_sweep_file() {
     let sweep = draft.resolve(&Default::default()).unwrap();
     assert_eq!((sweep.name().as_str(), sweep.len()), ("s", 5 * 4 * 3 * 5));
 
-    let mut of_files = study.groups[0].clone();
-    of_files.spec = Some(spec.replace("\"kind\":\"sphere\"", "\"digest\":\"00\",\"kind\":\"idx\""));
-    assert_eq!(advise(&study, &of_files, &surveys[0]), None);
+    // Without what the sweep's own file says there is no finding data by their digest.
+    let digest = "d63bd9a826af91c1fea371965a64e11ee20f13e46b5f52c59901136605b3a487";
+    let spec = spec.replace(
+        "\"dim\":16,\"kind\":\"sphere\",\"labels\":\"random\"",
+        &format!("\"digest\":\"{digest}\",\"dim\":784,\"kind\":\"idx\""),
+    );
+    let spec =
+        spec.replace("\"output\":\"tanh\",\"outputs\":1", "\"output\":\"identity\",\"outputs\":10");
+    let spec = spec.replace("\"loss\":\"squared\"", "\"loss\":\"cross-entropy\"");
+    let mut of_files = Simulation {
+        dims: vec![784],
+        ..Simulation { depths: vec![1, 2, 4], ..of(0.5, 0.25, 4.0, 3) }
+    }
+    .group(1);
+    of_files.spec = Some(spec);
+    of_files.settings.push(("data_kind", text("idx")));
+    of_files.trials.iter_mut().for_each(|trial| trial.streams = [trial.seeds.0; 5]);
+    let survey = survey(&of_files, 50);
+    assert_eq!(advise(&study, &of_files, &survey, &Default::default()), None);
+    for (path, is_relative) in [("/data/fashion \"mnist\"", false), ("fashion", true)] {
+        let paths = [(digest.to_owned(), path.to_owned())].into();
+        let advice = advise(&study, &of_files, &survey, &paths).unwrap();
+        assert_eq!(advice.reasons.last().unwrap().contains("beside the sweep's own"), is_relative);
+        let draft = domain::sweep_file::parse(&advice.file, "more.toml").unwrap();
+        assert_eq!(draft.paths()[0].path, path);
+        let facts = domain::spec::FileFacts {
+            digest: digest.parse().unwrap(),
+            samples: 60_000,
+            test_samples: 10_000,
+            dim: 784,
+            classes: 10,
+        };
+        let sweep = draft.resolve(&[(path.to_owned(), facts)].into()).unwrap();
+        let job = sweep.job(0);
+        assert_eq!((job.data.dim, job.model.outputs, job.data.samples), (784, 10, 64));
+        assert_eq!(job.data.digest.unwrap().to_string(), digest);
+    }
 }

@@ -58,7 +58,7 @@ fn measurements_of_different_numbers_of_gradients_are_different_settings() {
 #[test]
 fn a_job_that_was_measured_twice_is_one_trial_of_the_page() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let report = Report::of(twice_measured(folder.path()));
+    let report = Report::of(twice_measured(folder.path()), &Default::default());
     assert!(report.findings.iter().all(|finding| finding.verdict == Verdict::CannotTell));
     let page = std::fs::read_to_string(report.write(out.path()).unwrap()).unwrap();
     assert!(page.contains("9 trials with a result"), "{}", &page[..4000]);
