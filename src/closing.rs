@@ -10,14 +10,19 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
 
-/// Writes the closing table of a sweep, and where its results are.
+/// Writes the closing table of a sweep, where its results are, and what makes a report of them.
 pub fn write(results: &Path, sweep: &SweepName, out: &mut Output<'_>) -> Result<(), Failure> {
     let found = Results::open(results)?;
     let table = ClosingTable::of(&found, sweep)?.to_string();
     if !table.is_empty() {
         out.line(table.trim_end())?;
     }
-    out.line(&format!("results of {sweep}: {}", results.display()))
+    out.line(&format!("results of {sweep}: {}", results.display()))?;
+    let folder = results.display().to_string();
+    let is_plain = folder.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    // A command that a shell takes as it stands, whatever the folder is called.
+    let folder = if is_plain { folder } else { format!("'{}'", folder.replace('\'', "'\\''")) };
+    out.line(&format!("claims and figures: gradsweep report {folder} --sweep {sweep}"))
 }
 
 /// The failure of a sweep that is over but whose jobs do not all have results.

@@ -15,6 +15,7 @@ pub mod sql;
 pub mod statistics;
 pub mod study;
 pub mod summary;
+pub mod theorem;
 
 pub use results::{Frame, Results, ResultsError};
 pub use study::Study;

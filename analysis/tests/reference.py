@@ -64,3 +64,12 @@ print("holm", multipletests([0.01, 0.04, 0.03, 0.005, 0.5], method="holm")[1].to
 print("region: F quantile of two and m degrees of freedom, as a factor of Hotelling's T^2")
 for freedom in (4, 9, 20):
     print("  ", freedom, repr(float(2 * freedom / (freedom - 1) * stats.f.isf(0.05, 2, freedom - 1))))
+
+print("cosines: kernel density of binned values, reflected at -1 and 1")
+middles = -1 + 2 * (np.arange(200) + 0.5) / 200
+counts = np.zeros(200)
+counts[[0, 100, 104, 199]] = 30, 50, 10, 10
+for b in (0, 100, 110):
+    x = middles[b]
+    parts = [stats.norm.pdf(x, loc=at, scale=0.04) for at in (middles, -2 - middles, 2 - middles)]
+    print("  ", b, repr(float((counts * sum(parts)).sum() / counts.sum())))

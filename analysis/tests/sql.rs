@@ -318,7 +318,7 @@ fn the_sql_of_every_figure_runs_and_gives_the_numbers_beside_it() {
     grid(folder.path(), 3);
     let results = Results::open(folder.path()).unwrap();
     let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
-    let report = Report::of(study);
+    let report = Report::of(study, &Default::default());
     let mut compared = Vec::new();
     for figure in report.figures.iter().flatten() {
         let found = query(folder.path(), Some("s"), &figure.sql);

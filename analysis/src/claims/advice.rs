@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use domain::{Value, json};
 
@@ -18,11 +19,18 @@ pub struct Advice {
 }
 
 const SEEDS_MIN: usize = 5;
+/// The line above a path that only the place of the sweep's own file gives a meaning.
+const RELATIVE: &str = "# relative to the folder of the sweep's own file";
 const VALUES_MIN: usize = 3;
 
-/// What would help a group; none where nothing is missing, or its spec names files that only the sweep's own file finds.
-pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
+/// Where data files lie, as the sweep's own file says: paths by the digest of their content.
+pub type DataPaths = BTreeMap<String, String>;
+
+/// What would help a group; none where nothing is missing, or where its data lie no path says.
+pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) -> Option<Advice> {
     let mut axes = Axes::of(group)?;
+    // What there is, whatever the reasons before have added to it.
+    let dim_count = axes.dims.len();
     let mut reasons = Vec::new();
     let plain = survey.variants.iter().filter(|variant| variant.is_plain());
     let rows: Vec<_> = plain.flat_map(|variant| &variant.rows).collect();
@@ -48,7 +56,11 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
         } else if axes.has_free_dim && 2 * at_lowest >= all {
             let count = axes.dims.len() + 1;
             extend(&mut axes.dims, 4, count);
-            "most of them at the lowest dim, so a higher one"
+            if dim_count > 1 {
+                "most of them at the lowest dim, so a higher one"
+            } else {
+                "a higher dim"
+            }
         } else {
             axes.wider();
             "wider networks"
@@ -64,8 +76,9 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
             extend(values, 2, VALUES_MIN);
         }
     }
-    if axes.dims.len() < VALUES_MIN && axes.has_free_dim {
-        reasons.push(format!("{} dims cannot show how the boundary moves with d", axes.dims.len()));
+    if dim_count < VALUES_MIN && axes.has_free_dim {
+        let dims = if dim_count == 1 { "one dim".to_owned() } else { format!("{dim_count} dims") };
+        reasons.push(format!("{dims} cannot show how the boundary moves with d"));
         extend(&mut axes.dims, 4, VALUES_MIN);
     }
     if axes.seed_count() < SEEDS_MIN {
@@ -75,7 +88,12 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey) -> Option<Advice> {
     if reasons.is_empty() {
         return None;
     }
-    let file = axes.sweep_file(study, group)?;
+    let file = axes.sweep_file(study, group, paths)?;
+    if file.contains(RELATIVE) {
+        reasons.push(
+            "keep the file beside the sweep's own, where its data.path is relative to".to_owned(),
+        );
+    }
     Some(Advice { group: study.label(group), reasons, file })
 }
 
@@ -149,16 +167,20 @@ impl Axes {
         }
     }
 
-    fn sweep_file(&self, study: &Study, group: &Group) -> Option<String> {
+    fn sweep_file(&self, study: &Study, group: &Group, paths: &DataPaths) -> Option<String> {
         let Ok(Value::Table(spec)) = json::read(group.spec.as_ref()?) else { return None };
         let section = |name: &str| match spec.get(name) {
             Some(Value::Table(fields)) => Some(fields),
             _ => None,
         };
-        // A digest names data by content; where the files lie, only the sweep's own file says.
-        if section("data")?.contains_key("digest") {
-            return None;
-        }
+        // A digest names data by content; where the files lie, only the sweep's own file says. What follows from them
+        // (entries of an input, output units) is theirs to say.
+        let data_path = match section("data")?.get("digest") {
+            Some(Value::Text(digest)) => Some(paths.get(digest)?),
+            Some(_) => return None,
+            None => None,
+        };
+        let follows = ["data.digest", "data.dim", "model.outputs"];
         let mut text = format!("name = \"{}\"\n", study.sweep);
         // Seeds that were not drawn together and are no axis here stay what they were.
         for name in ["order_seed", "measure_seed", "augment_seed"] {
@@ -175,15 +197,24 @@ impl Axes {
             ("data_seed", &self.data_seeds),
             ("init_seed", &self.init_seeds),
         ] {
-            if !values.is_empty() {
+            let is_given = data_path.is_some() && name == "\"data.dim\"";
+            if !values.is_empty() && !is_given {
                 let _ = writeln!(text, "{name} = {values:?}");
             }
         }
         for name in ["model", "data", "train", "measure"] {
             let _ = writeln!(text, "\n[{name}]");
+            if let Some(path) = data_path.filter(|_| name == "data") {
+                if Path::new(path).is_relative() {
+                    let _ = writeln!(text, "{RELATIVE}");
+                }
+                let _ = writeln!(text, "path = {}", toml(&Value::Text(path.clone())));
+            }
             for (key, value) in section(name)? {
                 let axis = format!("{name}.{key}");
-                if !["model.width", "model.depth", "data.dim"].contains(&axis.as_str()) {
+                let is_given = data_path.is_some() && follows.contains(&axis.as_str());
+                if !["model.width", "model.depth", "data.dim"].contains(&axis.as_str()) && !is_given
+                {
                     let _ = writeln!(text, "{key} = {}", toml(value));
                 }
             }

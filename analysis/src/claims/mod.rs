@@ -16,7 +16,7 @@ mod trend;
 use crate::scaling::Survey;
 use crate::study::{Group, Study};
 
-pub use advice::{Advice, advise};
+pub use advice::{Advice, DataPaths, advise};
 pub use trend::{Direction, Trend, trend};
 
 /// A statement of the poster.
@@ -84,7 +84,8 @@ pub fn judge(study: &Study, surveys: &[Survey]) -> Vec<Finding> {
         each(scaling::CLAIM, &|_, survey| scaling::evidence(survey?)),
         each(convergence::CLAIM, &|group, _| convergence::evidence(group)),
         each(bound::CLAIM, &|group, _| bound::evidence(group)),
-        each(envelope::CLAIM, &|group, _| envelope::evidence(group)),
+        each(envelope::LINEAR, &|group, _| envelope::linear(group)),
+        each(envelope::STATIONARY, &|group, _| envelope::stationary(group)),
         Finding::of(regression::CLAIM, regression::evidence(study).into_iter().collect()),
         each(linear::CLAIM, &|group, _| linear::evidence(group)),
         each(logistic::CLAIM, &|group, _| logistic::evidence(group)),
@@ -103,9 +104,9 @@ impl Finding {
                 format!("these results have none of it: it needs {}", claim.needs),
             ),
             _ if all == 1 => (evidence[0].verdict, evidence[0].reason.clone()),
-            (s, _) if s == all => (Verdict::Supported, format!("so in all {all} settings")),
-            (_, c) if c == all => (Verdict::Contradicted, format!("so in all {all} settings")),
-            (0, 0) => (Verdict::CannotTell, format!("open in all {all} settings")),
+            (s, _) if s == all => (Verdict::Supported, format!("so in {}", every(all))),
+            (_, c) if c == all => (Verdict::Contradicted, format!("so in {}", every(all))),
+            (0, 0) => (Verdict::CannotTell, format!("open in {}", every(all))),
             (s, c) => (
                 Verdict::CannotTell,
                 format!(
@@ -116,6 +117,10 @@ impl Finding {
         };
         Self { claim, verdict, reason, evidence }
     }
+}
+
+fn every(count: usize) -> String {
+    if count == 2 { "both settings".to_owned() } else { format!("all {count} settings") }
 }
 
 /// Evidence of a group, without its name: [`judge`] knows that.

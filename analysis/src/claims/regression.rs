@@ -18,7 +18,7 @@ const SEEDS_MIN: usize = 3;
 /// What the study says of the claim; none without linear regression.
 pub(super) fn evidence(study: &Study) -> Option<Evidence> {
     let (mut over, mut under, mut falling) = (Vec::new(), Vec::new(), 0);
-    for group in study.groups.iter().filter(|group| group.is("model_kind", "linear")) {
+    for group in study.distinct_groups().filter(|group| group.is("model_kind", "linear")) {
         let Some(samples) = group.number("data_samples") else { continue };
         for trial in &group.trials {
             let (Some(first), Some(last)) = (trial.curve.first(), trial.curve.last()) else {

@@ -1,7 +1,7 @@
 //! The poster's scaling, `l/β² ≥ Ω̃(1/√d)`, read as a boundary `β* ∝ l^(1/2) d^(1/4)`.
 
 use super::{Claim, Evidence, Verdict, found};
-use crate::scaling::{Law, Survey, Variant};
+use crate::scaling::{FREEDOM_MIN, Law, Survey, Variant};
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "The depth at which confusion sets in grows as l^½ d^¼.",
@@ -12,7 +12,6 @@ pub(super) const CLAIM: Claim = Claim {
 
 /// A boundary of which more rows are censored says little, whatever its region.
 const CENSORED_MAX: f64 = 0.5;
-const FREEDOM_MIN: usize = 4;
 
 /// What a survey says of the claim; none if no boundary could be drawn.
 pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {

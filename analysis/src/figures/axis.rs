@@ -48,6 +48,12 @@ impl FigureAxis {
         self
     }
 
+    /// The axis with ticks at these numbers, whole or not.
+    pub(super) fn at_numbers(mut self, numbers: &[f64]) -> Self {
+        self.named = numbers.to_vec();
+        self
+    }
+
     /// The axis over these limits.
     pub(super) fn within(mut self, low: f64, high: f64) -> Self {
         (self.low, self.high) = (low, high);

@@ -1,7 +1,7 @@
 //! The boundary and the region of its exponents, and how both move with the threshold.
 
 use super::axis::{FigureAxis, Scale};
-use super::chart::{Chart, Mark, Plot, Side, spread};
+use super::chart::{Chart, Mark, Plot, spread};
 use super::{Figure, View, csv_line};
 use crate::scaling::{Estimate, Law, Survey, threshold_curve};
 use crate::statistics::Crossing;
@@ -136,25 +136,27 @@ fn region(estimate: &Estimate) -> Option<Plot> {
     let outline: Vec<_> = outline.into_iter().map(|[p, q]| (p, q)).collect();
     let [p, q] = estimate.exponents;
     let laws = [
-        (Law::Poster, "poster", Side::Right),
-        (Law::Iclr, "ICLR", Side::Above),
-        (Law::IcmlNarrow, "ICML, lβ≪d", Side::Right),
-        (Law::IcmlWide, "ICML, lβ≫d", Side::Above),
-        (Law::RandomMatrix, "random matrix", Side::Below),
-        (Law::FirstLayer, "first layer", Side::Right),
+        (Law::Poster, "poster"),
+        (Law::Iclr, "ICLR"),
+        (Law::IcmlNarrow, "ICML, lβ≪d"),
+        (Law::IcmlWide, "ICML, lβ≫d"),
+        (Law::RandomMatrix, "random matrix"),
+        (Law::FirstLayer, "first layer"),
     ];
     let mut marks = vec![
         Mark::Area { points: outline.clone(), series: 3 },
         Mark::Dots { points: vec![(p, q)], series: 0 },
     ];
-    for (law, name, side) in laws {
+    let mut words = vec![((p, q), "measured".to_owned())];
+    for (law, name) in laws {
         let [p, q] = law.exponents()?;
         marks.push(Mark::Dots { points: vec![(p, q)], series: 7 });
-        marks.push(Mark::Word { at: (p, q), text: name.to_owned(), side });
+        words.push(((p, q), name.to_owned()));
     }
+    marks.push(Mark::Words(words));
     let mut all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
-    // Room for the words below and to the right of the outermost laws.
-    all.push((1.35, -0.15));
+    // Room for the names around the outermost laws.
+    all.extend([(1.6, -0.15), (-0.45, 0.8)]);
     let x = FigureAxis::new("p, exponent of width", Scale::Linear, all.iter().map(|point| point.0));
     let y = FigureAxis::new("q, exponent of dim", Scale::Linear, all.iter().map(|point| point.1));
     Some(Plot { title: "joint 95 % region of (p, q)".to_owned(), x, y, marks })

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::axis::FigureAxis;
+use super::labels;
 use super::style::escape;
 
 /// What is drawn in a panel. `series` picks colour and marker together, so that neither is needed to tell them apart.
@@ -37,19 +38,8 @@ pub(super) enum Mark {
         points: Vec<(f64, f64)>,
         series: usize,
     },
-    Word {
-        at: (f64, f64),
-        text: String,
-        side: Side,
-    },
-}
-
-/// Where a word stands from its point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Right,
-    Above,
-    Below,
+    /// Names beside points, where they cover neither each other nor a point.
+    Words(Vec<((f64, f64), String)>),
 }
 
 /// One panel.
@@ -205,7 +195,7 @@ impl Plot {
             escape(&self.y.label)
         );
         for mark in &self.marks {
-            mark.draw(out, &at);
+            mark.draw(out, &at, [left, top, right, bottom]);
         }
     }
 }
@@ -220,11 +210,12 @@ impl Mark {
             Self::Band { points, .. } | Self::Bars { points, .. } => {
                 points.iter().flat_map(|&(x, low, high)| [(x, low), (x, high)]).collect()
             }
-            Self::Arrow { at, .. } | Self::Word { at, .. } => vec![*at],
+            Self::Arrow { at, .. } => vec![*at],
+            Self::Words(words) => words.iter().map(|(at, _)| *at).collect(),
         }
     }
 
-    fn draw(&self, out: &mut String, at: &impl Fn((f64, f64)) -> (f64, f64)) {
+    fn draw(&self, out: &mut String, at: &impl Fn((f64, f64)) -> (f64, f64), frame: [f64; 4]) {
         match self {
             Self::Line { points, series, is_dashed } => {
                 let dash = if *is_dashed { " dash" } else { "" };
@@ -270,18 +261,16 @@ impl Mark {
                     -5.0 * way
                 );
             }
-            Self::Word { at: point, text, side } => {
-                let (x, y) = at(*point);
-                let (class, x, y) = match side {
-                    Side::Right => ("start", x + 7.0, y + 4.0),
-                    Side::Above => ("mid", x, y - 8.0),
-                    Side::Below => ("mid", x, y + 16.0),
-                };
-                let text = escape(text);
-                let _ = writeln!(
-                    out,
-                    "<text class=\"{class} small\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"
-                );
+            Self::Words(words) => {
+                let places: Vec<_> =
+                    words.iter().map(|(point, text)| (at(*point), text.as_str())).collect();
+                for ((_, text), (x, y)) in places.iter().zip(labels::place(&places, frame)) {
+                    let text = escape(text);
+                    let _ = writeln!(
+                        out,
+                        "<text class=\"small\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"
+                    );
+                }
             }
         }
     }

@@ -8,10 +8,14 @@ use super::axis::{FigureAxis, Scale};
 use super::chart::{Chart, Mark, Plot, spread};
 use super::curves::{PANELS_MAX, SERIES_MAX};
 use super::{Figure, View, csv_line, thinned};
+use crate::statistics::gaussian;
 use crate::study::bin_middle;
 
-/// Bins of the files drawn as one: 200 of them over a few thousand pairs would be noise.
-const JOINED: usize = 5;
+/// Standard deviation of the kernel: pairs share gradients, so rules for independent values would make it too narrow.
+const BANDWIDTH: f64 = 0.04;
+/// Up to this |cosine| a panel shows all; networks whose gradients are all parallel have spikes beyond it that would leave
+/// the others no room.
+const SHOWN_WHOLE: f64 = 0.9;
 
 /// Panels by width, lines by depth, at the middle dim.
 pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
@@ -35,26 +39,27 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     depths.sort_unstable();
     depths.dedup();
     let depths = thinned(&depths, SERIES_MAX);
-    let density = |sum: &[i64]| -> Vec<(f64, f64)> {
-        let total = sum.iter().sum::<i64>() as f64;
-        let step = 2.0 * JOINED as f64 / HISTOGRAM_BINS as f64;
-        let bins = sum.chunks(JOINED).enumerate();
-        bins.map(|(bin, counts)| {
-            let middle = bin_middle(bin * JOINED + JOINED / 2);
-            (middle, counts.iter().sum::<i64>() as f64 / total / step)
-        })
-        .collect()
+    let densities: BTreeMap<_, _> = counts.iter().map(|(at, sum)| (*at, density(sum))).collect();
+    let heights = |is_in: &dyn Fn(f64) -> bool| {
+        let points = densities.values().flatten().filter(|(x, _)| is_in(*x));
+        points.fold(0.0_f64, |top, (_, height)| top.max(*height))
+    };
+    let (inner, all) = (heights(&|x| x.abs() <= SHOWN_WHOLE), heights(&|_| true));
+    let (top, cut) = if all > 2.5 * inner && inner > 0.0 {
+        (1.25 * inner, format!(" Spikes near ±1 leave the panels: the highest reaches {all:.1}."))
+    } else {
+        (1.05 * all, String::new())
     };
     let mut chart = Chart::default();
     for width in thinned(&widths, PANELS_MAX) {
         let lines = depths.iter().enumerate().filter_map(|(index, depth)| {
             let series = spread(index, depths.len());
-            let points = density(counts.get(&(width, *depth))?);
+            let points = densities.get(&(width, *depth))?.clone();
             Some(Mark::Line { points, series, is_dashed: false })
         });
         let marks: Vec<_> = lines.collect();
-        let heights = counts.values().flat_map(|sum| density(sum)).map(|point| point.1);
-        let y = FigureAxis::new("density of pairs", Scale::Linear, heights.chain([0.0]));
+        let y = FigureAxis::new("density of pairs", Scale::Linear, std::iter::empty());
+        let y = y.within(0.0, top);
         let x = FigureAxis::new("cosine", Scale::Linear, std::iter::empty()).within(-1.0, 1.0);
         chart.plots.push(Plot { title: format!("width {width}"), x, y, marks });
     }
@@ -63,11 +68,11 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     }
     let name = |(index, depth)| (spread(index, depths.len()), format!("depth {depth}"));
     chart.legend = depths.iter().enumerate().map(name).collect();
-    let mut csv = "model_width,model_depth,cosine,pairs\n".to_owned();
-    for ((width, depth), sum) in &counts {
-        for (bin, count) in sum.iter().enumerate() {
-            let [width, depth, count] = [*width, *depth, *count].map(|x| x.to_string());
-            csv += &csv_line(&[width, depth, format!("{:.3}", bin_middle(bin)), count]);
+    let mut csv = "model_width,model_depth,cosine,pairs,density\n".to_owned();
+    for (at, sum) in &counts {
+        for (count, (cosine, density)) in sum.iter().zip(&densities[at]) {
+            let [width, depth, count] = [at.0, at.1, *count].map(|x| x.to_string());
+            csv += &csv_line(&[width, depth, format!("{cosine:.3}"), count, density.to_string()]);
         }
     }
     let from = super::question::measured(view.study, group, view.moment);
@@ -75,7 +80,8 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
         name: "cosines".to_owned(),
         title: format!("Cosines between gradients {}", view.moment.label()),
         caption: format!(
-            "At d = {dim}, all pairs of all seeds. Mass on the left of 0 is confusion."
+            "At d = {dim}, all pairs of all seeds that did not diverge: a Gaussian kernel of standard deviation {BANDWIDTH} over \
+             the 200 bins of the files, reflected at ±1. Pairs on the left of 0 pull against each other.{cut}"
         ),
         svg: chart.svg(),
         csv,
@@ -84,4 +90,47 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
              SELECT c.model_width, c.model_depth, c.histogram\n{from} AND c.data_dim = {dim};"
         ),
     })
+}
+
+/// Kernel density of binned cosines at the middles of the bins, reflected at −1 and 1 so that no mass leaves.
+///
+/// ```text
+/// f(x) = Σ_b n_b/n · [φ((x − m_b)/h) + φ((x + 2 + m_b)/h) + φ((x − 2 + m_b)/h)] / h
+/// ```
+fn density(counts: &[i64]) -> Vec<(f64, f64)> {
+    let total = counts.iter().sum::<i64>() as f64;
+    let kernel = |x: f64| gaussian::ln_density(x / BANDWIDTH).exp() / BANDWIDTH;
+    let at = |x: f64| {
+        let parts = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let sum = parts.map(|(bin, count)| {
+            let m = bin_middle(bin);
+            *count as f64 * (kernel(x - m) + kernel(x + 2.0 + m) + kernel(x - 2.0 + m))
+        });
+        sum.sum::<f64>() / total
+    };
+    (0..counts.len()).map(|bin| (bin_middle(bin), at(bin_middle(bin)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scipy.stats.norm over the same bins, `analysis/tests/reference.py`; all the mass stays within ±1.
+    #[test]
+    fn the_density_is_that_of_scipy_and_keeps_its_mass() {
+        let mut counts = vec![0; HISTOGRAM_BINS];
+        (counts[0], counts[100], counts[104], counts[199]) = (30, 50, 10, 10);
+        let found = density(&counts);
+        for (bin, expected) in [(0, DENSITY_AT[0]), (100, DENSITY_AT[1]), (110, DENSITY_AT[2])] {
+            assert!(
+                (found[bin].1 - expected).abs() < 1e-12 * expected.max(1.0),
+                "{:?}",
+                found[bin]
+            );
+        }
+        let mass: f64 = found.iter().map(|point| point.1).sum::<f64>() * 2.0 / 200.0;
+        assert!((mass - 1.0).abs() < 1e-6, "{mass}");
+    }
+
+    const DENSITY_AT: [f64; 3] = [5.892077979032117, 5.591705316315767, 0.5428977453343342];
 }

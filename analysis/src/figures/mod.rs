@@ -7,9 +7,14 @@ mod chart;
 mod collapse;
 mod cosines;
 mod curves;
+mod envelopes;
 mod heat;
+mod labels;
+#[cfg(feature = "png")]
+pub mod png;
 mod question;
 mod style;
+mod tuning;
 
 use crate::scaling::Survey;
 use crate::study::{Group, Moment, Panel, Statistic, Study};
@@ -36,6 +41,7 @@ pub fn figures(study: &Study, group: &Group, survey: &Survey, index: usize) -> V
     let mut found = Vec::new();
     found.extend(heat::figure(&view));
     found.extend(curves::figure(&view));
+    found.extend(envelopes::figure(&view));
     found.extend(cosines::figure(&view));
     found.extend(against::width(&view));
     found.extend(against::depth(&view));
@@ -47,6 +53,15 @@ pub fn figures(study: &Study, group: &Group, survey: &Survey, index: usize) -> V
     }
     for figure in &mut found {
         figure.name = format!("{}-{}", index + 1, figure.name);
+    }
+    found
+}
+
+/// The figures that lie across the groups of a study: those in which a setting other than width, depth and dim is an axis.
+pub fn shared(study: &Study) -> Vec<Figure> {
+    let mut found = tuning::figures(study);
+    for (index, figure) in found.iter_mut().enumerate() {
+        figure.name = format!("{}-{}", figure.name, index + 1);
     }
     found
 }

@@ -1,6 +1,6 @@
 //! The SQL that gives a figure's numbers, for `gradsweep sql`, DuckDB, or any engine with the tables under their names.
 
-use crate::study::{Group, Moment, Study};
+use crate::study::{Group, MEASURE_COUNT, Moment, Study};
 use crate::summary::Setting;
 
 /// The trials of a group at one moment: what stands after FROM, the columns of `confusion` under c, of `jobs` under j.
@@ -24,7 +24,12 @@ pub(super) fn measured(study: &Study, group: &Group, moment: Moment) -> String {
 pub(super) fn curves(study: &Study, group: &Group) -> String {
     // The number of gradients is a column of `confusion`; the curve is the same whatever was measured.
     let group = Group {
-        settings: group.settings.iter().filter(|(name, _)| *name != COUNT).cloned().collect(),
+        settings: group
+            .settings
+            .iter()
+            .filter(|(name, _)| *name != MEASURE_COUNT)
+            .cloned()
+            .collect(),
         ..group.clone()
     };
     format!(
@@ -34,7 +39,41 @@ pub(super) fn curves(study: &Study, group: &Group) -> String {
     )
 }
 
-const COUNT: &str = "measure_count";
+/// The measured means of a group to which the convergence theorems apply, and the bound of the first.
+pub(super) fn envelopes(study: &Study, group: &Group) -> String {
+    let group = Group {
+        settings: group
+            .settings
+            .iter()
+            .filter(|(name, _)| *name != MEASURE_COUNT)
+            .cloned()
+            .collect(),
+        ..group.clone()
+    };
+    format!(
+        "-- the bound of the first theorem; the second is 2N/(2 - N L alpha) * ((F(w0) - F*)/(alpha step) + eta)\n\
+         WITH found AS (\n  SELECT job_id, max(eta) AS eta FROM confusion\n  \
+         WHERE scope = 'samples' AND measure_batch = 1 AND layer IS NULL GROUP BY job_id\n), start AS (\n  \
+         SELECT job_id, excess_risk AS excess FROM steps WHERE step = 0\n), known AS (\n  \
+         SELECT j.job_id, j.data_dim, s.excess, j.train_step_size AS alpha, e.eta,\n    \
+         1 - 2 * j.strong_convexity / j.data_samples * (j.train_step_size\n      \
+         - j.data_samples * j.smoothness * j.train_step_size * j.train_step_size / 2) AS rho\n  \
+         FROM jobs j JOIN found e ON e.job_id = j.job_id JOIN start s ON s.job_id = j.job_id\n  \
+         WHERE j.status = 'completed' AND j.stage <> 'tune' AND j.train_batch = 1\n  \
+         AND j.train_step_size < 2 / (j.data_samples * j.smoothness){}\n)\n\
+         SELECT k.data_dim, c.step, avg(c.excess_risk) AS excess_risk,\n  \
+         avg(power(k.rho, c.step) * k.excess + k.alpha * k.eta / (1 - k.rho)) AS excess_bound,\n  \
+         avg(c.gradient_norm * c.gradient_norm) AS gradient_squared, count(c.excess_risk) AS trials\n\
+         FROM steps c JOIN known k ON k.job_id = c.job_id\nGROUP BY 1, 2 ORDER BY 1, 2;",
+        settings(study, &group)
+    )
+}
+
+/// The conditions that the groups share with `group` that differ from it in the settings of `free` alone.
+pub(super) fn family(study: &Study, group: &Group, free: &[&str]) -> String {
+    let fixed = group.settings.iter().filter(|(name, _)| !free.contains(name)).cloned();
+    settings(study, &Group { settings: fixed.collect(), ..group.clone() })
+}
 
 /// The conditions that tell a group from the others of its study.
 fn settings(study: &Study, group: &Group) -> String {
@@ -43,7 +82,8 @@ fn settings(study: &Study, group: &Group) -> String {
     };
     let told = group.settings.iter().filter(|(name, value)| varies(name, value));
     let conditions = told.map(|(name, value)| {
-        let column = if *name == COUNT { "c.count".to_owned() } else { format!("j.{name}") };
+        let column =
+            if *name == MEASURE_COUNT { "c.count".to_owned() } else { format!("j.{name}") };
         match value {
             Setting::Null => format!("\n  AND {column} IS NULL"),
             Setting::Text(text) => format!("\n  AND {column} = '{}'", text.replace('\'', "''")),

@@ -26,6 +26,34 @@ pub fn standalone(svg: &str) -> String {
     }
 }
 
+/// A figure in its light colours, with nothing left to resolve: for programs that know neither variables nor media in CSS.
+#[cfg(any(feature = "png", test))]
+pub(super) fn flat(svg: &str) -> String {
+    let light = |name: &str| {
+        let after = SHEET.split_once(&format!("--{name}:")).map_or("#000", |(_, rest)| rest);
+        after.split([';', '}']).next().unwrap_or("#000")
+    };
+    let [ink, grid, paper] = ["ink", "grid", "paper"].map(light);
+    let mut sheet = format!(
+        "svg{{font-family:'DejaVu Sans';font-size:12px}}text{{fill:{ink}}}.mid{{text-anchor:middle}}.end{{text-anchor:end}}\
+         .head{{font-weight:700}}.small{{font-size:11px}}.grid{{stroke:{grid};fill:none}}\
+         .frame{{stroke:{ink};fill:none;stroke-width:.8}}.line{{fill:none;stroke-width:1.6}}\
+         .dash{{stroke-dasharray:5 4}}.ring{{stroke-width:1.4}}.band{{opacity:.16}}.area{{fill-opacity:.14;stroke-width:1.6}}"
+    );
+    for series in 0..8 {
+        let colour = light(&format!("s{series}"));
+        sheet += &format!(
+            ".line.s{series}{{stroke:{colour}}}.dot.s{series}{{fill:{colour};stroke:{colour}}}\
+             .ring.s{series}{{fill:{paper};stroke:{colour}}}.band.s{series}{{fill:{colour}}}\
+             .area.s{series}{{fill:{colour};stroke:{colour}}}"
+        );
+    }
+    let (head, rest) = svg.split_once(">\n").unwrap_or((svg, ""));
+    format!(
+        "{head}>\n<style>{sheet}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"{paper}\"/>\n{rest}"
+    )
+}
+
 /// Text as it may stand in HTML and SVG.
 pub fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -60,6 +88,17 @@ mod tests {
         assert_eq!(viridis(-3.0), ("rgb(68,1,84)".to_owned(), false));
         assert_eq!(viridis(7.0), ("rgb(253,231,37)".to_owned(), true));
         assert_eq!(viridis(f64::NAN).0.matches("NaN").count(), 3);
+    }
+
+    #[test]
+    fn flat_colours_are_those_of_the_sheet_in_light() {
+        let flat = flat("<svg width=\"1\">\n<text>x</text></svg>\n");
+        assert!(flat.starts_with("<svg width=\"1\">\n<style>svg{"), "{flat}");
+        assert!(flat.ends_with("fill=\"#fff\"/>\n<text>x</text></svg>\n"), "{flat}");
+        assert!(
+            flat.contains(".line.s0{stroke:#440154}") && flat.contains(".line.s7{stroke:#b59a00}")
+        );
+        assert!(!flat.contains("var(") && !flat.contains("@media"), "{flat}");
     }
 
     #[test]

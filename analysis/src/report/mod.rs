@@ -8,10 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use domain::SweepName;
+use domain::{SweepName, Value, json};
 
-use crate::claims::{Advice, Finding, advise, judge};
-use crate::figures::{Figure, figures, standalone};
+use crate::claims::{Advice, DataPaths, Finding, advise, judge};
+use crate::figures::{Figure, figures, shared, standalone};
 use crate::results::{Results, ResultsError};
 use crate::scaling::{Survey, survey};
 use crate::study::Study;
@@ -32,6 +32,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// One a group, in their order; the groups beyond [`GROUPS_MAX`] are judged but not drawn.
     pub figures: Vec<Vec<Figure>>,
+    /// Those that lie across groups.
+    pub shared: Vec<Figure>,
     pub advice: Vec<Advice>,
 }
 
@@ -41,8 +43,8 @@ const RESAMPLES: usize = 500;
 pub const GROUPS_MAX: usize = 6;
 
 impl Report {
-    /// The report of a study.
-    pub fn of(study: Study) -> Self {
+    /// The report of a study whose data come from no file, or from where `paths` says.
+    pub fn of(study: Study, paths: &DataPaths) -> Self {
         let surveys: Vec<Survey> =
             study.groups.iter().map(|group| survey(group, RESAMPLES)).collect();
         let findings = judge(&study, &surveys);
@@ -50,8 +52,10 @@ impl Report {
         let drawn = both().take(GROUPS_MAX).enumerate();
         let figures = drawn.map(|(index, (group, survey))| figures(&study, group, survey, index));
         let figures = figures.collect();
-        let advice = both().filter_map(|(group, survey)| advise(&study, group, survey)).collect();
-        Self { study, findings, figures, advice }
+        let advice =
+            both().filter_map(|(group, survey)| advise(&study, group, survey, paths)).collect();
+        let shared = shared(&study);
+        Self { study, findings, figures, shared, advice }
     }
 
     /// Writes the page and what lies beside it into `folder`, which is made where it is not, and returns the page.
@@ -59,20 +63,31 @@ impl Report {
     /// # Errors
     /// [`ReportError::Write`], for the first file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, ReportError> {
-        let write = |name: &str, text: &str| {
+        let write = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
-            fs::write(&path, text).map_err(|source| ReportError::Write { path, source })
+            fs::write(&path, bytes).map_err(|source| ReportError::Write { path, source })
         };
         fs::create_dir_all(folder)
             .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
-        for figure in self.figures.iter().flatten() {
-            write(&format!("{}.svg", figure.name), &standalone(&figure.svg))?;
-            write(&format!("{}.csv", figure.name), &figure.csv)?;
+        #[cfg(feature = "png")]
+        let rasteriser = crate::figures::png::Rasteriser::new();
+        for figure in self.figures.iter().flatten().chain(&self.shared) {
+            write(&format!("{}.svg", figure.name), standalone(&figure.svg).as_bytes())?;
+            write(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
+            #[cfg(feature = "png")]
+            {
+                let name = format!("{}.png", figure.name);
+                let failed = |error| ReportError::Write {
+                    path: folder.join(&name),
+                    source: io::Error::other(error),
+                };
+                write(&name, &rasteriser.png(&figure.svg).map_err(failed)?)?;
+            }
         }
         for (index, advice) in self.advice.iter().enumerate() {
-            write(&advice_name(index), &advice.file)?;
+            write(&advice_name(index), advice.file.as_bytes())?;
         }
-        write(PAGE, &page::html(self))?;
+        write(PAGE, page::html(self).as_bytes())?;
         Ok(folder.join(PAGE))
     }
 }
@@ -89,5 +104,30 @@ fn advice_name(index: usize) -> String {
 /// # Errors
 /// If there is no such sweep, its results cannot be read, or a file cannot be written.
 pub fn write(results: &Results, sweep: &SweepName, folder: &Path) -> Result<PathBuf, ReportError> {
-    Report::of(Study::read(results, sweep)?).write(folder)
+    let paths = data_paths(&results.root().join("sweeps").join(sweep.as_str()));
+    Report::of(Study::read(results, sweep)?, &paths).write(folder)
+}
+
+/// Where data files lie, from the records of a sweep's revisions; empty where there are none that can be read, which costs
+/// no more than a piece of advice.
+fn data_paths(revisions: &Path) -> DataPaths {
+    let mut found = DataPaths::new();
+    let mut files: Vec<_> =
+        fs::read_dir(revisions).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.sort_unstable();
+    for file in files {
+        let table = fs::read_to_string(&file).ok().and_then(|text| json::read(&text).ok());
+        let field = |value: Value, name: &str| match value {
+            Value::Table(mut fields) => fields.remove(name),
+            _ => None,
+        };
+        let files = table.and_then(|table| field(field(table, "sweep")?, "files"));
+        let Some(Value::Table(files)) = files else { continue };
+        for (digest, facts) in files {
+            if let Some(Value::Text(path)) = field(facts, "path") {
+                found.insert(digest, path);
+            }
+        }
+    }
+    found
 }

@@ -41,6 +41,10 @@ pub(super) fn html(report: &Report) -> String {
             more(&mut out, index, advice);
         }
     }
+    if !report.shared.is_empty() {
+        out.push_str("<h2>Across settings</h2>\n");
+        report.shared.iter().for_each(|one| figure(&mut out, one));
+    }
     for (group, figures) in report.study.groups.iter().zip(&report.figures) {
         let label = report.study.label(group);
         let title = if label.is_empty() { "Figures".to_owned() } else { label };
@@ -58,7 +62,7 @@ pub(super) fn html(report: &Report) -> String {
 
 fn overview(out: &mut String, report: &Report) {
     let groups = &report.study.groups;
-    let trials: usize = groups.iter().map(|group| group.trials.len()).sum();
+    let trials = report.study.job_count();
     let scope = report.study.scope.map_or("nothing measured".to_owned(), |scope| {
         format!(
             "cosines over {}",
@@ -157,10 +161,14 @@ fn more(out: &mut String, index: usize, advice: &Advice) {
 
 fn figure(out: &mut String, figure: &Figure) {
     let Figure { name, title, caption, svg, sql, .. } = figure;
+    let png = match cfg!(feature = "png") {
+        true => format!("<a href=\"{name}.png\">PNG</a> · "),
+        false => String::new(),
+    };
     let _ = writeln!(
         out,
         "<figure id=\"{name}\" style=\"margin:0\">\n<h3>{}</h3>\n{svg}<figcaption class=\"soft\">{} \
-         <a href=\"{name}.svg\">SVG</a> · <a href=\"{name}.csv\">CSV</a></figcaption>\n\
+         <a href=\"{name}.svg\">SVG</a> · {png}<a href=\"{name}.csv\">CSV</a></figcaption>\n\
          <details><summary>SQL</summary><pre>{}</pre></details>\n</figure>",
         escape(title),
         escape(caption),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::statistics::bootstrap::Clusters;
+use crate::statistics::bootstrap::{Clusters, Kind};
 use crate::statistics::collapse::{Collapse, Point, collapse};
-use crate::statistics::{Crossing, FitError, Observation, Random, Region, censored, crossing};
+use crate::statistics::{
+    Crossing, FitError, Observation, Part, Random, Region, censored, crossing,
+};
 use crate::study::{Cell, Panel};
 
 /// What counts as depth. At small depths the choice moves a slope by tens of percent.
@@ -154,20 +156,40 @@ impl Boundary {
     ) -> Result<Estimate, FitError> {
         let rows = self.rows(panel, &panel.even_weights());
         let (intercept, exponents, sigma) = self.fit(&rows)?;
-        let mut random = Random::new(BOOTSTRAP_SEED);
-        let drawn: Vec<_> = (0..resamples)
-            .filter_map(|_| {
-                let rows = self.rows(panel, &clusters.resample(&mut random));
-                self.fit(&rows).ok().map(|(_, exponents, _)| exponents)
-            })
-            .collect();
-        let is_whole = drawn.len() as f64 >= (1.0 - LOST_MAX) * resamples as f64;
-        let shape = (clusters.freedom(), clusters.inflation());
-        let region = Region::new(exponents, &drawn, shape, ALPHA).filter(|_| is_whole);
+        let draw = |weights: &[f64]| {
+            self.fit(&self.rows(panel, weights)).ok().map(|(_, exponents, _)| exponents)
+        };
+        let region = region_of(exponents, clusters, resamples, draw);
         let has_dims = has_dims(&rows);
         Ok(Estimate { rows, intercept, exponents, has_dims, sigma, region })
     }
 }
+
+/// The 95 % region around `center` of what `draw` makes of `resamples` draws of each kind of seeds; none with fewer than five
+/// clusters of a kind, or where more than a tenth of the draws have no estimate.
+pub(super) fn region_of(
+    center: [f64; 2],
+    clusters: &Clusters,
+    resamples: usize,
+    draw: impl Fn(&[f64]) -> Option<[f64; 2]>,
+) -> Option<Region> {
+    if clusters.freedom() < FREEDOM_MIN {
+        return None;
+    }
+    let mut random = Random::new(BOOTSTRAP_SEED);
+    let part = |kind: &Kind| {
+        let drawn = (0..resamples).filter_map(|_| draw(&kind.resample(&mut random)));
+        let drawn: Vec<_> = drawn.collect();
+        let is_whole = drawn.len() as f64 >= (1.0 - LOST_MAX) * resamples as f64;
+        let (freedom, inflation) = (kind.freedom(), kind.inflation());
+        is_whole.then_some(Part { resamples: drawn, freedom, inflation })
+    };
+    let parts: Option<Vec<_>> = clusters.kinds().iter().map(part).collect();
+    Region::new(center, &parts?, ALPHA)
+}
+
+/// Degrees of freedom without which there is no region: fewer clusters do not tell how clusters scatter.
+pub const FREEDOM_MIN: usize = 4;
 
 /// Of the bootstrap: fixed, so that the same results give the same report.
 const BOOTSTRAP_SEED: u64 = 0x6772_6164;

@@ -8,7 +8,9 @@ mod held_out;
 mod law;
 mod survey;
 
-pub use boundary::{Boundary, Convention, Estimate, Regime, Row, Treatment, collapse_of};
+pub use boundary::{
+    Boundary, Convention, Estimate, FREEDOM_MIN, Regime, Row, Treatment, collapse_of,
+};
 pub use held_out::{Score, compare};
 pub use law::Law;
 pub use survey::{Drawn, Survey, Variant, survey, threshold_curve};

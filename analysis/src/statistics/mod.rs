@@ -20,7 +20,7 @@ pub mod student;
 pub use censored::{CensoredFit, FitError, Observation};
 pub use crossing::Crossing;
 pub use random::Random;
-pub use region::Region;
+pub use region::{Part, Region};
 
 /// The mean, and none of no numbers.
 pub fn mean(values: &[f64]) -> Option<f64> {

@@ -11,41 +11,81 @@ pub struct Region {
     radius_squared: f64,
 }
 
+/// Resampled estimates of one source of variation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub resamples: Vec<[f64; 2]>,
+    /// Degrees of freedom ν: clusters less strata.
+    pub freedom: usize,
+    /// By how much the variance of the resamples is too small.
+    pub inflation: f64,
+}
+
+impl Part {
+    /// `inflation · Σ (θₛ − θ̄)(θₛ − θ̄)ᵀ / (B − 1)`.
+    fn covariance(&self) -> [[f64; 2]; 2] {
+        let n = self.resamples.len() as f64;
+        let mean = [0, 1].map(|i| self.resamples.iter().map(|theta| theta[i]).sum::<f64>() / n);
+        [0, 1].map(|i| {
+            [0, 1].map(|j| {
+                let product = |theta: &[f64; 2]| (theta[i] - mean[i]) * (theta[j] - mean[j]);
+                self.inflation * self.resamples.iter().map(product).sum::<f64>() / (n - 1.0)
+            })
+        })
+    }
+}
+
 impl Region {
-    /// The region of coverage `1 − alpha` around `center`, from resampled estimates.
+    /// The region of coverage `1 − alpha` around `center`, from resampled estimates of each source of variation.
     ///
     /// ```text
-    /// S = inflation · Σ (θₛ − θ̄)(θₛ − θ̄)ᵀ / (B − 1)
+    /// S = Σₖ Sₖ
     /// c = ν (α^(−2/(ν−1)) − 1)        two exponents: Hotelling's T², 2ν/(ν−1) · F(2, ν−1)
-    /// c = t(1 − α/2, ν)²              one exponent
+    /// c = t(1 − α/2, ⌊ν⌋)²            one exponent
+    /// ν = (p + p²) / Σₖ (tr Rₖ² + (tr Rₖ)²)/νₖ,   Rₖ = S⁻¹Sₖ,   p exponents
     /// ```
     ///
     /// A percentile interval from five clusters is too short: the resamples know only the five. The quantile of
     /// Hotelling's T² with the clusters' degrees of freedom ν widens it by what five clusters leave unknown about S.
-    /// None with less than two (one) degrees of freedom, or a degenerate S.
-    pub fn new(
-        center: [f64; 2],
-        resamples: &[[f64; 2]],
-        (freedom, inflation): (usize, f64),
-        alpha: f64,
-    ) -> Option<Self> {
-        let n = resamples.len() as f64;
-        let mean = [0, 1].map(|i| resamples.iter().map(|theta| theta[i]).sum::<f64>() / n);
-        let covariance = [0, 1].map(|i| {
-            [0, 1].map(|j| {
-                let product = |theta: &[f64; 2]| (theta[i] - mean[i]) * (theta[j] - mean[j]);
-                inflation * resamples.iter().map(product).sum::<f64>() / (n - 1.0)
-            })
-        });
+    /// Where sources add up, ν is that of the sum (Krishnamoorthy and Yu, *Statistics & Probability Letters* 66, 2004; with one
+    /// exponent Satterthwaite's): between the least νₖ and their sum. None with less than two (one) degrees of freedom in
+    /// a source, or a degenerate S.
+    pub fn new(center: [f64; 2], parts: &[Part], alpha: f64) -> Option<Self> {
+        let each: Vec<_> = parts.iter().map(Part::covariance).collect();
+        let sum = |i: usize, j: usize| each.iter().map(|part| part[i][j]).sum::<f64>();
+        let covariance = [[sum(0, 0), sum(0, 1)], [sum(1, 0), sum(1, 1)]];
         let region = Self { center, covariance, radius_squared: 0.0 };
-        let radius_squared = if region.is_flat() {
-            (freedom >= 1).then(|| two_sided_quantile(alpha, freedom).powi(2))?
-        } else {
-            let nu = freedom as f64;
-            (freedom >= 2).then(|| nu * (alpha.powf(-2.0 / (nu - 1.0)) - 1.0))?
-        };
+        let least = parts.iter().map(|part| part.freedom).min()?;
         let has_size = covariance[0][0] > 0.0 && (region.is_flat() || region.determinant() > 0.0);
-        (has_size && radius_squared.is_finite()).then_some(Self { radius_squared, ..region })
+        if !has_size || least < if region.is_flat() { 1 } else { 2 } {
+            return None;
+        }
+        let nu = region.freedom(&each, parts);
+        let radius_squared = match region.is_flat() {
+            true => two_sided_quantile(alpha, (nu + 1e-9) as usize).powi(2),
+            false => nu * (alpha.powf(-2.0 / (nu - 1.0)) - 1.0),
+        };
+        radius_squared.is_finite().then_some(Self { radius_squared, ..region })
+    }
+
+    /// ν of the sum of covariances.
+    fn freedom(&self, each: &[[[f64; 2]; 2]], parts: &[Part]) -> f64 {
+        let [[a, b], [_, d]] = self.covariance;
+        let spent = |(of, part): (&[[f64; 2]; 2], &Part)| {
+            let (trace, square) = if self.is_flat() {
+                let share = of[0][0] / a;
+                (share, share * share)
+            } else {
+                let det = self.determinant();
+                let rows = [[d / det, -b / det], [-b / det, a / det]];
+                let r = rows.map(|row| [0, 1].map(|j| row[0] * of[0][j] + row[1] * of[1][j]));
+                let square = r[0][0] * r[0][0] + 2.0 * r[0][1] * r[1][0] + r[1][1] * r[1][1];
+                (r[0][0] + r[1][1], square)
+            };
+            (square + trace * trace) / part.freedom as f64
+        };
+        let p = if self.is_flat() { 1.0 } else { 2.0 };
+        (p + p * p) / each.iter().zip(parts).map(spent).sum::<f64>()
     }
 
     fn is_flat(&self) -> bool {
@@ -99,11 +139,42 @@ mod tests {
 
     const CROSS: [[f64; 2]; 4] = [[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]];
 
+    fn part(resamples: &[[f64; 2]], freedom: usize) -> Part {
+        Part { resamples: resamples.to_vec(), freedom, inflation: 1.0 }
+    }
+
+    fn region(center: [f64; 2], resamples: &[[f64; 2]], freedom: usize) -> Option<Region> {
+        Region::new(center, &[part(resamples, freedom)], 0.05)
+    }
+
+    /// Two alike sources of 4 degrees of freedom have 8 together, one that adds nothing has no say, and the freedom does not
+    /// move with the units of an exponent.
+    #[test]
+    fn sources_that_add_up_have_the_freedom_of_their_sum() {
+        let radius = |parts: &[Part]| Region::new([0.0; 2], parts, 0.05).unwrap().radius_squared;
+        let of = |nu: f64| nu * (0.05_f64.powf(-2.0 / (nu - 1.0)) - 1.0);
+        let near = |found: f64, nu: f64| (found / of(nu) - 1.0).abs() < 1e-9;
+        assert!(near(radius(&[part(&CROSS, 4), part(&CROSS, 4)]), 8.0));
+        let nothing = part(&[[0.0; 2]; 4], 4);
+        assert!(near(radius(&[part(&CROSS, 7), nothing]), 7.0));
+        let scaled = |scale: f64, all: &[[f64; 2]]| -> Vec<_> {
+            all.iter().map(|theta| [theta[0], scale * theta[1]]).collect()
+        };
+        let other = [[0.5, 0.1], [-0.5, 0.3], [0.2, -0.4], [-0.2, 0.0]];
+        let at = |scale: f64| {
+            radius(&[part(&scaled(scale, &CROSS), 4), part(&scaled(scale, &other), 9)])
+        };
+        assert!((at(1.0) / at(1e3) - 1.0).abs() < 1e-9 && at(1.0) < of(4.0) && at(1.0) > of(13.0));
+        let line = CROSS.map(|theta| [theta[0], 0.0]);
+        let t = two_sided_quantile(0.05, 8).powi(2);
+        assert!((radius(&[part(&line, 4), part(&line, 4)]) / t - 1.0).abs() < 1e-9);
+    }
+
     /// scipy.stats.f, `analysis/tests/reference.py`: the factor at 4 and 20 degrees of freedom.
     #[test]
     fn the_radius_is_that_of_hotelling() {
         for (freedom, expected) in [(4, 25.472_251_989_123_07), (20, 7.414_512_127_534_369)] {
-            let region = Region::new([0.5, 0.5], &CROSS, (freedom, 1.0), 0.05).unwrap();
+            let region = region([0.5, 0.5], &CROSS, freedom).unwrap();
             assert!((region.radius_squared / expected - 1.0).abs() < 1e-12, "{region:?}");
             // S = diag(2, 8) / 3.
             let half = (expected * 2.0 / 3.0).sqrt();
@@ -121,13 +192,17 @@ mod tests {
     #[test]
     fn one_exponent_has_an_interval_and_few_seeds_have_nothing() {
         let line = CROSS.map(|theta| [theta[0], 0.0]);
-        let region = Region::new([0.0, 0.0], &line, (4, 1.0), 0.05).unwrap();
+        let region = region([0.0, 0.0], &line, 4).unwrap();
         let half = 2.776_445_105_197_793 * (2.0_f64 / 3.0).sqrt();
         assert!((region.extent(0).1 - half).abs() < 1e-8, "{region:?}");
         assert!(region.contains([0.9 * half, 77.0]) && region.outline(9).is_empty());
-        assert_eq!(Region::new([0.0; 2], &CROSS, (1, 1.0), 0.05), None);
-        assert_eq!(Region::new([0.0; 2], &line, (0, 1.0), 0.05), None);
-        assert_eq!(Region::new([0.0; 2], &[], (9, 1.0), 0.05), None);
-        assert_eq!(Region::new([0.0; 2], &[[1.0, 1.0]; 5], (9, 1.0), 0.05), None);
+        let none = |resamples: &[[f64; 2]], freedom| {
+            assert_eq!(Region::new([0.0; 2], &[part(resamples, freedom)], 0.05), None);
+        };
+        none(&CROSS, 1);
+        none(&line, 0);
+        none(&[], 9);
+        none(&[[1.0, 1.0]; 5], 9);
+        assert_eq!(Region::new([0.0; 2], &[], 0.05), None);
     }
 }

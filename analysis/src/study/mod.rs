@@ -82,7 +82,14 @@ pub struct CurvePoint {
     pub epoch: Option<f64>,
     pub risk: Option<f64>,
     pub excess_risk: Option<f64>,
+    /// |∇F(w)|.
+    pub gradient_norm: Option<f64>,
+    /// The step size in force.
+    pub step_size: Option<f64>,
 }
+
+/// The setting that no column of `jobs` holds: how many gradients were compared.
+pub const MEASURE_COUNT: &str = "measure_count";
 
 impl Group {
     /// The value of a setting.
@@ -112,6 +119,15 @@ impl Group {
         values
     }
 
+    /// Whether two groups have the same settings but for those in `free`.
+    pub fn differs_only_in(&self, other: &Self, free: &[&str]) -> bool {
+        let of = |group: &Self| -> Vec<_> {
+            let fixed = group.settings.iter().filter(|(name, _)| !free.contains(name));
+            fixed.cloned().collect()
+        };
+        of(self) == of(other)
+    }
+
     /// A statistic of every cell and seed at one moment of training.
     pub fn panel(&self, statistic: Statistic, moment: Moment) -> Panel {
         Panel::of(&self.trials, |trial| statistic.of(moment.of(&trial.measurements)?))
@@ -119,12 +135,37 @@ impl Group {
 }
 
 impl Study {
+    /// Distinct jobs: one that compared several numbers of gradients is a trial of several groups.
+    pub fn job_count(&self) -> usize {
+        let jobs = self.groups.iter().flat_map(|group| &group.trials).map(|trial| &trial.job);
+        jobs.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// The groups less those that differ from an earlier one in the number of gradients compared alone: of their curves and
+    /// losses, they say the same twice.
+    pub fn distinct_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups
+            .iter()
+            .enumerate()
+            .filter(|(place, group)| {
+                let mut earlier = self.groups[..*place].iter();
+                !earlier.any(|other| other.differs_only_in(group, &[MEASURE_COUNT]))
+            })
+            .map(|(_, group)| group)
+    }
+
     /// What tells a group from the others of the study, as `init = lecun, loss = squared`; empty for the only one.
     pub fn label(&self, group: &Group) -> String {
+        self.label_but(group, &[])
+    }
+
+    /// The label without the settings in `free`.
+    pub fn label_but(&self, group: &Group, free: &[&str]) -> String {
         let varies = |name: &str, value: &Setting| {
             self.groups.iter().any(|other| other.setting(name) != Some(value))
         };
         let told = group.settings.iter().filter(|(name, value)| varies(name, value));
+        let told = told.filter(|(name, _)| !free.contains(name));
         let told = told.map(|(name, value)| format!("{} = {value}", name.replacen('_', ".", 1)));
         told.collect::<Vec<_>>().join(", ")
     }

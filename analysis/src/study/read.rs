@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::table::IDENTITY;
 use domain::{SweepName, Table};
 
-use super::{CurvePoint, Group, Measurement, Study, Trial};
+use super::{CurvePoint, Group, MEASURE_COUNT, Measurement, Study, Trial};
 use crate::results::{Frame, Results, ResultsError};
 use crate::summary::Setting;
 
@@ -39,12 +39,15 @@ struct Found {
     trials: BTreeMap<String, Trial>,
     settings: BTreeMap<String, Vec<(&'static str, Setting)>>,
     specs: BTreeMap<String, String>,
-    /// By scope and job.
-    measured: BTreeMap<(usize, String), Vec<Measured>>,
+    /// By scope, job and number of gradients compared.
+    measured: BTreeMap<(usize, String, Option<i64>), Vec<Measured>>,
 }
 
 /// A measurement, and its histogram while it is the last.
 type Measured = (Measurement, Option<Vec<i64>>);
+
+/// The measurements of one number of gradients.
+type Counted = (Option<i64>, Vec<Measured>);
 
 impl Study {
     /// Every job of the sweep that has a result, with its curve and what was measured of the whole network. A job that
@@ -75,7 +78,8 @@ impl Study {
         let mut absent = results.scan(Table::Jobs, sweep, &columns, |frame| {
             found.add_jobs(frame, &settings);
         })?;
-        let columns = ["job_id", "step", "epoch", "risk", "excess_risk"];
+        let columns =
+            ["job_id", "step", "epoch", "risk", "excess_risk", "gradient_norm", "step_size"];
         absent.extend(results.scan(Table::Steps, sweep, &columns, |frame| found.add_steps(frame))?);
         let columns = [
             "job_id",
@@ -147,14 +151,17 @@ impl Found {
 
     fn add_steps(&mut self, frame: &Frame) {
         let (ids, steps) = (frame.texts("job_id"), frame.ints("step"));
-        let [epochs, risks, excesses] =
-            ["epoch", "risk", "excess_risk"].map(|name| frame.floats(name));
+        let [epochs, risks, excesses, norms, step_sizes] =
+            ["epoch", "risk", "excess_risk", "gradient_norm", "step_size"]
+                .map(|name| frame.floats(name));
         for row in 0..frame.row_count() {
             let (Some(id), Some(step)) = (ids[row], steps[row]) else { continue };
             // Rows of a job without a `jobs` row are of one that is not committed yet.
             let Some(trial) = self.trials.get_mut(id) else { continue };
             let (epoch, risk, excess_risk) = (epochs[row], risks[row], excesses[row]);
-            trial.curve.push(CurvePoint { step, epoch, risk, excess_risk });
+            let (gradient_norm, step_size) = (norms[row], step_sizes[row]);
+            let point = CurvePoint { step, epoch, risk, excess_risk, gradient_norm, step_size };
+            trial.curve.push(point);
         }
     }
 
@@ -200,7 +207,7 @@ impl Found {
                 cos_q05: q05[row],
                 cos_q50: q50[row],
             };
-            let kept = self.measured.entry((scope, id.to_owned())).or_default();
+            let kept = self.measured.entry((scope, id.to_owned(), counts[row])).or_default();
             let histogram = histograms[row].take();
             let is_last = kept.iter().all(|(other, _)| other.step < step);
             if is_last {
@@ -211,28 +218,33 @@ impl Found {
     }
 
     /// The groups, by settings. The number of gradients compared is a setting here: minima over different numbers must
-    /// never meet in one fit.
+    /// never meet in one fit. A job that compared several numbers at once is a trial of several groups.
     fn into_groups(mut self) -> (Option<&'static str>, Vec<Group>) {
-        let scope = self.measured.keys().map(|(scope, _)| *scope).min();
-        for ((of, id), measured) in std::mem::take(&mut self.measured) {
-            let Some(trial) = self.trials.get_mut(&id).filter(|_| Some(of) == scope) else {
-                continue;
-            };
-            for (measurement, histogram) in measured {
-                trial.measurements.push(measurement);
-                trial.histogram = histogram.or(trial.histogram.take());
+        let scope = self.measured.keys().map(|(scope, ..)| *scope).min();
+        let mut measured: BTreeMap<String, Vec<Counted>> = BTreeMap::new();
+        for ((of, id, count), rows) in std::mem::take(&mut self.measured) {
+            if Some(of) == scope {
+                measured.entry(id).or_default().push((count, rows));
             }
         }
         let mut groups: BTreeMap<Vec<(&'static str, Setting)>, Vec<Trial>> = BTreeMap::new();
         for (id, mut trial) in self.trials {
-            trial.measurements.sort_by_key(|measurement| measurement.step);
-            trial.measurements.dedup_by_key(|measurement| measurement.step);
             trial.curve.sort_by_key(|point| point.step);
             trial.curve.dedup_by_key(|point| point.step);
-            let count = trial.measurements.last().and_then(|measurement| measurement.count);
-            let mut settings = self.settings.remove(&id).unwrap_or_default();
-            settings.push(("measure_count", count.map_or(Setting::Null, Setting::Int)));
-            groups.entry(settings).or_default().push(trial);
+            let settings = self.settings.remove(&id).unwrap_or_default();
+            let counted = measured.remove(&id).unwrap_or_else(|| vec![(None, Vec::new())]);
+            for (count, rows) in counted {
+                let mut trial = trial.clone();
+                for (measurement, histogram) in rows {
+                    trial.measurements.push(measurement);
+                    trial.histogram = histogram.or(trial.histogram.take());
+                }
+                trial.measurements.sort_by_key(|measurement| measurement.step);
+                trial.measurements.dedup_by_key(|measurement| measurement.step);
+                let mut settings = settings.clone();
+                settings.push((MEASURE_COUNT, count.map_or(Setting::Null, Setting::Int)));
+                groups.entry(settings).or_default().push(trial);
+            }
         }
         let groups = groups.into_iter().map(|(settings, trials)| {
             let spec = trials.iter().find_map(|trial: &Trial| self.specs.get(&trial.job).cloned());

@@ -34,7 +34,10 @@ fn the_exponents_of_the_kept_sweep_are_those_of_the_docs() {
 #[test]
 fn the_posters_law_is_contradicted_by_the_kept_sweep() {
     let folder = tempfile::tempdir().unwrap();
-    let page = std::fs::read_to_string(Report::of(study()).write(folder.path()).unwrap()).unwrap();
+    let page = std::fs::read_to_string(
+        Report::of(study(), &Default::default()).write(folder.path()).unwrap(),
+    )
+    .unwrap();
     let claim = page.split("The depth at which confusion sets in").nth(1).unwrap();
     let verdict = claim.find("contradicted").unwrap();
     assert!(verdict < claim.find("supported").unwrap_or(usize::MAX), "{}", &claim[..400]);

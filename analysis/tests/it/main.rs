@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "test helpers are tests too")]
 
 mod claims;
+mod figures;
 mod kept;
 mod report;
 mod results;
 mod sample;
+mod study;
 mod summary;
 mod truth;

@@ -32,7 +32,7 @@ fn the_page_is_of_one_piece_and_every_figure_has_its_files() {
     assert!(html.contains("prefers-color-scheme:dark"));
     let results = Results::open(folder.path()).unwrap();
     let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
-    let report = Report::of(study);
+    let report = Report::of(study, &Default::default());
     let figures: Vec<_> = report.figures.iter().flatten().collect();
     let names: Vec<_> = figures.iter().map(|figure| figure.name.as_str()).collect();
     let expected = [
@@ -144,7 +144,7 @@ fn groups_are_told_apart_in_the_page_and_in_the_sql() {
         groups: vec![simulation.group(1), second],
         absent: Vec::new(),
     };
-    let report = Report::of(study);
+    let report = Report::of(study, &Default::default());
     assert_eq!(report.study.label(&report.study.groups[1]), "model.init = it's");
     assert!(report.figures[1][0].sql.contains("AND j.model_init = 'it''s'"));
     assert!(report.findings.iter().all(|finding| finding.verdict != Verdict::Contradicted));
