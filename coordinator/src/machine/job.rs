@@ -400,6 +400,18 @@ impl Job {
         let committed = matches!(self.state, State::Committed { .. });
         match input {
             Input::Commit { attempt, .. } if committed && attempt == self.last => Ok(None),
+            // What the attempt told before its commit comes again where the acknowledgements were lost.
+            Input::Checkpoint { attempt, .. } if committed && attempt == self.last => Ok(None),
+            Input::Rows { attempt, table, first_row, row_count }
+                if committed
+                    && attempt == self.last
+                    && self
+                        .rows
+                        .of(table)
+                        .is_some_and(|stored| first_row.saturating_add(row_count) <= stored) =>
+            {
+                Ok(None)
+            }
             Input::Fail { attempt, .. } if !committed && attempt == self.last => Ok(None),
             Input::Resubmit if committed => Ok(None),
             Input::Resubmit => Ok(Some(Change::Requeued)),
