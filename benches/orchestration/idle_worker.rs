@@ -48,21 +48,7 @@ impl IdleWorker {
     /// Introduces itself as worker `number`.
     pub async fn join(client: &Client, number: u8, slots: u32) -> Result<Self> {
         let (outgoing, receiver) = mpsc::channel(SESSION_QUEUE);
-        let hello = Hello {
-            worker: WorkerId([number; 16]),
-            protocol: PROTOCOL,
-            version: "0".into(),
-            engine_revision: ENGINE.into(),
-            instruction_set: "none".into(),
-            host: "idle".into(),
-            process: 1,
-            slots,
-            cores: slots,
-            memory_bytes: 1 << 40,
-            held: Vec::new(),
-            time_left: None,
-        };
-        outgoing.send(FromWorker::Hello(hello)).await?;
+        outgoing.send(FromWorker::Hello(hello(number, slots))).await?;
         let mut incoming = client.session(receiver).await?;
         if !matches!(incoming.next().await?, Some(ToWorker::Welcome { .. })) {
             bail!("no welcome");
@@ -135,12 +121,31 @@ impl IdleWorker {
         let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
         let cells = self.jobs_row.clone();
         let result = Outcome::Result { steps_rows, confusion_rows, cells };
-        self.clerk.ended(slot, &attempt, Some(result), Duration::ZERO)
+        self.clerk.finish(&attempt, result);
+        self.clerk.vacate(slot, Duration::ZERO)
+    }
+}
+
+/// Worker `number` introduces itself.
+pub fn hello(number: u8, slots: u32) -> Hello {
+    Hello {
+        worker: WorkerId([number; 16]),
+        protocol: PROTOCOL,
+        version: "0".into(),
+        engine_revision: ENGINE.into(),
+        instruction_set: "none".into(),
+        host: "idle".into(),
+        process: 1,
+        slots,
+        cores: slots,
+        memory_bytes: 1 << 40,
+        held: Vec::new(),
+        time_left: None,
     }
 }
 
 /// A `jobs` row as full as that of a real trial.
-fn jobs_row() -> Row {
+pub fn jobs_row() -> Row {
     let cell = |column: &Column| match (column.name, column.kind) {
         ("status", _) => "completed".into(),
         ("engine_revision", _) => ENGINE.into(),
@@ -156,7 +161,7 @@ fn jobs_row() -> Row {
 }
 
 /// A point of a training curve, like no other.
-fn step_row(step: u64) -> Row {
+pub fn step_row(step: u64) -> Row {
     let risk = 1.0 / (step as f64 + 3.0);
     let row = StepRow {
         step,

@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use domain::SweepName;
+use anyhow::{Context, Result, anyhow, bail};
+use coordinator::journal::LogJournal;
+use coordinator::machine::Machine;
+use domain::{JournalId, SweepName};
 use proto::client::Client;
 use proto::connection::Connection;
 use proto::message::JobsQuery;
@@ -96,7 +98,28 @@ async fn measure(jobs: u64) -> Result<()> {
     row("", "journal", &format!("{:.1} MiB", place.journal_bytes()? as f64 / 1_048_576.0));
     let files = place.files()?;
     row("result files", &format!("{RUN} jobs"), &format!("{files}"));
-    place.kill()
+    place.kill()?;
+    let bytes = begun_anew().await? as f64 / RUN as f64;
+    row("journal a finished job, begun anew", &format!("{RUN} jobs"), &format!("{bytes:.0} B"));
+    Ok(())
+}
+
+/// Bytes of a journal that knows nothing but the end of [`RUN`] jobs, all sealed, after it has begun anew.
+async fn begun_anew() -> Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let mut place = Place::start(folder.path()).await?;
+    place.submit("runs", RUN, 0).await?;
+    let mut worker = IdleWorker::join(&place.client, 7, SLOTS).await?;
+    worker.run(Some(&name("runs")), RUN, 0, |_| ()).await?;
+    place.client.flush(&name("runs")).await?;
+    place.kill()?;
+    let (journal, replay) =
+        LogJournal::open(&folder.path().join("journal"), JournalId([0; 16])).context("opens")?;
+    let machine = Machine::replay(replay.snapshot, &replay.events)
+        .map_err(|(event, problem)| anyhow!("event {event}: {problem}"))?;
+    journal.begin_anew_now(&machine.snapshot())?;
+    drop(journal);
+    place.journal_bytes()
 }
 
 fn row(what: &str, of: &str, figure: &str) {

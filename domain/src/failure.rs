@@ -14,7 +14,8 @@ pub enum FailureClass {
     Signal,
     /// The trial process exited without an outcome.
     Exit,
-    /// The trial refused its spec or its data.
+    /// The job itself was refused: its spec, its data, or that it needs more memory than `run.memory`. Tried again it would
+    /// be refused again, so it is given up at once.
     Refused,
     /// The data or a checkpoint could not be had.
     Input,

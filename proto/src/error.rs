@@ -56,6 +56,8 @@ pub enum WireError {
     TooLarge { field: &'static str, found: u64, limit: u64 },
     #[error("field {field} does not know the word \"{found}\"")]
     Word { field: &'static str, found: String },
+    #[error("{bytes} bytes are no message: {problem}")]
+    Bytes { bytes: usize, problem: String },
     #[error("rows of table {table}: {problem}")]
     Rows { table: &'static str, problem: String },
 }

@@ -3,6 +3,9 @@
 //! ```text
 //! cargo test --release --test chaos -- --ignored --nocapture --test-threads 1
 //! GRADSWEEP_KILLS=1000 GRADSWEEP_STORMS=100    how often, where that is not enough or too much
+//! GRADSWEEP_CUTS=20 GRADSWEEP_SYNCS=5          power cuts; disks whose sync fails
+//! GRADSWEEP_AWAY=600                           seconds for which the coordinator is away
+//! GRADSWEEP_BATCHES=1000000                    batches of one row each
 //! ```
 //!
 //! What is checked is always the same: everything that was acknowledged is there, and the Parquet content is row for row
@@ -18,9 +21,15 @@ mod harness;
 #[path = "../../benches/orchestration/idle_worker.rs"]
 mod idle_worker;
 
+mod away;
+mod batches;
+mod clocks;
+mod disks;
 mod kills;
+mod memory;
 mod partition;
 mod storms;
+mod wire;
 
 /// How often: the variable's number, or else `usual`.
 fn times(variable: &str, usual: u64) -> u64 {

@@ -1,10 +1,12 @@
-//! A worker cut off from the coordinator for longer than its lease, in network namespaces that the test makes itself.
+//! A worker and a coordinator that cannot hear each other: unplugged, in a black hole, or in one direction only.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::content::{assert_exactly_once, content};
-use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
+use crate::harness::{Place, Process, succeed, text, wait_for};
+use crate::wire::{HERE, LISTEN, THERE, Wire, inside};
 
 /// Two jobs of some seconds.
 const SWEEP: &str = r#"
@@ -23,103 +25,150 @@ steps = 3_000_000
 step_size = 0.05
 "#;
 
-/// Two namespaces and a wire between them, gone with this.
-struct Wire;
-
-const HERE: &str = "gradsweep-a";
-const THERE: &str = "gradsweep-b";
-
-fn ip(arguments: &str) -> bool {
-    let words = arguments.split_whitespace();
-    let status = Command::new("ip").args(words).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
+/// A coordinator at one end of the wire.
+struct Scene {
+    place: Place,
+    coordinator: Process,
+    workers: u32,
 }
 
-impl Wire {
-    /// `None`: this machine does not let us.
-    fn lay() -> Option<Self> {
-        if !ip(&format!("netns add {HERE}")) {
-            return None;
-        }
-        let wire = Self;
-        let laid = ip(&format!("netns add {THERE}"))
-            && ip(&format!("link add gs-a netns {HERE} type veth peer name gs-b netns {THERE}"))
-            && ip(&format!("-n {HERE} addr add 10.99.0.1/24 dev gs-a"))
-            && ip(&format!("-n {THERE} addr add 10.99.0.2/24 dev gs-b"))
-            && ip(&format!("-n {HERE} link set gs-a up"))
-            && ip(&format!("-n {THERE} link set gs-b up"))
-            && ip(&format!("-n {HERE} link set lo up"))
-            && ip(&format!("-n {THERE} link set lo up"));
-        laid.then_some(wire)
+impl Scene {
+    fn set(lease: &str) -> Self {
+        let place = Place::new();
+        let coordinator = place.coordinator_by(inside(HERE), LISTEN, lease);
+        Self { place, coordinator, workers: 0 }
     }
 
-    fn cut(&self) {
-        assert!(ip(&format!("-n {THERE} link set gs-b down")));
+    fn worker(&mut self, namespace: &str) -> Process {
+        self.workers += 1;
+        let mut command = inside(namespace);
+        let connection = self.place.path("connection.json");
+        command.arg("worker").arg("--connection").arg(connection).args(["--slots", "1"]);
+        command.arg("--cache").arg(self.place.path(&format!("cache-{}", self.workers)));
+        Process::start(&mut command, self.place.path(&format!("worker-{}.log", self.workers)))
     }
 
-    fn mend(&self) {
-        assert!(ip(&format!("-n {THERE} link set gs-b up")));
+    fn client(&self, namespace: &str, arguments: &[&str]) -> Command {
+        let mut command = inside(namespace);
+        command.args(arguments).arg("--connection").arg(self.place.path("connection.json"));
+        command
     }
-}
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        ip(&format!("netns del {HERE}"));
-        ip(&format!("netns del {THERE}"));
+    fn submit(&self, sweep: &str) {
+        succeed(self.client(HERE, &["submit"]).arg(self.place.sweep(sweep)));
     }
-}
 
-/// gradsweep inside a namespace.
-fn inside(namespace: &str) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).arg(gradsweep().get_program());
-    command.env("NO_COLOR", "1");
-    command
-}
+    fn status(&self) -> serde_json::Value {
+        let mut command = self.client(HERE, &["status", "cut", "--format", "json"]);
+        let output = command.output().expect("starts");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
 
-fn worker(place: &Place, namespace: &str, connection: &Path, name: &str) -> Process {
-    let mut command = inside(namespace);
-    command.arg("worker").arg("--connection").arg(connection).args(["--slots", "1"]);
-    command.arg("--cache").arg(place.path(&format!("cache-{name}")));
-    Process::start(&mut command, place.path(&format!("{name}.log")))
+    #[track_caller]
+    fn wait(&self, wanted: impl Fn(&serde_json::Value) -> bool) {
+        wait_for(
+            || wanted(&self.status()).then_some(()),
+            || format!("{} {}", self.status(), self.coordinator.log()),
+        );
+    }
+
+    /// The end: everything once, and as if nothing had happened.
+    #[track_caller]
+    fn check(&self, sweep: &str, jobs: usize) {
+        self.wait(|status| status["over"] == true);
+        assert_exactly_once(&self.place.results(), "cut", jobs);
+        let calm = Place::new();
+        succeed(&mut calm.run(&calm.sweep(sweep), 2));
+        assert_eq!(content(&self.place.results(), "cut"), content(&calm.results(), "cut"));
+    }
 }
 
 #[test]
 #[ignore = "needs root and network namespaces"]
 fn a_worker_behind_a_cut_wire_cannot_commit_when_it_is_mended() {
-    let Some(wire) = Wire::lay() else {
-        println!("SKIPPED: no network namespaces here; run as root with `ip` from iproute2");
-        return;
-    };
-    let place = Place::new();
-    let connection = place.path("connection.json");
-    let mut command = inside(HERE);
-    command.args(["coordinator", "--listen", "10.99.0.1:7077", "--lease", "2s"]);
-    command.arg("--journal").arg(place.path("journal"));
-    command.arg("--results").arg(place.results()).arg("--connection").arg(&connection);
-    let coordinator = Process::start(&mut command, place.path("coordinator.log"));
-    wait_for(|| connection.exists().then_some(()), || coordinator.log());
-    let far = worker(&place, THERE, &connection, "far");
-    let client = |arguments: &[&str]| {
-        let mut command = inside(HERE);
-        command.args(arguments).arg("--connection").arg(&connection);
-        command
-    };
-    let sweep = place.sweep(SWEEP);
-    succeed(client(&["submit"]).arg(&sweep));
-    let status = || -> serde_json::Value {
-        let output = client(&["status", "cut", "--format", "json"]).output().expect("starts");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
-    };
-    wait_for(|| (status()["leased"] == 1).then_some(()), || far.log());
-    wire.cut();
-    let _near = worker(&place, HERE, &connection, "near");
-    wait_for(|| (status()["committed"] == 2).then_some(()), || coordinator.log());
-    wire.mend();
+    let Some(wire) = Wire::lay() else { return };
+    let mut scene = Scene::set("2s");
+    let far = scene.worker(THERE);
+    scene.submit(SWEEP);
+    scene.wait(|status| status["leased"] == 1);
+    wire.unplug();
+    let _near = scene.worker(HERE);
+    scene.wait(|status| status["committed"] == 2);
+    wire.plug_in();
     wait_for(|| far.log().contains("revoked").then_some(()), || far.log());
-    wait_for(|| (status()["over"] == true).then_some(()), || coordinator.log());
-    assert_exactly_once(&place.results(), "cut", 2);
-    let calm = Place::new();
-    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
-    assert_eq!(content(&place.results(), "cut"), content(&calm.results(), "cut"));
+    scene.check(SWEEP, 2);
+}
+
+/// Nothing is refused and nothing is closed: TCP will not tell, so the two ends must.
+#[test]
+#[ignore = "needs root, network namespaces and nft"]
+fn a_coordinator_in_a_black_hole_is_noticed_and_found_again() {
+    let Some(wire) = Wire::lay_with_filter() else { return };
+    let mut scene = Scene::set("4s");
+    let far = scene.worker(THERE);
+    scene.submit(SWEEP);
+    scene.wait(|status| status["leased"] == 1);
+    wire.swallow_what_arrives();
+    wire.swallow_what_leaves();
+    wait_for(|| far.log().contains("no coordinator").then_some(()), || far.log());
+    // A person there is told so, and is not kept waiting.
+    let output = scene.client(THERE, &["status", "cut"]).output().expect("starts");
+    assert_eq!(output.status.code(), Some(69), "{}", text(&output));
+    // The coordinator takes the lease back when it has run out, not before.
+    scene.wait(|status| status["leased"] == 0 && status["failed_attempts"] == 1);
+    wire.heal();
+    let connections = || far.log().matches("connected").count();
+    wait_for(|| (connections() >= 2).then_some(()), || far.log());
+    scene.check(SWEEP, 2);
+}
+
+/// Waits until a worker's trial has computed something, and then nothing more for a while.
+fn wait_until_idle(worker: &Process) {
+    let ticks = || -> u64 {
+        let Some(trial) = worker.children().first().copied() else { return 0 };
+        let stat = fs::read_to_string(format!("/proc/{trial}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        fields.split_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+    };
+    let mut last = (ticks(), Instant::now());
+    let quiet = || {
+        let now = ticks();
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        (now > 0 && last.1.elapsed() > Duration::from_secs(2)).then_some(())
+    };
+    wait_for(quiet, || worker.log());
+}
+
+/// The commit arrives and its acknowledgement does not: the worker says it again, and is answered as the first time.
+#[test]
+#[ignore = "needs root, network namespaces and nft"]
+fn a_commit_whose_acknowledgement_was_lost_is_one_result() {
+    let Some(wire) = Wire::lay_with_filter() else { return };
+    let one = SWEEP.replace("[4, 8]", "[4]").replace("3_000_000", "1_500_000");
+    let mut scene = Scene::set("60s");
+    let far = scene.worker(THERE);
+    scene.submit(&one);
+    scene.wait(|status| status["leased"] == 1);
+    // Everything that the trial ends with lies in front of a coordinator that has not read it yet.
+    scene.coordinator.signal("STOP");
+    wait_until_idle(&far);
+    wire.swallow_what_arrives();
+    scene.coordinator.signal("CONT");
+    // Settled, and its worker cannot know.
+    scene.wait(|status| status["committed"] == 1);
+    wait_for(|| far.log().contains("no coordinator").then_some(()), || far.log());
+    wire.heal();
+    let connections = || far.log().matches("connected").count();
+    wait_for(|| (connections() >= 2).then_some(()), || far.log());
+    scene.check(&one, 1);
+    assert_eq!(scene.status()["failed_attempts"], 0);
+    // It holds nothing any more, so it leaves at once when it is asked to, with nothing left to do.
+    far.signal("TERM");
+    let mut far = far;
+    assert_eq!(far.exit_code(), Some(0), "{}", far.log());
+    for word in ["revoked", "not accepted"] {
+        assert!(!far.log().contains(word), "{word}: {}", far.log());
+    }
 }

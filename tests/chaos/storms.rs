@@ -40,7 +40,7 @@ fn the_content_after_kill_storms_is_that_of_an_undisturbed_run() {
     let calm = Place::new();
     succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
     let expected = content(&calm.results(), "storm");
-    let (mut workers_killed, mut coordinators_killed) = (0, 0);
+    let (mut workers_killed, mut coordinators_killed, mut given_up) = (0, 0, 0);
     for storm in 0..storms {
         let place = Place::new();
         let mut coordinator = place.coordinator();
@@ -62,13 +62,26 @@ fn the_content_after_kill_storms_is_that_of_an_undisturbed_run() {
                 workers_killed += 1;
             }
         }
-        assert_exactly_once(&place.results(), "storm", 30);
+        // On a slow machine workers die faster than a job is done, and a job that lost three in a row without a checkpoint
+        // between is given up, as is promised. It is said, and in the calm after the storm it is done like any other.
+        let abandoned = place.status("storm")["abandoned"].as_u64().expect("it is told");
+        let done = 30 - abandoned as usize;
+        assert_exactly_once(&place.results(), "storm", done);
+        if abandoned > 0 {
+            given_up += abandoned;
+            let queued = succeed(&mut place.client(&["retry", "storm", "--failed"]));
+            assert!(queued.contains(&format!("{abandoned} job")), "{queued}");
+            place.wait_status("storm", |status| status["committed"] == 30);
+            place.wait_over("storm");
+            assert_exactly_once(&place.results(), "storm", 30);
+        }
         assert_eq!(content(&place.results(), "storm"), expected, "storm {storm}");
         if storm % 10 == 9 {
             println!("{} storms", storm + 1);
         }
     }
     println!(
-        "{storms} storms, {coordinators_killed} coordinators and {workers_killed} workers killed: the content is the same each time"
+        "{storms} storms, {coordinators_killed} coordinators and {workers_killed} workers killed, {given_up} jobs given up and \
+         done after it: the content is the same each time"
     );
 }

@@ -86,9 +86,14 @@ impl Process {
         drop(self.child.wait());
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
         assert!(sent.success(), "signal {name} to {id}");
     }
@@ -175,10 +180,14 @@ impl Place {
 
     /// Starts a coordinator on a free port and waits until it listens.
     pub fn coordinator(&self) -> Process {
+        self.coordinator_by(gradsweep(), "127.0.0.1:0", "2s")
+    }
+
+    /// The same by a command that ends as [`gradsweep`] does, at an address and with a lease of choice.
+    pub fn coordinator_by(&self, mut command: Command, listen: &str, lease: &str) -> Process {
         let connection = self.path("connection.json");
         drop(fs::remove_file(&connection));
-        let mut command = gradsweep();
-        command.args(["coordinator", "--listen", "127.0.0.1:0", "--lease", "2s"]);
+        command.args(["coordinator", "--listen", listen, "--lease", lease]);
         command.arg("--journal").arg(self.path("journal"));
         command.arg("--results").arg(self.results());
         command.arg("--connection").arg(&connection);
@@ -189,7 +198,11 @@ impl Place {
 
     /// Starts a worker.
     pub fn worker(&self, slots: u32) -> Process {
-        let mut command = gradsweep();
+        self.worker_by(gradsweep(), slots)
+    }
+
+    /// The same by a command that ends as [`gradsweep`] does.
+    pub fn worker_by(&self, mut command: Command, slots: u32) -> Process {
         command.arg("worker").arg("--connection").arg(self.path("connection.json"));
         command.arg("--cache").arg(self.path("cache"));
         command.args(["--slots", &slots.to_string()]);

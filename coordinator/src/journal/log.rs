@@ -551,7 +551,7 @@ impl Log {
         let mut cells = vec![0; place.bytes as usize];
         let file = &self.files.logs[self.active];
         file.read(place.offset, &mut cells).map_err(|error| self.unreadable(error))?;
-        if stored::check(&cells) != place.check {
+        if stored::check(&cells) as u32 != place.check {
             let (at, file) = (place.offset, self.active);
             return Err(self.damaged(&format!("the rows at byte {at} of log.{file}")));
         }
@@ -604,7 +604,7 @@ impl Journal for LogJournal {
     ) -> Result<Vec<SpooledRows>, JournalError> {
         let log = lock(&self.log);
         let places = log.spool.rows(&(sweep.clone(), job), table);
-        places.into_iter().map(|(first_row, place)| log.spooled(first_row, place)).collect()
+        places.map(|(first_row, place)| log.spooled(first_row, place)).collect()
     }
 }
 

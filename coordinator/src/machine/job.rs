@@ -12,7 +12,8 @@
 //! A deadline says when a lease may be taken away; the attempt number says who may add rows and commit. A worker that
 //! outlives its lease is harmless: its attempt is fenced, and what it sends is refused.
 //!
-//! Failures of the job itself and lost leases have budgets of their own; handing a lease back costs nothing. A job whose
+//! Failures of the job itself and lost leases have budgets of their own; a job that a trial refuses is given up at once, and
+//! handing a lease back costs nothing. A job whose
 //! workers were lost twice in a row is a suspect: it may be what kills them. It is tried once more, on a worker that does
 //! nothing else, so that no other job is lost with it, and so that the third loss is evidence against this one. Nothing
 //! here reads a clock, a socket or a file: [`Job::decide`] says what an input would change, [`Job::apply`] changes it,
@@ -399,6 +400,18 @@ impl Job {
         let committed = matches!(self.state, State::Committed { .. });
         match input {
             Input::Commit { attempt, .. } if committed && attempt == self.last => Ok(None),
+            // What the attempt told before its commit comes again where the acknowledgements were lost.
+            Input::Checkpoint { attempt, .. } if committed && attempt == self.last => Ok(None),
+            Input::Rows { attempt, table, first_row, row_count }
+                if committed
+                    && attempt == self.last
+                    && self
+                        .rows
+                        .of(table)
+                        .is_some_and(|stored| first_row.saturating_add(row_count) <= stored) =>
+            {
+                Ok(None)
+            }
             Input::Fail { attempt, .. } if !committed && attempt == self.last => Ok(None),
             Input::Resubmit if committed => Ok(None),
             Input::Resubmit => Ok(Some(Change::Requeued)),
@@ -432,14 +445,15 @@ impl Job {
         host: String,
         report: FailureReport,
     ) -> Change {
-        let lost = report.class == FailureClass::LeaseLost;
-        let (used, most) = if lost {
-            (self.losses + 1, policy.losses_max)
-        } else {
-            (self.failures + 1, policy.failures_max)
+        let again = match report.class {
+            // The same on every worker and each time: what is refused is the job itself.
+            FailureClass::Refused => None,
+            FailureClass::LeaseLost => (self.losses + 1 < policy.losses_max).then_some(now),
+            _ => {
+                let used = self.failures + 1;
+                (used < policy.failures_max).then(|| now + policy.wait_after(used))
+            }
         };
-        let wait = if lost { Duration::ZERO } else { policy.wait_after(used) };
-        let again = (used < most).then(|| now + wait);
         Change::Failed(Failed { attempt: self.last, worker, host, at: now, report, again })
     }
 

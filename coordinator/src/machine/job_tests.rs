@@ -251,3 +251,37 @@ fn a_change_out_of_order_leaves_the_job_as_it_was() {
     assert!(job.apply(&change).is_err());
     assert_eq!(job, before);
 }
+
+#[test]
+fn a_job_that_is_refused_is_given_up_at_once_and_says_why() {
+    let mut job = Job::new(JobId([1; 16]), Origin { revision: 0, index: 0 }, Timestamp::ZERO);
+    let policy = RetryPolicy::of_attempts(5);
+    let grant = Input::Grant { worker: WorkerId([1; 16]), resume: false };
+    let leased = job.decide(Timestamp::ZERO, &policy, grant).expect("queued").expect("a change");
+    job.apply(&leased).expect("it was decided");
+    let report = FailureReport::new(FailureClass::Refused, "it needs 9 bytes, 8 are granted");
+    let fail = Input::Fail { attempt: AttemptNo(1), host: "h".into(), report: report.clone() };
+    let failed = job.decide(Timestamp::ZERO, &policy, fail).expect("leased").expect("a change");
+    let Change::Failed(failure) = &failed else { panic!("{failed:?}") };
+    assert_eq!((failure.again, &failure.report), (None, &report));
+    job.apply(&failed).expect("it was decided");
+    assert_eq!(job.state, State::Abandoned { class: FailureClass::Refused });
+    // A person may still have it tried again: with a newer gradsweep it may be taken.
+    assert_eq!(job.decide(Timestamp::ZERO, &policy, Input::Resubmit), Ok(Some(Change::Requeued)));
+}
+
+#[test]
+fn what_a_committed_attempt_told_may_come_again_and_nothing_more() {
+    let mut job = Job::new(JobId([1; 16]), Origin { revision: 0, index: 0 }, Timestamp::ZERO);
+    let stored = RowCounts { steps: 2, confusion: 0 };
+    for input in [grant(), rows(FIRST, 0, 2), commit(FIRST, stored)] {
+        let change = job.decide(at(0), &POLICY, input).expect("accepted").expect("a change");
+        job.apply(&change).expect("it was decided");
+    }
+    for again in [rows(FIRST, 0, 2), rows(FIRST, 0, 1), commit(FIRST, stored)] {
+        assert_eq!(job.decide(at(0), &POLICY, again.clone()), Ok(None), "{again:?}");
+    }
+    for other in [rows(FIRST, 0, 3), rows(FIRST, 2, 1), rows(SECOND, 0, 2)] {
+        assert_eq!(job.decide(at(0), &POLICY, other.clone()), Err(Refusal::Settled), "{other:?}");
+    }
+}

@@ -3,7 +3,7 @@
 //! Methods take a request, decide, apply in memory, and queue events, spool changes and effects. Nothing leaves before
 //! [`super::run`] has made the queued batch durable.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use domain::{Digest, Epoch, JobId, JournalId, SweepName, Table, Timestamp, WorkerId};
@@ -53,6 +53,8 @@ pub struct Core {
     pub batch: Batch,
     pub owed: Owed,
     pub flushes: BTreeMap<SweepName, Flush>,
+    /// Sweeps that changed since segments were last planned: no other can be due.
+    touched: BTreeSet<SweepName>,
     /// When to try segments again that could not be written.
     pub retry_segments_at: Option<Timestamp>,
     /// Why segments cannot be written; empty when they can.
@@ -74,6 +76,7 @@ impl Core {
         for digest in machine.checkpoints() {
             *checkpoints.entry(digest).or_default() += 1;
         }
+        let touched = machine.lineages().map(|(name, _)| name.clone()).collect();
         let planned = machine.lineages().filter(|(_, lineage)| lineage.planned().is_some());
         let owed = Owed {
             segments: planned.map(|(name, _)| name.clone()).collect(),
@@ -91,6 +94,7 @@ impl Core {
             batch: Batch::default(),
             owed,
             flushes: BTreeMap::new(),
+            touched,
             retry_segments_at: None,
             trouble: String::new(),
             lease: settings.lease,
@@ -166,6 +170,14 @@ impl Core {
         }
         self.machine.apply(&event).expect("the machine decided this event a moment ago");
         match &event {
+            Event::Job { sweep, .. }
+            | Event::SegmentPlanned { sweep, .. }
+            | Event::SegmentSealed { sweep, .. }
+            | Event::Paused { sweep, .. } => self.touch(sweep),
+            // Whoever took it in knows its name.
+            Event::Submitted(_) => {}
+        }
+        match &event {
             Event::Job { sweep, job, change } => {
                 self.count_checkpoints(&before, &self.checkpoints_of(sweep, *job));
                 self.after(&(sweep.clone(), *job), change, now);
@@ -174,6 +186,13 @@ impl Core {
             Event::Submitted(_) | Event::SegmentSealed { .. } | Event::Paused { .. } => {}
         }
         self.batch.events.push(event);
+    }
+
+    /// A sweep changed: a segment of it may be due.
+    pub fn touch(&mut self, sweep: &SweepName) {
+        if !self.touched.contains(sweep) {
+            self.touched.insert(sweep.clone());
+        }
     }
 
     /// A job's checkpoints were `before` and are `after`: a blob that nobody can go on from is owed its end.
@@ -312,10 +331,11 @@ impl Core {
         })
     }
 
-    /// Plans the segments that are due.
+    /// Plans the segments that are due. Looks at the sweeps that changed and those that are flushed, however many there are.
     pub fn plan_segments(&mut self, now: Timestamp) {
         let name = self.segment_name();
-        let sweeps: Vec<_> = self.machine.lineages().map(|(name, _)| name.clone()).collect();
+        let mut sweeps = std::mem::take(&mut self.touched);
+        sweeps.extend(self.flushes.keys().cloned());
         for sweep in sweeps {
             let flush = self.flushes.contains_key(&sweep);
             if let Some(event) = self.machine.decide_seal(&sweep, name, flush) {

@@ -94,6 +94,7 @@ impl Core {
         for event in events {
             self.record(event, now);
         }
+        self.touch(name);
         self.owed.revisions.push(name.clone());
         Ok(Submitted {
             sweep: name.clone(),

@@ -52,6 +52,12 @@ impl Core {
             }
         }
         // Grants that were lost with the old connection: the worker never heard of them.
+        self.release_all_but(worker, &said, now);
+        Ok(session)
+    }
+
+    /// Takes back, at no cost to the jobs, what we gave a worker and it does not say that it holds.
+    fn release_all_but(&mut self, worker: WorkerId, said: &[Attempt], now: Timestamp) {
         let ours = self.machine.leases().filter(|(_, _, holder, _)| *holder == worker);
         let unheard: Vec<_> = ours
             .map(|(sweep, job, _, number)| Attempt { sweep, job, number })
@@ -65,7 +71,6 @@ impl Core {
                 self.record(event, now);
             }
         }
-        Ok(session)
     }
 
     /// One message of a worker's current session.
@@ -89,6 +94,8 @@ impl Core {
                 if let Some(worker) = self.roster.get_mut(worker) {
                     worker.draining = true;
                 }
+                // It holds nothing any more: what was on its way to it when it left is for others, at once.
+                self.release_all_but(worker, &[], now);
             }
         }
     }

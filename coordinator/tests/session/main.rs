@@ -125,6 +125,25 @@ async fn a_grant_that_never_arrived_is_given_again_and_work_handed_back_costs_no
 }
 
 #[tokio::test]
+async fn a_grant_that_crossed_a_goodbye_costs_its_job_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut first = FakeWorker::join(&client, hello(1)).await;
+    first.grant().await;
+    // It left before it could read that.
+    first.say(FromWorker::Goodbye).await;
+    let mut second = FakeWorker::join(&client, hello(2)).await;
+    let grant = second.grant().await;
+    assert_eq!(grant.attempt.number.0, 2);
+    assert_eq!(second.finish(&grant.attempt).await, None);
+    let counts = over(&client).await;
+    assert_eq!((counts.committed, counts.failed_attempts), (1, 0), "no lease had to run out");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_that_keeps_failing_is_abandoned_with_its_reason_and_runs_when_asked_for_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let running = start(folder.path(), "127.0.0.1:0").await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::spec::THREADS_MAX;
 use domain::{Digest, Epoch, FailureClass, FailureReport, Table};
+use prost::Message;
 
 use super::{FromWire, IntoWire, attempt, bounded, bounded_len, id, millis, non_empty, required};
 use crate::error::WireError;
@@ -19,6 +20,23 @@ use crate::wire::{self, coordinator_message as to, worker_message as from};
 fn table(field: &'static str, name: &str) -> Result<Table, WireError> {
     Table::from_name(name)
         .ok_or_else(|| WireError::Word { field, found: name.chars().take(40).collect() })
+}
+
+impl FromWorker {
+    /// The message as the wire has it, for whoever keeps it for a while.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.clone().into_wire().encode_to_vec()
+    }
+
+    /// The message that [`Self::to_bytes`] made into `bytes`.
+    ///
+    /// # Errors
+    /// [`WireError`] where it is none, or none that a coordinator would take.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
+        let wire = wire::WorkerMessage::decode(bytes)
+            .map_err(|error| WireError::Bytes { bytes: bytes.len(), problem: error.to_string() })?;
+        Self::from_wire(wire)
+    }
 }
 
 impl IntoWire for FromWorker {
@@ -424,7 +442,7 @@ mod tests {
             FromWorker::Outcome(attempt(), Outcome::Released),
             FromWorker::Goodbye,
         ] {
-            assert_eq!(FromWorker::from_wire(message.clone().into_wire()), Ok(message));
+            assert_eq!(FromWorker::from_bytes(&message.to_bytes()), Ok(message));
         }
     }
 

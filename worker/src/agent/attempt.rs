@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use domain::{FailureClass, JobSpec};
-use proto::message::{Checkpoint, Grant, Outcome, Progress, RowBatch};
+use proto::message::{Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
@@ -13,7 +13,7 @@ use super::ending::{self, Death, chain, failure};
 use super::exchange::ExchangeError;
 use super::message::{FromTrial, ToTrial};
 use super::oom::OomKills;
-use super::slot::{Common, Event, Intent};
+use super::slot::{Common, Intent, Signal};
 use super::{clock, frame::FrameError};
 use crate::trial;
 
@@ -52,7 +52,7 @@ pub struct Running<'a> {
     child: Child,
     intent: Intent,
     started: Instant,
-    /// Time for which the desk took no events: not the trial's fault, so not counted against its limit.
+    /// Time for which nothing could be told: not the trial's fault, so not counted against its limit.
     blocked: Duration,
     /// When the trial is ended by force because it was asked to stop.
     force_at: Option<Instant>,
@@ -155,7 +155,7 @@ impl<'a> Running<'a> {
                 let attempt = self.grant.attempt.clone();
                 let batch = RowBatch { attempt, table, first_row, row_count, cells };
                 if is_wanted {
-                    self.emit(Event::Rows(batch)).await;
+                    self.tell(FromWorker::Rows(batch)).await;
                 }
             }
             FromTrial::Progress { step, risk, min_cos, rms_cos } => {
@@ -239,7 +239,7 @@ impl<'a> Running<'a> {
                     engine_revision: trial::ENGINE_REVISION.to_owned(),
                     instruction_set: trial::instruction_set().to_owned(),
                 };
-                self.emit(Event::Checkpoint(self.grant.attempt.clone(), checkpoint)).await;
+                self.tell(FromWorker::Checkpoint(self.grant.attempt.clone(), checkpoint)).await;
             }
             Err(error) => {
                 let job = self.grant.attempt.job;
@@ -252,14 +252,14 @@ impl<'a> Running<'a> {
         let attempt = self.grant.attempt.clone();
         let steps = self.steps;
         let progress = Progress { attempt, step, steps, risk, min_cos, rms_cos };
-        self.emit(Event::Progress(progress)).await;
+        drop(self.common.signals.send(Signal::Progress(progress)).await);
     }
 
-    /// Tells the desk, which may keep the slot waiting while too much is unacknowledged.
-    async fn emit(&mut self, event: Event) {
+    /// Tells what is to reach the coordinator. The slot may be kept waiting while memory and disk are used up.
+    async fn tell(&mut self, tale: FromWorker) {
         let before = clock::timer();
         // A desk that is gone ends this task next.
-        drop(self.common.events.send(event).await);
+        drop(self.common.tales.send(tale).await);
         self.blocked += clock::timer().duration_since(before);
     }
 

@@ -209,21 +209,23 @@ impl Clerk {
         self.held.advance(progress);
     }
 
-    /// A slot's attempt is over, which took so long. `outcome`: none where it was dropped, and nobody waits for one.
-    pub fn ended(
-        &mut self,
-        slot: usize,
-        attempt: &Attempt,
-        outcome: Option<Outcome>,
-        took: Duration,
-    ) -> Vec<Order> {
+    /// An attempt ended so, and every message about it came before.
+    pub fn finish(&mut self, attempt: &Attempt, outcome: Outcome) {
+        self.released |= outcome == Outcome::Released && self.held.has(attempt);
+        self.held.finish(attempt, outcome);
+    }
+
+    /// What an attempt had to say is lost. It is handed back: whoever goes on with it measures the same again.
+    pub fn forsake(&mut self, attempt: &Attempt) -> Vec<Order> {
+        self.finish(attempt, Outcome::Released);
+        self.seats.stop(attempt).map(|slot| Order::Drop { slot }).into_iter().collect()
+    }
+
+    /// A slot is free again; what it did took so long. How it ended may be told later: see [`Self::finish`].
+    pub fn vacate(&mut self, slot: usize, took: Duration) -> Vec<Order> {
         self.is_moving = true;
         // Up at once, down slowly: one short job among long ones asks for nothing ahead.
         self.typical = Some(self.typical.map_or(took, |typical| took.max(typical * 3 / 4)));
-        if let Some(outcome) = outcome {
-            self.released |= outcome == Outcome::Released && self.held.has(attempt);
-            self.held.finish(attempt, outcome);
-        }
         // Said after each job: the grant for it lowered what the coordinator counts with.
         self.capacity_due = true;
         start(self.seats.vacate(slot))

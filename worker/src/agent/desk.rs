@@ -7,7 +7,7 @@ use domain::WorkerId;
 use proto::client::Client;
 use proto::error::ApiError;
 use proto::limits::{PROTOCOL, SLOTS_MAX};
-use proto::message::{Hello, Outcome, ToWorker};
+use proto::message::{FromWorker, Hello, ToWorker};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -19,13 +19,18 @@ use super::config::{AgentError, Config, Ended, StopRequest};
 use super::ending::chain;
 use super::exchange::Exchange;
 use super::link::{Link, LinkError, Turn};
+use super::overflow::{OVERFLOW_BYTES_MAX, Overflow};
+use super::relay::relay;
 use super::seats::Seated;
-use super::slot::{Assignment, Common, Event, Intent, Slot};
+use super::slot::{Assignment, Common, Intent, Signal, Slot};
 use super::{clock, host};
 use crate::trial;
 
-/// Events of the slots that wait for the desk: at most some 8 MiB of rows.
-const EVENTS_WAITING: usize = 16;
+/// What slots told and the desk has not taken, on either side of the overflow: at most some 8 MiB of rows in all.
+const TALES_WAITING: usize = 8;
+
+/// Signals of the slots that wait for the desk.
+const SIGNALS_WAITING: usize = 64;
 
 /// How long trials have for their last checkpoint where the host is about to stop. Batch systems and Kubernetes kill
 /// 30 s after their warning; this leaves time to hand over.
@@ -74,7 +79,8 @@ struct Desk {
     clerk: Clerk,
     places: Vec<Place>,
     tasks: JoinSet<()>,
-    events: mpsc::Receiver<Event>,
+    tales: mpsc::Receiver<FromWorker>,
+    signals: mpsc::Receiver<Signal>,
     leaving: Option<Leaving>,
     was_welcome: bool,
     /// Why there is no session, as far as the last try told.
@@ -112,9 +118,14 @@ impl Desk {
             .map_err(|source| AgentError::Cache { path, source })?;
         let launch =
             Launch { program: config.program.clone(), arguments: vec!["trial".to_owned().into()] };
-        let (sender, events) = mpsc::channel(EVENTS_WAITING);
-        let common = Common { launch, blobs: Arc::new(blobs), exchange, events: sender };
+        let (told, heard) = mpsc::channel(TALES_WAITING);
+        let (passed_on, tales) = mpsc::channel(TALES_WAITING);
+        let (sender, signals) = mpsc::channel(SIGNALS_WAITING);
         let mut tasks = JoinSet::new();
+        let overflow = Overflow::new(config.cache.clone(), OVERFLOW_BYTES_MAX);
+        tasks.spawn(relay(heard, overflow, passed_on, sender.clone()));
+        let common =
+            Common { launch, blobs: Arc::new(blobs), exchange, tales: told, signals: sender };
         let places = (0..config.slots as usize).map(|index| {
             // A slot without an attempt takes the next one at once, so one place is never full.
             let (assignments, receiver) = mpsc::channel(1);
@@ -130,7 +141,8 @@ impl Desk {
             clerk: Clerk::new(config.slots),
             places,
             tasks,
-            events,
+            tales,
+            signals,
             leaving: None,
             was_welcome: false,
             trouble: None,
@@ -160,7 +172,8 @@ impl Desk {
                         StopRequest::Now => return Ok(self.abandon()),
                     }
                 }
-                Some(event) = self.events.recv(), if !is_full => self.on_event(event),
+                Some(tale) = self.tales.recv(), if !is_full => self.on_tale(tale),
+                Some(signal) = self.signals.recv() => self.on_signal(signal),
                 turn = self.link.turn(has_message) => self.on_turn(turn)?,
                 () = sleep_until(deadline) => self.on_deadline()?,
             }
@@ -275,18 +288,34 @@ impl Desk {
 
     // ---- the slots ----
 
-    fn on_event(&mut self, event: Event) {
-        match event {
-            Event::Rows(batch) => self.clerk.rows(batch),
-            Event::Checkpoint(attempt, checkpoint) => self.clerk.checkpoint(&attempt, checkpoint),
-            Event::Progress(progress) => self.clerk.advance(progress),
-            Event::Ended { slot, attempt, outcome, took } => {
-                if let Some(Outcome::Failure(report)) = &outcome {
-                    let (job, number, message) = (attempt.job, attempt.number, &report.message);
-                    tracing::warn!(%job, attempt = %number, class = %report.class, message, "failed");
-                }
-                let orders = self.clerk.ended(slot, &attempt, outcome, took);
+    fn on_tale(&mut self, tale: FromWorker) {
+        match tale {
+            FromWorker::Rows(batch) => self.clerk.rows(batch),
+            FromWorker::Checkpoint(attempt, checkpoint) => {
+                self.clerk.checkpoint(&attempt, checkpoint);
+            }
+            FromWorker::Outcome(attempt, outcome) => self.clerk.finish(&attempt, outcome),
+            FromWorker::Hello(_)
+            | FromWorker::Capacity { .. }
+            | FromWorker::Heartbeat(_)
+            | FromWorker::Goodbye => unreachable!("slots tell of attempts only"),
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Progress(progress) => self.clerk.advance(progress),
+            Signal::Vacated { slot, took } => {
+                let orders = self.clerk.vacate(slot, took);
                 self.carry_out(orders);
+            }
+            Signal::Lost(attempts) => {
+                for attempt in attempts {
+                    let (job, number) = (attempt.job, attempt.number);
+                    tracing::warn!(%job, attempt = %number, "handed back: its rows on disk are lost");
+                    let orders = self.clerk.forsake(&attempt);
+                    self.carry_out(orders);
+                }
             }
         }
     }

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use domain::Table;
 use proto::message::{Attempt, Checkpoint, FromWorker, Outcome, Progress, RowBatch};
 
-/// Bytes of messages that may wait for acknowledgement; trials wait when they are used up. 64 MiB is some 30,000
-/// confusion rows: minutes of an absent coordinator for hundreds of slots.
+/// Bytes of messages that may wait for acknowledgement in memory; those after wait on disk, see `overflow`. 64 MiB is some
+/// 30,000 confusion rows: minutes of an absent coordinator for hundreds of slots.
 pub const BYTES_MAX: usize = 64 << 20;
 
-/// Messages that may wait for acknowledgement, so that the small ones are bounded too.
+/// Messages that may wait for acknowledgement in memory, so that the small ones are bounded too.
 pub const MESSAGES_MAX: usize = 16_384;
 
 /// What a worker holds.
@@ -68,7 +68,7 @@ impl Held {
         self.attempts.is_empty()
     }
 
-    /// Whether trials must wait.
+    /// Whether no more is to be told until something is acknowledged.
     pub fn is_full(&self) -> bool {
         self.bytes >= BYTES_MAX || self.messages.len() >= MESSAGES_MAX
     }

@@ -1,7 +1,7 @@
 //! The worker's shell: it holds leases, feeds trial processes, and hands over what they measure.
 //!
 //! ```text
-//!  coordinator ◀── one stream ──▶ desk ◀── events ── slot ◀── frames ──▶ trial process     (one slot, one process,
+//!  coordinator ◀── one stream ──▶ desk ◀── relay ◀── slot ◀── frames ──▶ trial process     (one slot, one process,
 //!                                  │   ── intent ──▶  │                                     any number of each)
 //!                                clerk               blobs
 //! ```
@@ -11,8 +11,9 @@
 //! silence. A `slot` runs one attempt after the other on one `child`. [`trial_process`]
 //! is the other end of the pipe: the same binary, which runs jobs until its standard input closes.
 //!
-//! Every queue is bounded: a coordinator that does not acknowledge fills `held`; the desk then takes no more events,
-//! the slots no more frames, and the trials wait in their writes. Nothing below this folder names tokio, the network or
+//! Every queue is bounded: a coordinator that does not acknowledge fills `held`; the desk then takes no more, `relay` puts
+//! what slots tell on disk, into `overflow`; when that is full too the slots take no more frames, and the trials wait in
+//! their writes. Nothing below this folder names tokio, the network or
 //! the clock.
 
 mod attempt;
@@ -32,7 +33,9 @@ mod jobs_row;
 mod link;
 mod message;
 mod oom;
+mod overflow;
 mod process;
+mod relay;
 mod reporter;
 pub mod seats;
 mod slot;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{FailureClass, FailureReport, JobSpec};
-use proto::message::{Attempt, Checkpoint, Grant, Outcome, Progress, RowBatch};
+use proto::message::{Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -17,19 +17,17 @@ use super::exchange::Exchange;
 use super::message::{Resume, Start, ToTrial};
 use crate::trial::cost;
 
-/// What a slot tells the desk.
+/// What the desk is to know at once, however much else waits to be told.
 #[derive(Debug)]
-pub enum Event {
-    Rows(RowBatch),
-    Checkpoint(Attempt, Checkpoint),
+pub enum Signal {
     Progress(Progress),
-    /// The attempt is over and the slot is free. `None`: it was dropped, and nobody waits for an outcome.
-    Ended {
+    /// The slot is free; the attempt's outcome, if anybody waits for one, was told before.
+    Vacated {
         slot: usize,
-        attempt: Attempt,
-        outcome: Option<Outcome>,
         took: Duration,
     },
+    /// What these attempts told cannot be read back.
+    Lost(Vec<Attempt>),
 }
 
 /// What the desk wants of an attempt. It only ever moves down this list.
@@ -57,7 +55,9 @@ pub struct Common {
     pub launch: Launch,
     pub blobs: Arc<Blobs>,
     pub exchange: Exchange,
-    pub events: mpsc::Sender<Event>,
+    /// Rows, checkpoints and outcomes, in the order in which the coordinator is to hear of them.
+    pub tales: mpsc::Sender<FromWorker>,
+    pub signals: mpsc::Sender<Signal>,
 }
 
 /// A slot and its trial process.
@@ -82,8 +82,16 @@ impl Slot {
             let begun = clock::timer();
             let outcome = self.attempt(grant, intent).await;
             let took = clock::timer().duration_since(begun);
-            let event = Event::Ended { slot: self.index, attempt, outcome, took };
-            if self.common.events.send(event).await.is_err() {
+            if let Some(outcome) = outcome {
+                if let Outcome::Failure(report) = &outcome {
+                    let (job, number, message) = (attempt.job, attempt.number, &report.message);
+                    tracing::warn!(%job, attempt = %number, class = %report.class, message, "failed");
+                }
+                // A desk that is gone ends this task next.
+                drop(self.common.tales.send(FromWorker::Outcome(attempt, outcome)).await);
+            }
+            let signal = Signal::Vacated { slot: self.index, took };
+            if self.common.signals.send(signal).await.is_err() {
                 break;
             }
         }
@@ -187,8 +195,8 @@ impl Slot {
     }
 }
 
-/// The failure of a job whose arrays would take more than the memory that it was granted, 0 where it has no limit: better than
-/// a process that the kernel kills in the middle of its work.
+/// The refusal of a job whose arrays would take more than the memory that it was granted, 0 where it has no limit: better
+/// than a process that the kernel kills in the middle of its work. Final: both figures are the same wherever it is tried.
 fn too_large(spec: &JobSpec, grant: &Grant) -> Option<FailureReport> {
     let (needed, granted) = (cost(spec, grant.threads).memory_bytes, grant.memory_bytes);
     (granted > 0 && needed > granted).then(|| {
@@ -196,7 +204,7 @@ fn too_large(spec: &JobSpec, grant: &Grant) -> Option<FailureReport> {
             "the job's arrays take about {needed} bytes, and run.memory grants it {granted}: raise run.memory, or compare \
              fewer gradients"
         );
-        failure(FailureClass::OutOfMemory, &message)
+        failure(FailureClass::Refused, &message)
     })
 }
 

@@ -12,7 +12,8 @@ use crate::trial::cost;
 /// A slot whose trial process is `script`, run by the shell; the folder goes when it does.
 struct Bench {
     assignments: mpsc::Sender<Assignment>,
-    events: mpsc::Receiver<Event>,
+    tales: mpsc::Receiver<FromWorker>,
+    signals: mpsc::Receiver<Signal>,
     _folder: tempfile::TempDir,
 }
 
@@ -23,28 +24,33 @@ impl Bench {
         let (_, clients) = watch::channel(None);
         let exchange = Exchange::new(clients);
         let blobs = Blobs::open(folder.path().to_owned(), vec![], exchange.clone());
-        let (sender, events) = mpsc::channel(16);
+        let (told, tales) = mpsc::channel(16);
+        let (sender, signals) = mpsc::channel(16);
         let launch = Launch {
             program: program.into(),
             arguments: ["-c", script].into_iter().map(Into::into).collect(),
         };
         let blobs = Arc::new(blobs.expect("the cache opens"));
-        let common = Common { launch, blobs, exchange, events: sender };
+        let common = Common { launch, blobs, exchange, tales: told, signals: sender };
         let (assignments, receiver) = mpsc::channel(1);
         tokio::spawn(Slot::new(0, common).serve(receiver));
-        Self { assignments, events, _folder: folder }
+        Self { assignments, tales, signals, _folder: folder }
     }
 
     async fn outcome(&mut self, grant: Grant, intent: Intent) -> Option<Outcome> {
         let (_sender, intent) = watch::channel(intent);
         let assignment = Assignment { grant, intent };
         self.assignments.send(assignment).await.expect("the slot takes it");
-        loop {
-            if let Event::Ended { slot: 0, outcome, .. } = self.events.recv().await.expect("an end")
-            {
-                return outcome;
+        while !matches!(self.signals.recv().await.expect("an end"), Signal::Vacated { slot: 0, .. })
+        {
+        }
+        // What came of it was told before.
+        while let Ok(tale) = self.tales.try_recv() {
+            if let FromWorker::Outcome(_, outcome) = tale {
+                return Some(outcome);
             }
         }
+        None
     }
 }
 
@@ -103,7 +109,7 @@ async fn a_job_that_needs_more_memory_than_it_was_granted_is_not_started() {
     let granted = |memory_bytes| Grant { memory_bytes, ..grant() };
     match bench.outcome(granted(needed - 1), Intent::Run).await {
         Some(Outcome::Failure(report)) => {
-            assert_eq!((report.class, report.exit_code), (FailureClass::OutOfMemory, None));
+            assert_eq!((report.class, report.exit_code), (FailureClass::Refused, None));
             for part in [needed.to_string(), (needed - 1).to_string(), "run.memory".to_owned()] {
                 assert!(report.message.contains(&part), "{part} in {}", report.message);
             }

@@ -1,0 +1,185 @@
+//! The state that a journal begins with, as it stores it.
+
+use domain::{AttemptNo, JobId, Timestamp, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use super::event::{StoredCheckpoint, StoredFailed, StoredRevision};
+use super::{BadRecord, class, name};
+use crate::machine::{
+    FailureRecord, JobSnapshot, LineageSnapshot, Origin, Plan, RowCounts, Snapshot, State,
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredSnapshot {
+    lineages: Vec<StoredLineage>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredLineage {
+    sweep: String,
+    revisions: Vec<StoredRevision>,
+    ids: Vec<([u8; 16], u32, u64)>,
+    members: Vec<u32>,
+    jobs: Vec<StoredJob>,
+    unsealed: Vec<u32>,
+    sealed_rows: u64,
+    failures: Vec<(u32, StoredFailed)>,
+    last_words: Vec<(u32, String)>,
+    plan: Option<StoredPlan>,
+    segments: u64,
+    engines: Vec<(String, u64)>,
+    failed_attempts: u64,
+    paused: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredPlan {
+    segment: String,
+    jobs: Vec<u32>,
+    failures: Vec<(u32, StoredFailed)>,
+    rows: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredJob {
+    number: u32,
+    state: StoredState,
+    last: u32,
+    failures: u32,
+    losses: u32,
+    steps: u64,
+    confusion: u64,
+    checkpoint: Option<StoredCheckpoint>,
+    earlier: Option<StoredCheckpoint>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum StoredState {
+    Queued { not_before: i64 },
+    Leased { worker: [u8; 16] },
+    Committed { diverged: bool },
+    Abandoned { class: String },
+    Cancelled,
+}
+
+impl StoredSnapshot {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self { lineages: snapshot.lineages.iter().map(StoredLineage::of).collect() }
+    }
+
+    pub(super) fn into_snapshot(self) -> Result<Snapshot, BadRecord> {
+        let lineages = self.lineages.into_iter().map(StoredLineage::into_lineage);
+        Ok(Snapshot { lineages: lineages.collect::<Result<_, _>>()? })
+    }
+}
+
+pub(super) fn store_failures(records: &[FailureRecord]) -> Vec<(u32, StoredFailed)> {
+    records.iter().map(|record| (record.job, StoredFailed::of(&record.failed))).collect()
+}
+
+pub(super) fn read_failures(
+    stored: Vec<(u32, StoredFailed)>,
+) -> Result<Vec<FailureRecord>, BadRecord> {
+    let record = |(job, failed): (u32, StoredFailed)| {
+        Ok(FailureRecord { job, failed: failed.into_failed()? })
+    };
+    stored.into_iter().map(record).collect()
+}
+
+impl StoredLineage {
+    pub(super) fn of(lineage: &LineageSnapshot) -> Self {
+        Self {
+            sweep: lineage.sweep.to_string(),
+            revisions: lineage.revisions.iter().map(StoredRevision::of).collect(),
+            ids: lineage.ids.iter().map(|(id, o)| (id.0, o.revision, o.index)).collect(),
+            members: lineage.members.clone(),
+            jobs: lineage.jobs.iter().map(StoredJob::of).collect(),
+            unsealed: lineage.unsealed.clone(),
+            sealed_rows: lineage.sealed_rows,
+            failures: store_failures(&lineage.failures),
+            last_words: lineage.last_words.clone(),
+            plan: lineage.plan.as_ref().map(|plan| StoredPlan {
+                segment: plan.segment.clone(),
+                jobs: plan.jobs.clone(),
+                failures: store_failures(&plan.failures),
+                rows: plan.rows,
+            }),
+            segments: lineage.segments,
+            engines: lineage.engines.clone().into_iter().collect(),
+            failed_attempts: lineage.failed_attempts,
+            paused: lineage.paused,
+        }
+    }
+
+    pub(super) fn into_lineage(self) -> Result<LineageSnapshot, BadRecord> {
+        let revisions = self.revisions.into_iter().map(StoredRevision::into_revision);
+        let id = |(id, revision, index)| (JobId(id), Origin { revision, index });
+        let plan = |plan: StoredPlan| -> Result<Plan, BadRecord> {
+            let StoredPlan { segment, jobs, failures, rows } = plan;
+            Ok(Plan { segment, jobs, failures: read_failures(failures)?, rows })
+        };
+        Ok(LineageSnapshot {
+            sweep: name(&self.sweep)?,
+            revisions: revisions.collect(),
+            ids: self.ids.into_iter().map(id).collect(),
+            members: self.members,
+            jobs: self.jobs.into_iter().map(StoredJob::into_job).collect::<Result<_, _>>()?,
+            unsealed: self.unsealed,
+            sealed_rows: self.sealed_rows,
+            failures: read_failures(self.failures)?,
+            last_words: self.last_words,
+            plan: self.plan.map(plan).transpose()?,
+            segments: self.segments,
+            engines: self.engines.into_iter().collect(),
+            failed_attempts: self.failed_attempts,
+            paused: self.paused,
+        })
+    }
+}
+
+impl StoredJob {
+    pub(super) fn of(job: &JobSnapshot) -> Self {
+        Self {
+            number: job.number,
+            state: match job.state {
+                State::Queued { not_before } => {
+                    StoredState::Queued { not_before: not_before.as_micros() }
+                }
+                State::Leased { worker } => StoredState::Leased { worker: worker.0 },
+                State::Committed { diverged } => StoredState::Committed { diverged },
+                State::Abandoned { class } => {
+                    StoredState::Abandoned { class: class.as_str().to_owned() }
+                }
+                State::Cancelled => StoredState::Cancelled,
+            },
+            last: job.last.0,
+            failures: job.failures,
+            losses: job.losses,
+            steps: job.rows.steps,
+            confusion: job.rows.confusion,
+            checkpoint: job.checkpoint.as_deref().map(StoredCheckpoint::of),
+            earlier: job.earlier.as_deref().map(StoredCheckpoint::of),
+        }
+    }
+
+    pub(super) fn into_job(self) -> Result<JobSnapshot, BadRecord> {
+        Ok(JobSnapshot {
+            number: self.number,
+            state: match self.state {
+                StoredState::Queued { not_before } => {
+                    State::Queued { not_before: Timestamp::from_micros(not_before) }
+                }
+                StoredState::Leased { worker } => State::Leased { worker: WorkerId(worker) },
+                StoredState::Committed { diverged } => State::Committed { diverged },
+                StoredState::Abandoned { class: text } => State::Abandoned { class: class(&text)? },
+                StoredState::Cancelled => State::Cancelled,
+            },
+            last: AttemptNo(self.last),
+            failures: self.failures,
+            losses: self.losses,
+            rows: RowCounts { steps: self.steps, confusion: self.confusion },
+            checkpoint: self.checkpoint.map(StoredCheckpoint::boxed),
+            earlier: self.earlier.map(StoredCheckpoint::boxed),
+        })
+    }
+}

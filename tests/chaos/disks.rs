@@ -1,0 +1,209 @@
+//! The disk under the journal loses its power, or stops storing what it takes: real file systems, mounted by the test.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use crate::content::{assert_exactly_once, content};
+use crate::harness::{Place, succeed, wait_for};
+
+/// Thirty jobs of some tenths of a second.
+const SWEEP: &str = r#"
+name = "disk"
+[axes]
+"model.width" = [4, 8]
+seed = { start = 0, count = 15 }
+[model]
+kind = "mlp"
+depth = 1
+[data]
+kind = "sphere"
+samples = 16
+dim = 8
+[train]
+steps = 300_000
+step_size = 0.05
+[run]
+checkpoint = "1s"
+"#;
+
+/// ext4's call to stop where it is, and the flag by which nothing that is not on disk gets there.
+const CUT: &str = "import fcntl, os, struct, sys
+fcntl.ioctl(os.open(sys.argv[1], 0), 0x8004587d, struct.pack('I', 2))";
+
+/// An ext4 in a file, mounted; gone with this.
+struct Disk {
+    image: PathBuf,
+    mounted: PathBuf,
+}
+
+fn done(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl Disk {
+    /// `None`, with word of it: this machine does not let us.
+    fn mount(image: PathBuf, at: PathBuf) -> Option<Self> {
+        fs::create_dir_all(&at).expect("the folder is made");
+        let file = fs::File::create(&image).expect("the image is made");
+        file.set_len(64 << 20).expect("it is sparse");
+        let disk = Self { image, mounted: at };
+        let made = done(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image));
+        if !(made && disk.attach()) {
+            println!(
+                "SKIPPED: no ext4 in a file can be mounted here; run as root with mkfs.ext4 from e2fsprogs"
+            );
+            return None;
+        }
+        Some(disk)
+    }
+
+    /// On an error in its own writes ext4 goes on, so that it is ours to notice.
+    fn attach(&self) -> bool {
+        let mut command = Command::new("mount");
+        done(command.args(["-o", "loop,errors=continue"]).arg(&self.image).arg(&self.mounted))
+    }
+
+    /// Takes the power away: what was not synced is gone. `false`: it cannot be done here.
+    fn cut(&self) -> bool {
+        done(Command::new("python3").args(["-c", CUT]).arg(&self.mounted))
+    }
+
+    /// Takes it out and puts it in again, as it is on the medium.
+    fn again(&self) {
+        let out = || done(Command::new("umount").arg(&self.mounted)).then_some(());
+        wait_for(out, || format!("{} is busy", self.mounted.display()));
+        assert!(self.attach(), "it mounts again");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        done(Command::new("umount").arg("-l").arg(&self.mounted));
+    }
+}
+
+fn undisturbed() -> crate::content::Content {
+    let calm = Place::new();
+    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
+    content(&calm.results(), "disk")
+}
+
+fn committed(place: &Place) -> u64 {
+    place.status("disk")["committed"].as_u64().unwrap_or(0)
+}
+
+#[test]
+#[ignore = "needs root, ext4 and python3; a minute"]
+fn a_power_cut_loses_nothing_that_was_acknowledged() {
+    let wanted = crate::times("GRADSWEEP_CUTS", 20);
+    let mut rng = crate::chance("power cuts");
+    let expected = undisturbed();
+    let mut cuts = 0;
+    while cuts < wanted {
+        let place = Place::new();
+        let Some(disk) = Disk::mount(place.path("image"), place.path("journal")) else { return };
+        let mut coordinator = place.coordinator();
+        let worker = place.worker(2);
+        succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+        while place.status("disk")["over"] != true && cuts < wanted {
+            std::thread::sleep(Duration::from_millis(rng.random_range(100..1_500)));
+            let acknowledged = committed(&place);
+            if !disk.cut() {
+                println!(
+                    "SKIPPED: the disk's power cannot be cut; install python3, and have ext4's shutdown call"
+                );
+                return;
+            }
+            // It may try for a while, and can acknowledge nothing any more.
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..300)));
+            coordinator.kill();
+            disk.again();
+            coordinator = place.coordinator();
+            let there = committed(&place);
+            assert!(there >= acknowledged, "{acknowledged} were acknowledged, {there} are there");
+            cuts += 1;
+        }
+        place.wait_over("disk");
+        assert_exactly_once(&place.results(), "disk", 30);
+        assert_eq!(
+            content(&place.results(), "disk"),
+            expected,
+            "after {cuts} cuts: {}",
+            worker.log()
+        );
+        drop((coordinator, worker));
+    }
+    println!("{cuts} power cuts: nothing that was acknowledged was lost");
+}
+
+/// A small tmpfs; gone with this.
+struct Backing(PathBuf);
+
+impl Backing {
+    fn mount(path: &Path) -> Option<Self> {
+        fs::create_dir_all(path).expect("the folder is made");
+        let mut command = Command::new("mount");
+        let mounted = done(command.args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(path));
+        if !mounted {
+            println!("SKIPPED: no tmpfs can be mounted here; run as root");
+        }
+        mounted.then(|| Self(path.to_owned()))
+    }
+
+    /// Takes all the room that is left: the image in it was promised four times as much as there is.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).expect("there is room for a name");
+        while file.write_all(&[1; 4_096]).is_ok() {}
+    }
+}
+
+impl Drop for Backing {
+    fn drop(&mut self) {
+        done(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
+
+/// Writes succeed, the sync fails, and the one after it would succeed with the data gone: it must not be tried.
+#[test]
+#[ignore = "needs root and ext4"]
+fn a_sync_that_fails_stops_the_coordinator_and_nothing_is_acknowledged_after_it() {
+    let wanted = crate::times("GRADSWEEP_SYNCS", 5);
+    let expected = undisturbed();
+    for round in 0..wanted {
+        let place = Place::new();
+        let Some(backing) = Backing::mount(&place.path("backing")) else { return };
+        let image = place.path("backing/image");
+        let Some(disk) = Disk::mount(image, place.path("journal")) else { return };
+        let mut coordinator = place.coordinator();
+        let worker = place.worker(2);
+        succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+        wait_for(|| (committed(&place) > round).then_some(()), || coordinator.log());
+        backing.fill();
+        // What it shows until it stops it must have stored.
+        let (mut acknowledged, begun) = (0, Instant::now());
+        while !coordinator.log().contains("cannot store") {
+            acknowledged = committed(&place).max(acknowledged);
+            assert!(begun.elapsed() < Duration::from_secs(60), "it goes on: {}", coordinator.log());
+        }
+        assert_eq!(coordinator.exit_code(), Some(74), "{}", coordinator.log());
+        fs::remove_file(place.path("backing/filler")).expect("there is room again");
+        disk.again();
+        let coordinator = place.coordinator();
+        let there = committed(&place);
+        assert!(there >= acknowledged, "{acknowledged} were acknowledged, {there} are there");
+        place.wait_over("disk");
+        assert_eq!(place.status("disk")["failed_attempts"], 0, "{}", coordinator.log());
+        assert_exactly_once(&place.results(), "disk", 30);
+        assert_eq!(content(&place.results(), "disk"), expected, "{}", worker.log());
+        drop((coordinator, worker));
+    }
+    println!(
+        "{wanted} disks whose sync failed: the coordinator stopped each time, and nothing was lost"
+    );
+}
