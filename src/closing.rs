@@ -1,23 +1,23 @@
 //! How a sweep ends: the table of its results, where they are, and whether every job has one.
 
-use std::path::Path;
-
-use analysis::{ClosingTable, Results};
+use analysis::ClosingTable;
 use domain::SweepName;
 use proto::message::SweepProgress;
+use store::Location;
 
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
 
 /// Writes the closing table of a sweep, and where its results are.
-pub fn write(results: &Path, sweep: &SweepName, out: &mut Output<'_>) -> Result<(), Failure> {
-    let found = Results::open(results)?;
+pub fn write(results: &Location, sweep: &SweepName, out: &mut Output<'_>) -> Result<(), Failure> {
+    let found = config::results(results)?;
     let table = ClosingTable::of(&found, sweep)?.to_string();
     if !table.is_empty() {
         out.line(table.trim_end())?;
     }
-    out.line(&format!("results of {sweep}: {}", results.display()))
+    out.line(&format!("results of {sweep}: {}", results))
 }
 
 /// The failure of a sweep that is over but whose jobs do not all have results.

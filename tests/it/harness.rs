@@ -133,6 +133,8 @@ impl Drop for Process {
 /// A folder with a sweep file, a journal, results and a connection file.
 pub struct Place {
     folder: TempDir,
+    /// Where the coordinator puts results, if not in the folder, and the environment that it needs for that.
+    pub elsewhere: Option<(String, Vec<(&'static str, String)>)>,
     processes: std::cell::Cell<u32>,
 }
 
@@ -140,7 +142,7 @@ impl Place {
     /// An empty place.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, processes: std::cell::Cell::new(0) }
+        Self { folder, elsewhere: None, processes: std::cell::Cell::new(0) }
     }
 
     /// A path in it.
@@ -180,7 +182,12 @@ impl Place {
         let mut command = gradsweep();
         command.args(["coordinator", "--listen", "127.0.0.1:0", "--lease", "2s"]);
         command.arg("--journal").arg(self.path("journal"));
-        command.arg("--results").arg(self.results());
+        match &self.elsewhere {
+            None => command.arg("--results").arg(self.results()),
+            Some((url, environment)) => {
+                command.arg("--results").arg(url).envs(environment.iter().cloned())
+            }
+        };
         command.arg("--connection").arg(&connection);
         let process = Process::start(&mut command, self.log("coordinator"));
         wait_for(|| connection.exists().then_some(()), || process.log());

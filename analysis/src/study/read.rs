@@ -72,11 +72,12 @@ impl Study {
             "spec",
         ];
         let columns = [&own[..], &OTHER_SEEDS, &settings].concat();
-        let mut absent = results.scan(Table::Jobs, sweep, &columns, |frame| {
+        let mut differences = results.scan(Table::Jobs, sweep, &columns, |frame| {
             found.add_jobs(frame, &settings);
         })?;
         let columns = ["job_id", "step", "epoch", "risk", "excess_risk"];
-        absent.extend(results.scan(Table::Steps, sweep, &columns, |frame| found.add_steps(frame))?);
+        differences
+            .extend(results.scan(Table::Steps, sweep, &columns, |frame| found.add_steps(frame))?);
         let columns = [
             "job_id",
             "step",
@@ -95,11 +96,11 @@ impl Study {
             "cos_q50",
             "histogram",
         ];
-        absent.extend(results.scan(Table::Confusion, sweep, &columns, |frame| {
+        differences.extend(results.scan(Table::Confusion, sweep, &columns, |frame| {
             found.add_confusion(frame);
         })?);
         let (scope, groups) = found.into_groups();
-        Ok(Self { sweep: sweep.clone(), scope, groups, absent })
+        Ok(Self { sweep: sweep.clone(), scope, groups, differences })
     }
 }
 
