@@ -1,28 +1,28 @@
 //! How a sweep ends: the table of its results, where they are, and whether every job has one.
 
-use std::path::Path;
-
-use analysis::{ClosingTable, Results};
+use analysis::ClosingTable;
 use domain::SweepName;
 use proto::message::SweepProgress;
+use store::Location;
 
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text;
 
 /// Writes the closing table of a sweep, where its results are, and what makes a report of them.
-pub fn write(results: &Path, sweep: &SweepName, out: &mut Output<'_>) -> Result<(), Failure> {
-    let found = Results::open(results)?;
+pub fn write(results: &Location, sweep: &SweepName, out: &mut Output<'_>) -> Result<(), Failure> {
+    let found = config::results(results)?;
     let table = ClosingTable::of(&found, sweep)?.to_string();
     if !table.is_empty() {
         out.line(table.trim_end())?;
     }
-    out.line(&format!("results of {sweep}: {}", results.display()))?;
-    let folder = results.display().to_string();
-    let is_plain = folder.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    let place = results.to_string();
+    out.line(&format!("results of {sweep}: {place}"))?;
+    let is_plain = place.chars().all(|c| c.is_ascii_alphanumeric() || "/:._-+".contains(c));
     // A command that a shell takes as it stands, whatever the folder is called.
-    let folder = if is_plain { folder } else { format!("'{}'", folder.replace('\'', "'\\''")) };
-    out.line(&format!("claims and figures: gradsweep report {folder} --sweep {sweep}"))
+    let place = if is_plain { place } else { format!("'{}'", place.replace('\'', "'\\''")) };
+    out.line(&format!("claims and figures: gradsweep report {place} --sweep {sweep}"))
 }
 
 /// The failure of a sweep that is over but whose jobs do not all have results.

@@ -3,7 +3,9 @@
 use std::env;
 use std::path::PathBuf;
 
+use analysis::Results;
 use clap::Args;
+use store::{Location, Settings, Store};
 
 use crate::failure::Failure;
 
@@ -54,4 +56,23 @@ pub fn wants_colour() -> bool {
 /// Which log events are written, as tracing's filter has it.
 pub fn log_filter() -> String {
     env::var("GRADSWEEP_LOG").unwrap_or_else(|_| "info".to_owned())
+}
+
+/// How the environment names a setting of an object store at its beginning: `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`,
+/// `AZURE_STORAGE_ACCOUNT_NAME`, ...
+const STORE_VARIABLES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+/// The place that `location` names; an object store with the credentials that the environment has.
+pub fn store(location: &Location) -> Result<Store, Failure> {
+    let variables = env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let is_ours = STORE_VARIABLES.iter().any(|head| name.starts_with(head));
+        is_ours.then(|| (name.to_ascii_lowercase(), value))
+    });
+    Ok(Store::open(location, &Settings(variables.collect()))?)
+}
+
+/// The results in the place that `location` names.
+pub fn results(location: &Location) -> Result<Results, Failure> {
+    Ok(Results::of(store(location)?)?)
 }

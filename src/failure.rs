@@ -11,6 +11,7 @@ use coordinator::ServeError;
 use domain::{SweepFileError, SweepName};
 use proto::connection::ConnectionError;
 use proto::error::{ApiError, CallError};
+use store::{OpenError, PrepareError};
 use worker::agent::AgentError;
 
 use crate::text;
@@ -83,6 +84,8 @@ pub enum Failure {
     #[error("the watch ended; the sweep goes on")]
     WatchEnded,
     #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
     Results(#[from] ResultsError),
     #[error(transparent)]
     Report(ReportError),
@@ -129,6 +132,7 @@ impl Failure {
             | Self::NoStateFolder
             | Self::NoSuchWorker { .. }
             | Self::TooFewCores { .. }
+            | Self::Open(_)
             | Self::Export(_)
             | Self::DataChanged { .. } => 2,
             Self::Connection(error) => connection_code(error),
@@ -191,6 +195,18 @@ impl Failure {
             Self::NoSuchWorker { .. } => "`gradsweep workers` lists them",
             Self::TooFewCores { .. } => {
                 "set run.threads to no more than the cores: the jobs and their results are the same with any number"
+            }
+            Self::Open(OpenError::NotBuilt { .. }) => {
+                "`cargo install --path . --features cloud` builds it with them (`--features sql,cloud` with SQL as well)"
+            }
+            Self::Open(OpenError::Settings { .. }) => {
+                "credentials, region and endpoint come from AWS_*, GOOGLE_* and AZURE_* in the environment: docs/results.md"
+            }
+            Self::Serve(ServeError::Results(PrepareError::ManyCreators { .. })) => {
+                "keep the results in a store with conditional writes (S3, Google, Azure, SeaweedFS), or in a folder"
+            }
+            Self::Serve(ServeError::Results(PrepareError::Unusable { .. })) => {
+                "see that the bucket is there and that AWS_*, GOOGLE_* or AZURE_* in the environment fit: docs/results.md"
             }
             Self::Export(ExportError::NoJob { .. }) => {
                 "the column job_id of the table jobs lists them; its first digits do, where no other job has them"

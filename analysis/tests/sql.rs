@@ -10,15 +10,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use analysis::report::Report;
-use analysis::sql::{Format, SqlError, query, write};
+use analysis::sql::{Format, SqlError, write};
 use analysis::{Results, Study};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use domain::{Cell, Table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sample::{
     batch, confusion, grid, job, job_without_layers, with, write as write_rows, write_batch,
 };
 use tempfile::TempDir;
+
+/// The rows that `sql` selects from the folder `root`.
+fn query(root: &Path, sweep: Option<&str>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
+    Ok(analysis::sql::query(&Results::open(root)?, sweep, sql)?.batches)
+}
 
 /// Two sweeps: `first` with two segments of jobs and one of confusion, `second` with a single job.
 fn folder() -> TempDir {
@@ -77,6 +82,29 @@ fn tables_without_files_exist_and_are_empty() {
 }
 
 #[test]
+fn quantities_are_reserved_and_what_somebody_puts_there_is_read() {
+    let folder = folder();
+    check(
+        folder.path(),
+        None,
+        "select job_id, step, name, value from quantities",
+        "job_id,step,name,value\n",
+    );
+    let columns: [(&str, ArrayRef); 4] = [
+        ("job_id", Arc::new(StringArray::from(vec!["a", "b"]))),
+        ("step", Arc::new(Int64Array::from(vec![9, 9]))),
+        ("name", Arc::new(StringArray::from(vec!["sharpness", "sharpness"]))),
+        ("value", Arc::new(Float64Array::from(vec![0.5, 2.0]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write_batch(&folder.path().join("quantities/sweep=first/mine.parquet"), &batch);
+    let sql = "select q.sweep, q.value, j.final_risk from quantities q join jobs j using (job_id) \
+        where q.name = 'sharpness' order by q.value";
+    check(folder.path(), None, sql, "sweep,value,final_risk\nfirst,0.5,0.5\nfirst,2.0,0.25\n");
+    check(folder.path(), Some("second"), "select count(*) as n from quantities", "n\n0\n");
+}
+
+#[test]
 fn an_analyst_finds_the_usual_functions() {
     let folder = folder();
     let sql = "with last as (select job_id, max(step) as step from confusion group by job_id) \
@@ -107,6 +135,32 @@ fn older_and_newer_files_are_read_together() {
     write_batch(&folder.path().join("jobs/sweep=first/0.parquet"), &whole.project(&kept).unwrap());
     let sql = "select job_id, final_risk from jobs where sweep = 'first' order by job_id";
     check(folder.path(), None, sql, "job_id,final_risk\na,0.5\nb,0.25\nc,\ne,\n");
+}
+
+#[test]
+fn what_other_versions_wrote_is_answered_and_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/other-versions");
+    let results = Results::open(&root).unwrap();
+    let ask = |sql: &str| {
+        let answer = analysis::sql::query(&results, None, sql).unwrap();
+        let said: Vec<_> = answer.differences.iter().map(ToString::to_string).collect();
+        (text(Format::Csv, &answer.batches), said)
+    };
+    let older = "cos_q05 is null in 1 of 2 segments of confusion: an older version wrote them";
+    let newer = "spectral_gap is left out of 1 of 2 segments of confusion: a newer version wrote them, which knows it";
+    let (csv, said) = ask("select count(*) as n, count(cos_q05) as known from confusion");
+    assert_eq!((csv.as_str(), said), ("n,known\n12,6\n", vec![older.to_owned(), newer.to_owned()]));
+    let (csv, said) = ask("select count(*) as n, count(rms_cos) as known from confusion");
+    assert_eq!((csv.as_str(), said), ("n,known\n12,12\n", vec![newer.to_owned()]));
+    let (_, said) = ask("select * from steps limit 1");
+    assert_eq!(
+        said,
+        ["gradient_norm is null in 1 of 2 segments of steps: an older version wrote them"]
+    );
+    assert_eq!(ask("select 1 as x").1, [""; 0]);
+    let unknown =
+        analysis::sql::query(&results, None, "select energy_joules from jobs").unwrap_err();
+    assert!(unknown.to_string().starts_with("there is no column \"energy_joules\""), "{unknown}");
 }
 
 #[test]

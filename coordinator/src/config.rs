@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use store::Store;
+
 /// Where a coordinator listens and keeps its state.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -12,8 +14,8 @@ pub struct Config {
     pub advertise: Option<String>,
     /// The folder of the journal, its spool and blobs, key and certificate.
     pub journal: PathBuf,
-    /// The folder of the results.
-    pub results: PathBuf,
+    /// Where the results go.
+    pub results: Store,
     /// Where to write the connection file.
     pub connection: PathBuf,
     /// Plain text even beyond loopback.

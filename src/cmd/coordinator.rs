@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use coordinator::Config;
+use store::Location;
 
-use crate::config::ConnectionArgs;
+use crate::config::{self, ConnectionArgs};
 use crate::failure::Failure;
 use crate::logs;
 use crate::reach::block_on;
@@ -24,9 +25,9 @@ pub struct CoordinatorArgs {
     /// The folder of the journal, blobs, key and token.
     #[arg(long, value_name = "DIR", default_value = "journal")]
     journal: PathBuf,
-    /// The folder of the results.
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
+    /// Where the results go: a folder, or s3://BUCKET/PREFIX, gs:// or az://.
+    #[arg(long, value_name = "DIR|URL", default_value = "results")]
+    results: Location,
     #[command(flatten)]
     connection: ConnectionArgs,
     /// Speak plain text even beyond loopback: only inside a network that you trust.
@@ -47,7 +48,7 @@ pub fn run(args: &CoordinatorArgs) -> Result<(), Failure> {
         listen: args.listen.clone(),
         advertise: args.advertise.clone(),
         journal: args.journal.clone(),
-        results: args.results.clone(),
+        results: config::store(&args.results)?,
         connection: args.connection.path()?,
         insecure: args.insecure,
         lease: args.lease,

@@ -7,9 +7,11 @@ use analysis::Results;
 use clap::Args;
 use domain::{Cell, ColumnType, Digest, JobSpec, Row, SweepName, Table};
 use serde_json::{Map, Value, json};
+use store::Location;
 use worker::data::{Bundle, bundle};
 use worker::trial;
 
+use crate::config;
 use crate::failure::{ExportError, Failure};
 use crate::output::{Output, note};
 
@@ -18,9 +20,9 @@ use crate::output::{Output, note};
 /// The job is run again in this process up to the step; its measurement is compared with the stored one, bit for bit.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The folder of the results.
+    /// The folder or URL (s3://, gs://, az://) of the results.
     #[arg(value_name = "RESULTS")]
-    results: PathBuf,
+    results: Location,
     /// The job's id, or the beginning of it that no other job has.
     #[arg(value_name = "JOB")]
     job: String,
@@ -52,8 +54,8 @@ struct Stored {
 
 /// Runs the job again, compares, and writes both files.
 pub fn run(args: &ExportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
-    let results = Results::open(&args.results)?;
-    let stored = find(&results, &args.results, &args.job)?;
+    let results = config::results(&args.results)?;
+    let stored = find(&results, &args.job)?;
     let spec = JobSpec::from_canonical(&stored.spec)
         .map_err(|source| ExportError::Spec { job: stored.id.clone(), source: Box::new(source) })?;
     let step = match args.step {
@@ -122,7 +124,7 @@ pub fn run(args: &ExportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
 }
 
 /// The job whose id begins with `prefix`.
-fn find(results: &Results, folder: &Path, prefix: &str) -> Result<Stored, Failure> {
+fn find(results: &Results, prefix: &str) -> Result<Stored, Failure> {
     let mut found: Vec<Stored> = Vec::new();
     let mut count = 0;
     for sweep in results.sweeps()? {
@@ -147,6 +149,7 @@ fn find(results: &Results, folder: &Path, prefix: &str) -> Result<Stored, Failur
         let prefix = prefix.to_owned();
         return Err(ExportError::Ambiguous { prefix, count: found.len(), ids }.into());
     }
+    let folder = results.root();
     let none = || ExportError::NoJob { folder: folder.into(), prefix: prefix.into(), count };
     Ok(found.pop().ok_or_else(none)?)
 }
@@ -286,8 +289,9 @@ fn figures_of(row: &Row) -> Value {
 
 /// The data set of this digest: from the cache of the results, or from one of the folders that were named.
 fn data_set(args: &ExportArgs, stored: &Stored, digest: Digest) -> Result<Bundle, Failure> {
-    let cached = args.results.join(".gradsweep/cache").join(digest.to_string());
-    let cached = fs::read(cached).ok().and_then(|bytes| Bundle::from_bytes(&bytes).ok());
+    let cache = args.results.folder().map(|folder| folder.join(".gradsweep/cache"));
+    let cached = cache.and_then(|cache| fs::read(cache.join(digest.to_string())).ok());
+    let cached = cached.and_then(|bytes| Bundle::from_bytes(&bytes).ok());
     if let Some(bundle) = cached.filter(|bundle| bundle.digest() == digest) {
         return Ok(bundle);
     }

@@ -2,35 +2,39 @@
 
 use std::path::PathBuf;
 
-use analysis::{Results, report};
+use analysis::report;
 use clap::Args;
 use domain::SweepName;
+use store::Location;
 
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// Write a report of results: claims with verdicts, figures, and what data to add.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The folder of the results.
+    /// The folder or URL (s3://, gs://, az://) of the results.
     #[arg(value_name = "RESULTS")]
-    results: PathBuf,
+    results: Location,
     /// Only this sweep [default: each in the folder].
     #[arg(long, value_name = "NAME")]
     sweep: Option<String>,
-    /// Write into this folder, in one folder a sweep [default: RESULTS/report].
+    /// Write into this folder, in one folder a sweep [default: RESULTS/report, or ./report where RESULTS is a URL].
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// Writes the reports and says where they are.
 pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
-    let results = Results::open(&args.results)?;
+    let results = config::results(&args.results)?;
     let sweeps: Vec<SweepName> = match &args.sweep {
         Some(name) => vec![results.sweep(name)?],
         None => results.sweeps()?,
     };
-    let folder = args.out.clone().unwrap_or_else(|| args.results.join("report"));
+    let folder = args.out.clone().unwrap_or_else(|| {
+        args.results.folder().map_or_else(|| "report".into(), |folder| folder.join("report"))
+    });
     for sweep in sweeps {
         let page = report::write(&results, &sweep, &folder.join(sweep.as_str()))?;
         out.line(&format!("report of {sweep}: {}", page.display()))?;

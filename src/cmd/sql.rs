@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use store::Location;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -10,9 +11,9 @@ use crate::output::Output;
 /// Query results with SQL: the tables jobs, steps, confusion and failures, with the column sweep.
 #[derive(Debug, Args)]
 pub struct SqlArgs {
-    /// The folder of the results.
+    /// The folder or URL (s3://, gs://, az://) of the results.
     #[arg(value_name = "RESULTS")]
-    results: PathBuf,
+    results: Location,
     /// The query, as "SELECT model_width, avg(final_risk) FROM jobs GROUP BY 1".
     #[arg(value_name = "QUERY")]
     query: String,
@@ -43,14 +44,20 @@ enum SqlFormat {
 pub fn run(args: &SqlArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     use analysis::sql::{Format, query, write};
 
-    let batches = query(&args.results, args.sweep.as_deref(), &args.query)?;
+    use crate::output::note;
+
+    let answer =
+        query(&crate::config::results(&args.results)?, args.sweep.as_deref(), &args.query)?;
+    for difference in &answer.differences {
+        note(&difference.to_string());
+    }
     let format = match (&args.out, args.format) {
         (Some(path), _) => Format::Parquet(path.clone()),
         (None, SqlFormat::Table) => Format::Table,
         (None, SqlFormat::Csv) => Format::Csv,
         (None, SqlFormat::Json) => Format::Json,
     };
-    Ok(write(&format, &batches, out.writer)?)
+    Ok(write(&format, &answer.batches, out.writer)?)
 }
 
 /// Says how to get the engine.

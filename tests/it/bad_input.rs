@@ -43,6 +43,40 @@ fn a_missing_sweep_file_and_a_missing_data_folder_say_what_to_do() {
     assert!(!place.results().join("jobs").exists(), "nothing was started");
 }
 
+/// Exit code 2, both parts in what is said, and no folder of that name.
+#[track_caller]
+fn check_place(arguments: &[&str], parts: [&str; 2]) {
+    let place = Place::new();
+    let output = gradsweep().args(arguments).current_dir(place.path("")).output().expect("starts");
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    let made: Vec<_> = fs::read_dir(place.path("")).expect("is there").flatten().collect();
+    assert!(made.iter().all(|entry| !entry.path().join("jobs").exists()), "{made:?}");
+}
+
+#[test]
+fn a_place_for_results_that_is_none_is_refused() {
+    let known = "a path, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://BUCKET/PREFIX";
+    check_place(&["report", "s4://b/p"], ["s4:// is not known", known]);
+    check_place(&["coordinator", "--results", "s3:///p"], ["names no bucket", "s3:///p"]);
+    check_place(
+        &["export", "gs://b/../p", "0", "--weights", "w", "--data", "d"],
+        ["the prefix", "gs://b/../p"],
+    );
+}
+
+#[cfg(not(feature = "cloud"))]
+#[test]
+fn a_build_without_object_stores_says_how_to_get_them() {
+    let how = "cargo install --path . --features cloud";
+    check_place(&["report", "s3://bucket/p"], ["cannot reach s3://bucket/p", how]);
+    check_place(
+        &["coordinator", "--listen", "127.0.0.1:0", "--results", "az://c/p"],
+        ["cannot reach az://c/p", how],
+    );
+}
+
 #[test]
 fn an_unknown_sweep_is_an_error_of_its_own() {
     let place = Place::new();

@@ -12,10 +12,15 @@ pub type Content = BTreeMap<&'static str, Vec<String>>;
 /// The content of one sweep's results. `failures` tell of what went wrong on the way, and so are left out.
 #[track_caller]
 pub fn content(results: &Path, sweep: &str) -> Content {
+    content_of(&Results::open(results).expect("the results open"), sweep)
+}
+
+/// The content of one sweep, wherever the results are.
+#[track_caller]
+pub fn content_of(results: &Results, sweep: &str) -> Content {
     let name: SweepName = sweep.parse().expect("a good name");
-    let results = Results::open(results).expect("the results open");
     let tables = [Table::Jobs, Table::Steps, Table::Confusion];
-    tables.into_iter().map(|table| (table.as_str(), rows(&results, table, &name))).collect()
+    tables.into_iter().map(|table| (table.as_str(), rows(results, table, &name))).collect()
 }
 
 fn rows(results: &Results, table: Table, sweep: &SweepName) -> Vec<String> {
@@ -55,7 +60,12 @@ fn debug<T: std::fmt::Debug>(cells: &[T]) -> Vec<String> {
 /// Every job is there once, and its rows once: nothing lost, nothing twice.
 #[track_caller]
 pub fn assert_exactly_once(results: &Path, sweep: &str, jobs: usize) {
-    let content = content(results, sweep);
+    assert_once(content(results, sweep), jobs);
+}
+
+/// The same, of a content that was read.
+#[track_caller]
+pub fn assert_once(content: Content, jobs: usize) {
     assert_eq!(content["jobs"].len(), jobs, "one row a job");
     for (table, rows) in content {
         let mut distinct = rows.clone();

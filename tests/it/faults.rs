@@ -8,7 +8,7 @@ use crate::end_to_end::{SMALL, with_seeds};
 use crate::harness::{Place, Process, succeed, text, wait_for};
 
 /// Twelve jobs of some tenths of a second each.
-fn slow() -> String {
+pub fn slow() -> String {
     with_seeds(SMALL, 6).replace("steps = 200", "steps = 200000")
 }
 
@@ -19,13 +19,13 @@ fn long() -> String {
 }
 
 /// The content of the same sweep, undisturbed.
-fn undisturbed(text: &str) -> crate::content::Content {
+pub fn undisturbed(text: &str) -> crate::content::Content {
     let place = Place::new();
     succeed(&mut place.run(&place.sweep(text), 2));
     content(&place.results(), "small")
 }
 
-fn committed(place: &Place) -> u64 {
+pub fn committed(place: &Place) -> u64 {
     place.status("small")["committed"].as_u64().unwrap_or(0)
 }
 

@@ -138,6 +138,8 @@ impl Drop for Process {
 /// A folder with a sweep file, a journal, results and a connection file.
 pub struct Place {
     folder: TempDir,
+    /// Where the coordinator puts results, if not in the folder, and the environment that it needs for that.
+    pub elsewhere: Option<(String, Vec<(&'static str, String)>)>,
     processes: std::cell::Cell<u32>,
 }
 
@@ -145,7 +147,7 @@ impl Place {
     /// An empty place.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, processes: std::cell::Cell::new(0) }
+        Self { folder, elsewhere: None, processes: std::cell::Cell::new(0) }
     }
 
     /// A path in it.
@@ -189,7 +191,12 @@ impl Place {
         drop(fs::remove_file(&connection));
         command.args(["coordinator", "--listen", listen, "--lease", lease]);
         command.arg("--journal").arg(self.path("journal"));
-        command.arg("--results").arg(self.results());
+        match &self.elsewhere {
+            None => command.arg("--results").arg(self.results()),
+            Some((url, environment)) => {
+                command.arg("--results").arg(url).envs(environment.iter().cloned())
+            }
+        };
         command.arg("--connection").arg(&connection);
         let process = Process::start(&mut command, self.log("coordinator"));
         wait_for(|| connection.exists().then_some(()), || process.log());

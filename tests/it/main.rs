@@ -1,11 +1,15 @@
 //! The real binary as its users run it: processes, sockets, files, kills.
 
 mod bad_input;
+#[cfg(feature = "cloud")]
+mod cloud;
 mod content;
 mod end_to_end;
 mod export;
 mod faults;
 mod harness;
 mod readers;
+#[cfg(feature = "cloud")]
+mod s3_server;
 mod same_bits;
 mod tidy;

@@ -103,6 +103,8 @@ struct Node {
     attaching: BTreeMap<ConnectionNo, (WorkerId, oneshot::Receiver<Result<SessionNo, ApiError>>)>,
     early: BTreeMap<ConnectionNo, Vec<FromWorker>>,
     submissions: Vec<(Sweep, oneshot::Receiver<Result<Submitted, ApiError>>)>,
+    /// Sweeps whose segment the sink is writing.
+    writing: BTreeSet<SweepName>,
 }
 
 /// The wire of one connection.

@@ -99,8 +99,8 @@ fn overview(out: &mut String, report: &Report) {
         let rest = groups.len() - GROUPS_MAX;
         let _ = writeln!(out, "<p>{rest} more settings are judged, but not drawn.</p>");
     }
-    for absent in &report.study.absent {
-        let _ = writeln!(out, "<p>Note: {}.</p>", escape(&absent.to_string()));
+    for difference in &report.study.differences {
+        let _ = writeln!(out, "<p>Note: {}.</p>", escape(&difference.to_string()));
     }
 }
 

@@ -1,11 +1,11 @@
 //! Some columns of a table in memory, typed.
 
-use std::fmt;
-
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use domain::{Column, ColumnType, Table};
+
+use super::difference::Difference;
 
 /// The columns that were asked for, all of one length. Rows keep the order of the segments and of the rows in them.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct Frame {
     table: Table,
     row_count: usize,
     columns: Vec<FrameColumn>,
-    absent: Vec<Absent>,
+    differences: Vec<Difference>,
 }
 
 #[derive(Clone, Debug)]
@@ -22,31 +22,10 @@ struct FrameColumn {
     chunks: Vec<ArrayRef>,
 }
 
-/// A column that some segments do not have, because an older version wrote them: null there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Absent {
-    pub table: Table,
-    pub column: &'static str,
-    /// Segments without it, and segments read.
-    pub segment_count: usize,
-    pub of: usize,
-}
-
-impl fmt::Display for Absent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, column, segment_count, of } = self;
-        let table = table.as_str();
-        write!(
-            f,
-            "{column} is null in {segment_count} of {of} segments of {table}: an older version wrote them"
-        )
-    }
-}
-
 impl Frame {
     pub(super) fn new(table: Table, columns: &[&'static Column]) -> Self {
         let columns = columns.iter().map(|column| FrameColumn { column, chunks: Vec::new() });
-        Self { table, row_count: 0, columns: columns.collect(), absent: Vec::new() }
+        Self { table, row_count: 0, columns: columns.collect(), differences: Vec::new() }
     }
 
     /// Adds rows: one array a column, all of length `row_count`, in the order of the columns.
@@ -64,8 +43,8 @@ impl Frame {
         }
     }
 
-    pub(super) fn set_absent(&mut self, absent: Vec<Absent>) {
-        self.absent = absent;
+    pub(super) fn set_differences(&mut self, differences: Vec<Difference>) {
+        self.differences = differences;
     }
 
     /// How many rows there are.
@@ -73,9 +52,9 @@ impl Frame {
         self.row_count
     }
 
-    /// The columns that are null because some segments are older than they are; each is listed once.
-    pub fn absent(&self) -> &[Absent] {
-        &self.absent
+    /// How the segments differ from the column list; each column is listed once.
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
     }
 
     /// The values of an integer column, or of a time: microseconds since the Unix epoch.

@@ -1,4 +1,4 @@
-//! A folder of results: which sweeps and segments it holds, and their columns.
+//! Results in a folder or an object store: which sweeps and segments it holds, and their columns.
 //!
 //! ```text
 //! RESULTS/{jobs,steps,confusion,failures}/sweep=<name>/<segment>.parquet
@@ -9,21 +9,25 @@
 //! how writers keep what is not final. Files may have columns we do not know (a newer writer) or lack some (an older
 //! one, null here); a column of another type than the column list's is an error.
 
+mod difference;
 mod error;
 mod frame;
 mod schema;
 mod segment;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use domain::{Column, SweepName, Table};
+use store::{Listing, Store};
 
+pub use difference::Difference;
+use difference::Differences;
 pub use error::ResultsError;
-pub use frame::{Absent, Frame};
-pub use schema::{data_type, table_schema};
+pub use frame::Frame;
+pub use schema::{QUANTITIES, data_type, quantities_schema, table_schema};
 
 /// The folder that lists each sweep's revisions.
 const REVISIONS: &str = "sweeps";
@@ -31,10 +35,20 @@ const REVISIONS: &str = "sweeps";
 const PARTITION: &str = "sweep=";
 const EXTENSION: &str = "parquet";
 
-/// A folder of results. Nothing is kept open: each call sees the files that are there at that moment.
+/// A folder of results, or a prefix of an object store that holds them. Nothing is kept open: each call sees the files that are there at that moment.
 #[derive(Clone, Debug)]
 pub struct Results {
-    root: PathBuf,
+    store: Store,
+}
+
+/// A segment that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// In the results, with slashes.
+    pub name: String,
+    /// What messages call it.
+    pub path: PathBuf,
+    pub bytes: u64,
 }
 
 impl Results {
@@ -43,37 +57,63 @@ impl Results {
     /// # Errors
     /// If there is no such folder, or it does not look like one of results.
     pub fn open(root: &Path) -> Result<Self, ResultsError> {
-        let path = root.to_owned();
-        match fs::metadata(root) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(ResultsError::NotAFolder { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(ResultsError::NoSuchFolder { path });
-            }
-            Err(source) => return Err(ResultsError::Unreadable { path, source }),
-        }
-        let mut folders = Table::ALL.into_iter().map(Table::as_str).chain([REVISIONS]);
-        if !folders.any(|name| root.join(name).is_dir()) {
-            return Err(ResultsError::NotResults { path });
-        }
-        Ok(Self { root: path })
+        Self::of(Store::Folder(root.to_owned()))
     }
 
-    /// The folder.
+    /// The results in a place.
+    ///
+    /// # Errors
+    /// If it cannot be read, or does not look like one of results.
+    pub fn of(store: Store) -> Result<Self, ResultsError> {
+        if let Some(root) = store.folder() {
+            let path = || root.to_owned();
+            match fs::metadata(root) {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => return Err(ResultsError::NotAFolder { path: path() }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(ResultsError::NoSuchFolder { path: path() });
+                }
+                Err(source) => return Err(ResultsError::Unreadable { path: path(), source }),
+            }
+        }
+        let results = Self { store };
+        let known = Table::ALL.map(Table::as_str);
+        let is_known = |name: &String| known.contains(&name.as_str()) || name == REVISIONS;
+        if !results.list("")?.folders.iter().any(is_known) {
+            return Err(ResultsError::NotResults { path: results.root().to_owned() });
+        }
+        Ok(results)
+    }
+
+    /// The folder, or the URL in the shape of one.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.store.root()
+    }
+
+    /// Where they are.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn list(&self, folder: &str) -> Result<Listing, ResultsError> {
+        let unreadable = |source| {
+            let path =
+                if folder.is_empty() { self.root().to_owned() } else { self.store.path(folder) };
+            ResultsError::Unreadable { path, source }
+        };
+        self.store.list(folder).map_err(unreadable)
     }
 
     /// The sweeps that have results or at least a revision, by name.
     pub fn sweeps(&self) -> Result<Vec<SweepName>, ResultsError> {
         let mut names = BTreeSet::new();
         for table in Table::ALL {
-            let folders = entries(&self.root.join(table.as_str()))?;
+            let folders = self.list(table.as_str())?.folders;
             names.extend(
                 folders.iter().filter_map(|folder| folder.strip_prefix(PARTITION)?.parse().ok()),
             );
         }
-        let revised = entries(&self.root.join(REVISIONS))?;
+        let revised = self.list(REVISIONS)?.folders;
         names.extend(revised.iter().filter_map(|name| name.parse().ok()));
         Ok(names.into_iter().collect())
     }
@@ -87,21 +127,29 @@ impl Results {
         match known.iter().position(|sweep| sweep.as_str() == name) {
             Some(index) => Ok(known.swap_remove(index)),
             None => {
-                let (path, sweep) = (self.root.clone(), name.to_owned());
+                let (path, sweep) = (self.root().to_owned(), name.to_owned());
                 Err(ResultsError::NoSuchSweep { path, sweep, known })
             }
         }
     }
 
     /// The segments of a sweep in a table, by name; none where the sweep has no rows there.
-    pub fn segments(&self, table: Table, sweep: &SweepName) -> Result<Vec<PathBuf>, ResultsError> {
-        let folder = self.root.join(table.as_str()).join(format!("{PARTITION}{sweep}"));
-        let is_segment = |name: &String| {
+    pub fn segments(
+        &self,
+        table: Table,
+        sweep: &SweepName,
+    ) -> Result<Vec<SegmentFile>, ResultsError> {
+        let folder = format!("{}/{PARTITION}{sweep}", table.as_str());
+        let is_segment = |name: &str| {
             !name.starts_with('.')
                 && Path::new(name).extension().is_some_and(|found| found == EXTENSION)
         };
-        let names = entries(&folder)?.into_iter().filter(is_segment);
-        Ok(names.map(|name| folder.join(name)).filter(|path| !path.is_dir()).collect())
+        let files = self.list(&folder)?.files.into_iter().filter(|(name, _)| is_segment(name));
+        let segment = |(name, bytes): (String, u64)| {
+            let name = format!("{folder}/{name}");
+            SegmentFile { path: self.store.path(&name), name, bytes }
+        };
+        Ok(files.map(segment).collect())
     }
 
     /// These columns of a sweep's rows in a table, in memory.
@@ -115,12 +163,12 @@ impl Results {
         columns: &[&str],
     ) -> Result<Frame, ResultsError> {
         let mut whole = Frame::new(table, &known_columns(table, columns)?);
-        let absent = self.scan(table, sweep, columns, |frame| whole.append(frame))?;
-        whole.set_absent(absent);
+        let differences = self.scan(table, sweep, columns, |frame| whole.append(frame))?;
+        whole.set_differences(differences);
         Ok(whole)
     }
 
-    /// Hands these columns to `each`, some thousand rows at a time, and returns what was [`Absent`]: for tables that
+    /// Hands these columns to `each`, some thousand rows at a time, and returns each [`Difference`]: for tables that
     /// need not be in memory whole.
     ///
     /// # Errors
@@ -131,23 +179,21 @@ impl Results {
         sweep: &SweepName,
         columns: &[&str],
         mut each: impl FnMut(&Frame),
-    ) -> Result<Vec<Absent>, ResultsError> {
+    ) -> Result<Vec<Difference>, ResultsError> {
         let columns = known_columns(table, columns)?;
-        let paths = self.segments(table, sweep)?;
-        if paths.is_empty() {
+        let files = self.segments(table, sweep)?;
+        if files.is_empty() {
             self.sweep(sweep.as_str())?;
         }
-        let mut lacking: BTreeMap<&'static str, usize> = BTreeMap::new();
-        for path in &paths {
-            let mut segment = segment::Segment::open(table, path, &columns)?;
-            segment.absent().for_each(|name| *lacking.entry(name).or_default() += 1);
+        let mut differences = Differences::default();
+        for file in &files {
+            let mut segment = segment::Segment::open(&self.store, table, file, &columns)?;
+            differences.add(&segment);
             while let Some(frame) = segment.next_frame()? {
                 each(&frame);
             }
         }
-        let of = paths.len();
-        let absent = |(column, segment_count)| Absent { table, column, segment_count, of };
-        Ok(lacking.into_iter().map(absent).collect())
+        Ok(differences.of(table))
     }
 
     /// Reads all that every segment of a sweep in a table holds, indexes of pages too, and keeps nothing.
@@ -156,8 +202,9 @@ impl Results {
     /// For the first segment that cannot be read whole.
     pub fn verify(&self, table: Table, sweep: &SweepName) -> Result<(), ResultsError> {
         let columns: Vec<_> = table.columns().collect();
-        for path in self.segments(table, sweep)? {
-            let mut segment = segment::Segment::open_with_index(table, &path, &columns)?;
+        for file in self.segments(table, sweep)? {
+            let mut segment =
+                segment::Segment::open_with_index(&self.store, table, &file, &columns)?;
             while segment.next_frame()?.is_some() {}
         }
         Ok(())
@@ -170,20 +217,4 @@ fn known_columns(table: Table, names: &[&str]) -> Result<Vec<&'static Column>, R
         found.ok_or_else(|| ResultsError::NoSuchColumn { table, column: (*name).to_owned() })
     };
     names.iter().map(find).collect()
-}
-
-/// The names in a folder, sorted; none where there is no such folder. Names that are not UTF-8 are not ours.
-fn entries(folder: &Path) -> Result<Vec<String>, ResultsError> {
-    let unreadable = |source| ResultsError::Unreadable { path: folder.to_owned(), source };
-    let listing = match fs::read_dir(folder) {
-        Ok(listing) => listing,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(unreadable(source)),
-    };
-    let mut names = Vec::new();
-    for entry in listing {
-        names.extend(entry.map_err(unreadable)?.file_name().into_string());
-    }
-    names.sort();
-    Ok(names)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use domain::table::HISTOGRAM_BINS;
+use domain::table::{HISTOGRAM_BINS, IDENTITY};
 use domain::{ColumnType, Table};
 
 /// The Arrow type of a column.
@@ -26,6 +26,22 @@ pub fn data_type(kind: ColumnType) -> DataType {
 pub fn table_schema(table: Table) -> SchemaRef {
     let field = |column: &domain::Column| Field::new(column.name, data_type(column.kind), true);
     Arc::new(Schema::new(table.columns().map(field).collect::<Vec<_>>()))
+}
+
+/// The long table of quantities that somebody defines for themselves. Reserved: nothing of ours writes it, and what is put
+/// there as `quantities/sweep=<name>/*.parquet` is read by SQL.
+pub const QUANTITIES: &str = "quantities";
+
+/// The schema of [`QUANTITIES`]: the job and its settings as in every table, then step, name and value.
+pub fn quantities_schema() -> SchemaRef {
+    let whole = table_schema(Table::Steps);
+    let mut fields: Vec<_> = whole.fields()[..IDENTITY.len()].to_vec();
+    for (name, kind) in
+        [("step", ColumnType::Int64), ("name", ColumnType::Utf8), ("value", ColumnType::Float64)]
+    {
+        fields.push(Arc::new(Field::new(name, data_type(kind), true)));
+    }
+    Arc::new(Schema::new(fields))
 }
 
 /// Whether a file's column of type `found` can be read as `kind`. The name and nullability of a histogram's items do

@@ -3,12 +3,12 @@
 //! Bytes from a disk are not trusted: whatever a damaged file makes the decoder do, the caller gets an error that names
 //! the file.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::{RecordBatch, new_null_array};
+use bytes::Bytes;
 use domain::{Column, Table};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -17,7 +17,10 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::reader::{ChunkReader, Length};
+use store::{Source, Store};
 
+use super::SegmentFile;
 use super::error::ResultsError;
 use super::frame::Frame;
 use super::schema::{data_type, fits};
@@ -27,50 +30,84 @@ const MAGIC: [u8; 4] = *b"PAR1";
 /// Rows decoded at once: a few MiB at most, even of histograms.
 const BATCH_ROWS: usize = 4096;
 
+/// A file as the decoder reads it.
+struct Input(Source);
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        self.0.length()
+    }
+}
+
+impl ChunkReader for Input {
+    type T = Box<dyn Read + Send>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.0.reader(start)?)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        Ok(self.0.bytes(start, length)?.into())
+    }
+}
+
 /// A segment being read.
 pub(super) struct Segment<'a> {
     table: Table,
     path: &'a Path,
     columns: &'a [&'static Column],
+    /// Of the file, not in the column list.
+    unknown: Vec<String>,
     reader: ParquetRecordBatchReader,
 }
 
 impl<'a> Segment<'a> {
     pub(super) fn open(
+        store: &Store,
         table: Table,
-        path: &'a Path,
+        file: &'a SegmentFile,
         columns: &'a [&'static Column],
     ) -> Result<Self, ResultsError> {
-        Self::open_with(table, path, columns, PageIndexPolicy::Skip)
+        Self::open_with(store, table, file, columns, PageIndexPolicy::Skip)
     }
 
     /// As [`Self::open`], and reads the indexes of pages, which only searching needs.
     pub(super) fn open_with_index(
+        store: &Store,
         table: Table,
-        path: &'a Path,
+        file: &'a SegmentFile,
         columns: &'a [&'static Column],
     ) -> Result<Self, ResultsError> {
-        Self::open_with(table, path, columns, PageIndexPolicy::Optional)
+        Self::open_with(store, table, file, columns, PageIndexPolicy::Optional)
     }
 
     fn open_with(
+        store: &Store,
         table: Table,
-        path: &'a Path,
+        file: &'a SegmentFile,
         columns: &'a [&'static Column],
         index: PageIndexPolicy,
     ) -> Result<Self, ResultsError> {
-        let (file, metadata) = open_metadata(table, path, columns, index)?;
+        let path = &*file.path;
+        let opened = store.source(&file.name);
+        let opened =
+            opened.map_err(|source| ResultsError::Unreadable { path: path.to_owned(), source });
+        let source = Input(opened?);
+        let metadata = open_metadata(table, path, &source, columns, index)?;
         let has = |name: &str| columns.iter().any(|column| column.name == name);
+        let names = metadata.schema().fields().iter().map(|field| field.name());
+        let unknown = names.filter(|name| !table.columns().any(|column| column.name == *name));
+        let unknown = unknown.cloned().collect();
         let fields = metadata.schema().fields().iter().enumerate();
         let wanted = fields.filter(|(_, field)| has(field.name())).map(|(index, _)| index);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted);
         let reader = decode(path, || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+            ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata)
                 .with_projection(mask)
                 .with_batch_size(BATCH_ROWS)
                 .build()
         })?;
-        Ok(Self { table, path, columns, reader })
+        Ok(Self { table, path, columns, unknown, reader })
     }
 
     /// The columns that the file does not have.
@@ -81,9 +118,14 @@ impl<'a> Segment<'a> {
         names.filter(move |name| schema.field_with_name(name).is_err())
     }
 
+    /// The columns of the file that this version does not know.
+    pub(super) fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
     /// The next rows, if there are more.
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, ResultsError> {
-        let Self { table, path, columns, reader } = self;
+        let Self { table, path, columns, reader, .. } = self;
         let batch = decode(path, || reader.next().transpose().map_err(ParquetError::from))?;
         Ok(batch.map(|batch| frame_of(*table, columns, &batch)))
     }
@@ -103,16 +145,16 @@ fn frame_of(table: Table, columns: &[&'static Column], batch: &RecordBatch) -> F
 fn open_metadata(
     table: Table,
     path: &Path,
+    input: &Input,
     columns: &[&'static Column],
     index: PageIndexPolicy,
-) -> Result<(File, ArrowReaderMetadata), ResultsError> {
+) -> Result<ArrowReaderMetadata, ResultsError> {
     let unreadable = |source| ResultsError::Unreadable { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unreadable)?;
-    if let Some(bytes) = cut_short(&mut file).map_err(unreadable)? {
+    if let Some(bytes) = cut_short(&input.0).map_err(unreadable)? {
         return Err(ResultsError::Truncated { path: path.to_owned(), bytes });
     }
     let options = ArrowReaderOptions::default().with_page_index_policy(index);
-    let metadata = decode(path, || ArrowReaderMetadata::load(&file, options))?;
+    let metadata = decode(path, || ArrowReaderMetadata::load(input, options))?;
     let schema = metadata.schema();
     if schema.field_with_name("job_id").is_err() {
         return Err(ResultsError::NotASegment { path: path.to_owned(), table });
@@ -129,15 +171,13 @@ fn open_metadata(
             });
         }
     }
-    Ok((file, metadata))
+    Ok(metadata)
 }
 
 /// The length of a file that begins like Parquet and does not end like it.
-fn cut_short(file: &mut File) -> io::Result<Option<u64>> {
-    let length = file.seek(SeekFrom::End(0))?;
-    file.rewind()?;
-    let mut head = Vec::with_capacity(MAGIC.len());
-    file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head)?;
+fn cut_short(source: &Source) -> io::Result<Option<u64>> {
+    let length = source.length();
+    let head = source.bytes(0, MAGIC.len().min(length as usize))?;
     if !MAGIC.starts_with(&head) {
         return Ok(None);
     }
@@ -145,9 +185,7 @@ fn cut_short(file: &mut File) -> io::Result<Option<u64>> {
     if length < 12 {
         return Ok(Some(length));
     }
-    let mut tail = [0; MAGIC.len()];
-    file.seek(SeekFrom::End(-(MAGIC.len() as i64)))?;
-    file.read_exact(&mut tail)?;
+    let tail = source.bytes(length - MAGIC.len() as u64, MAGIC.len())?;
     Ok((tail != MAGIC).then_some(length))
 }
 

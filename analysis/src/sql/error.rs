@@ -10,7 +10,7 @@ use datafusion::error::DataFusionError;
 use domain::Table;
 use domain::settings::suggest::nearest;
 
-use crate::results::ResultsError;
+use crate::results::{QUANTITIES, ResultsError};
 
 /// Every way in which a query, or writing its answer, fails.
 ///
@@ -71,11 +71,13 @@ impl SqlError {
         let text = cause.to_string();
         let is_missing = |table: &&TableReference| {
             Table::from_name(table.table()).is_none()
+                && table.table() != QUANTITIES
                 && text.contains(&format!("{}' not found", table.table()))
         };
         match tables.iter().find(is_missing) {
             Some(table) => {
-                let known = Table::ALL.map(Table::as_str).to_vec();
+                let known =
+                    Table::ALL.iter().map(|table| table.as_str()).chain([QUANTITIES]).collect();
                 Self::UnknownTable { table: table.table().to_owned(), known }
             }
             None => Self::refused(cause),

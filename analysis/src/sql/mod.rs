@@ -1,17 +1,16 @@
-//! SQL over a folder of results: the tables jobs, steps, confusion and failures, with the sweep as one more column.
+//! SQL over results: the tables jobs, steps, confusion, failures and quantities, with the sweep as one more column.
 //!
-//! The engine sees the folder through an object store that begins at the folder, so that a query reads nothing else; and
+//! The engine sees them through an object store that begins where they do, so that a query reads nothing else; and
 //! only queries run: nothing here can change a result.
 
 mod error;
 mod output;
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -20,11 +19,15 @@ use datafusion::datasource::listing::{
 };
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::object_store::ObjectStore;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext, col, lit};
 use domain::{SweepName, Table};
+use store::Store;
 
-use crate::results::{Results, ResultsError, table_schema};
+use crate::results::{
+    Difference, QUANTITIES, Results, ResultsError, quantities_schema, table_schema,
+};
 pub use error::SqlError;
 pub use output::{Format, write};
 
@@ -36,25 +39,32 @@ const SWEEP: &str = "sweep";
 const SEGMENT_GLOB: &str = "[!.]*";
 const SEGMENT_SUFFIX: &str = ".parquet";
 
-/// The rows that `sql` selects from the folder `results`, of one sweep or of all. There is at least one batch, so that
-/// the columns are known where no row is.
+/// What a query found.
+#[derive(Debug)]
+pub struct Answer {
+    /// At least one, so that the columns are known where no row is.
+    pub batches: Vec<RecordBatch>,
+    /// How files that it read differ from this version's columns, where that may show in the answer.
+    pub differences: Vec<Difference>,
+}
+
+/// What `sql` selects from `results`, of one sweep or of all.
 ///
 /// Blocks until they are all there; it may be called anywhere, inside an async runtime too.
 ///
 /// # Errors
 /// [`SqlError`]: whatever is wrong with the folder, the query, or a segment that it reads.
-pub fn query(results: &Path, sweep: Option<&str>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
-    let results = Results::open(results)?;
+pub fn query(results: &Results, sweep: Option<&str>, sql: &str) -> Result<Answer, SqlError> {
     let sweep = sweep.map(|name| results.sweep(name)).transpose()?;
     let run = || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let query = Query { results: &results, sweep: sweep.as_ref() };
+        let query = Query { results, sweep: sweep.as_ref() };
         runtime.map_err(SqlError::Runtime)?.block_on(query.run(sql))
     };
     // A thread of its own: a runtime can neither block nor end on a thread of another one, and if the decoder panics
     // on damaged bytes, that ends here.
     let ended = std::thread::scope(|scope| scope.spawn(run).join());
-    ended.unwrap_or_else(|panic| match damaged_segment(&results, sweep.as_ref(), &Table::ALL) {
+    ended.unwrap_or_else(|panic| match damaged_segment(results, sweep.as_ref(), &Table::ALL) {
         Some(error) => Err(error.into()),
         None => std::panic::resume_unwind(panic),
     })
@@ -67,7 +77,7 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    async fn run(&self, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
+    async fn run(&self, sql: &str) -> Result<Answer, SqlError> {
         let context = self.context().map_err(SqlError::refused)?;
         let plan = context.state().create_logical_plan(sql).await;
         let plan = plan.map_err(|cause| SqlError::of_plan(cause, &tables_of(&context, sql)))?;
@@ -88,18 +98,23 @@ impl Query<'_> {
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(schema));
         }
-        Ok(batches)
+        Ok(Answer { batches, differences: self.differences(&tables, sql)? })
     }
 
     fn context(&self) -> EngineResult<SessionContext> {
         // So that SHOW TABLES and SHOW COLUMNS work.
         let config = SessionConfig::new().with_information_schema(true);
         let context = SessionContext::new_with_config(config);
-        let folder = LocalFileSystem::new_with_prefix(self.results.root())?;
+        let objects: Arc<dyn ObjectStore> = match self.results.store() {
+            Store::Folder(root) => Arc::new(LocalFileSystem::new_with_prefix(root)?),
+            #[cfg(feature = "cloud")]
+            Store::Cloud(cloud) => cloud.objects(),
+        };
         let address = ObjectStoreUrl::parse(STORE)?;
-        context.register_object_store(address.as_ref(), Arc::new(folder));
-        for table in Table::ALL {
-            let listing = Arc::new(listing_table(table)?);
+        context.register_object_store(address.as_ref(), objects);
+        let tables = Table::ALL.map(|table| (table.as_str(), table_schema(table)));
+        for (name, schema) in tables.into_iter().chain([(QUANTITIES, quantities_schema())]) {
+            let listing = Arc::new(listing_table(name, schema)?);
             let provider: Arc<dyn TableProvider> = match self.sweep {
                 None => listing,
                 Some(sweep) => {
@@ -107,9 +122,23 @@ impl Query<'_> {
                     all.filter(col(SWEEP).eq(lit(sweep.as_str())))?.into_view()
                 }
             };
-            context.register_table(table.as_str(), provider)?;
+            context.register_table(name, provider)?;
         }
         Ok(context)
+    }
+
+    /// What is to be said of the tables that a query names: missing columns only where it names them, or all.
+    fn differences(&self, tables: &[Table], sql: &str) -> Result<Vec<Difference>, ResultsError> {
+        let (sweeps, sql) = (sweeps(self.results, self.sweep)?, sql.to_lowercase());
+        let names_all = sql.replace("(*)", "").contains('*');
+        let mut found = Vec::new();
+        for &table in BTreeSet::from_iter(tables) {
+            found.extend(self.results.differences(table, &sweeps)?);
+        }
+        found.retain(|difference| {
+            !difference.is_known || names_all || sql.contains(&difference.column)
+        });
+        Ok(found)
     }
 
     /// Why a valid query failed: if a segment that it reads is at fault, which one.
@@ -124,10 +153,9 @@ impl Query<'_> {
     fn refuse_empty_segments(&self, tables: &[Table]) -> Result<(), ResultsError> {
         for sweep in sweeps(self.results, self.sweep)? {
             for table in tables {
-                for path in self.results.segments(*table, &sweep)? {
-                    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == 0) {
-                        return Err(ResultsError::Truncated { path, bytes: 0 });
-                    }
+                let segments = self.results.segments(*table, &sweep)?;
+                if let Some(empty) = segments.into_iter().find(|segment| segment.bytes == 0) {
+                    return Err(ResultsError::Truncated { path: empty.path, bytes: 0 });
                 }
             }
         }
@@ -137,14 +165,14 @@ impl Query<'_> {
 
 /// All segments of a table. The columns are those of the column list, whatever files there are: none, or files of an
 /// older or newer writer.
-fn listing_table(table: Table) -> EngineResult<ListingTable> {
-    let url = ListingTableUrl::parse(format!("{STORE}/{}/", table.as_str()))?;
+fn listing_table(name: &str, schema: SchemaRef) -> EngineResult<ListingTable> {
+    let url = ListingTableUrl::parse(format!("{STORE}/{name}/"))?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(SEGMENT_SUFFIX)
         .with_table_partition_cols(vec![(SWEEP.to_owned(), DataType::Utf8)]);
     let config = ListingTableConfig::new(url.with_glob(SEGMENT_GLOB)?)
         .with_listing_options(options)
-        .with_schema(table_schema(table));
+        .with_schema(schema);
     ListingTable::try_new(config)
 }
 

@@ -7,7 +7,7 @@ mod statistic;
 use domain::SweepName;
 use domain::table::HISTOGRAM_BINS;
 
-use crate::results::Absent;
+use crate::results::Difference;
 use crate::summary::Setting;
 
 pub use panel::{Cell, Panel};
@@ -20,7 +20,7 @@ pub struct Study {
     /// What gradients were compared: `samples`, or `batches` or `batch-pairs` where only those were measured.
     pub scope: Option<&'static str>,
     pub groups: Vec<Group>,
-    pub absent: Vec<Absent>,
+    pub differences: Vec<Difference>,
 }
 
 /// Trials of the same settings. Groups are never pooled: an initialisation can turn a slope around.

@@ -75,12 +75,13 @@ impl Study {
             "spec",
         ];
         let columns = [&own[..], &OTHER_SEEDS, &settings].concat();
-        let mut absent = results.scan(Table::Jobs, sweep, &columns, |frame| {
+        let mut differences = results.scan(Table::Jobs, sweep, &columns, |frame| {
             found.add_jobs(frame, &settings);
         })?;
         let columns =
             ["job_id", "step", "epoch", "risk", "excess_risk", "gradient_norm", "step_size"];
-        absent.extend(results.scan(Table::Steps, sweep, &columns, |frame| found.add_steps(frame))?);
+        differences
+            .extend(results.scan(Table::Steps, sweep, &columns, |frame| found.add_steps(frame))?);
         let columns = [
             "job_id",
             "step",
@@ -99,11 +100,11 @@ impl Study {
             "cos_q50",
             "histogram",
         ];
-        absent.extend(results.scan(Table::Confusion, sweep, &columns, |frame| {
+        differences.extend(results.scan(Table::Confusion, sweep, &columns, |frame| {
             found.add_confusion(frame);
         })?);
         let (scope, groups) = found.into_groups();
-        Ok(Self { sweep: sweep.clone(), scope, groups, absent })
+        Ok(Self { sweep: sweep.clone(), scope, groups, differences })
     }
 }
 

@@ -6,7 +6,7 @@ use domain::table::IDENTITY;
 use domain::{SweepName, Table};
 
 use super::setting::Setting;
-use crate::results::{Absent, Frame, Results, ResultsError};
+use crate::results::{Difference, Frame, Results, ResultsError};
 
 /// Columns of the identity that do not tell blocks apart: the job itself, its seeds, the axes of the table, and what
 /// follows from the other settings.
@@ -38,7 +38,7 @@ pub(super) struct Jobs {
     pub jobs: BTreeMap<String, Job>,
     /// Every combination of settings, by number.
     pub combinations: Vec<Vec<Setting>>,
-    pub absent: Vec<Absent>,
+    pub differences: Vec<Difference>,
 }
 
 #[derive(Debug)]
@@ -81,14 +81,14 @@ impl Jobs {
         let mut numbers = BTreeMap::new();
         let own = ["job_id", "stage", "model_width", "model_depth", "status", "final_risk"];
         let columns = [&own[..], &SEEDS, &settings].concat();
-        found.absent = results.scan(Table::Jobs, sweep, &columns, |frame| {
+        found.differences = results.scan(Table::Jobs, sweep, &columns, |frame| {
             found.add_jobs(frame, &settings, &mut numbers);
         })?;
         let columns = ["job_id", "step", "scope", "layer", "measure_batch", "rms_cos", "min_cos"];
-        let absent = results.scan(Table::Confusion, sweep, &columns, |frame| {
+        let differences = results.scan(Table::Confusion, sweep, &columns, |frame| {
             found.add_cosines(frame);
         })?;
-        found.absent.extend(absent);
+        found.differences.extend(differences);
         Ok(found)
     }
 

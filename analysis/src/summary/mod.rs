@@ -61,7 +61,7 @@ impl ClosingTable {
             let settings: Vec<_> = varied.iter().map(|&index| values[index].clone()).collect();
             cells.entry((settings, job.width, job.depth)).or_default().push(job);
         }
-        let mut notes: Vec<_> = found.absent.iter().map(ToString::to_string).collect();
+        let mut notes: Vec<_> = found.differences.iter().map(ToString::to_string).collect();
         if cells.values().any(|jobs| has_twins(jobs)) {
             notes.push(
                 "some cells mix jobs that differ in more than seeds: compare `spec` in table jobs"

@@ -21,7 +21,7 @@ const LOGISTIC: usize = 9;
 fn study(groups: Vec<Group>) -> (Study, Vec<Survey>) {
     let sweep: SweepName = "s".parse().unwrap();
     let surveys = groups.iter().map(|group| survey(group, 150)).collect();
-    (Study { sweep, scope: Some("samples"), groups, absent: Vec::new() }, surveys)
+    (Study { sweep, scope: Some("samples"), groups, differences: Vec::new() }, surveys)
 }
 
 fn findings(groups: Vec<Group>) -> Vec<Finding> {

@@ -14,6 +14,31 @@ fn study() -> Study {
     Study::read(&results, &results.sweep("tanh-boundary").unwrap()).unwrap()
 }
 
+#[test]
+fn files_of_an_older_and_a_newer_version_are_read_and_the_report_says_what_differs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/other-versions");
+    let results = Results::open(&root).unwrap();
+    let sweep = results.sweep("other-versions").unwrap();
+    let study = Study::read(&results, &sweep).unwrap();
+    let trials: usize = study.groups.iter().map(|group| group.trials.len()).sum();
+    assert_eq!(trials, 4, "jobs of both versions count");
+    let folder = tempfile::tempdir().unwrap();
+    let report = Report::of(study, &Default::default());
+    let page = std::fs::read_to_string(report.write(folder.path()).unwrap()).unwrap();
+    for note in [
+        "smoothness is null in 1 of 2 segments of jobs: an older version wrote them",
+        "histogram is null in 1 of 2 segments of confusion: an older version wrote them",
+        "energy_joules is left out of 1 of 2 segments of jobs: a newer version wrote them",
+        "spectral_gap is left out of 1 of 2 segments of confusion: a newer version wrote them",
+    ] {
+        assert!(page.contains(note), "{note}");
+    }
+    assert!(!page.contains("peak_rss_bytes is null"), "it was not asked for");
+    let frame = results.read(domain::Table::Confusion, &sweep, &["job_id", "cos_q05"]).unwrap();
+    let nulls = frame.floats("cos_q05").iter().filter(|cell| cell.is_none()).count();
+    assert_eq!((frame.row_count(), nulls), (12, 6), "three steps of four jobs, two of them older");
+}
+
 /// Exponents (p, q) as docs/analysis.md gives them, to its digits.
 #[test]
 fn the_exponents_of_the_kept_sweep_are_those_of_the_docs() {

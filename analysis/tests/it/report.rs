@@ -142,7 +142,7 @@ fn groups_are_told_apart_in_the_page_and_in_the_sql() {
         sweep: "s".parse().unwrap(),
         scope: Some("samples"),
         groups: vec![simulation.group(1), second],
-        absent: Vec::new(),
+        differences: Vec::new(),
     };
     let report = Report::of(study, &Default::default());
     assert_eq!(report.study.label(&report.study.groups[1]), "model.init = it's");

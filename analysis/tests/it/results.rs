@@ -46,7 +46,7 @@ fn columns_come_back_as_they_were_written() {
     assert_eq!(frame.ints("queued_at"), [Some(1_700_000_000_000_000); 3]);
     assert_eq!(frame.floats("final_risk"), [Some(0.5), Some(0.25), None]);
     assert_eq!(frame.texts("job_id"), [Some("a"), Some("b"), Some("c")]);
-    assert_eq!(frame.absent(), []);
+    assert_eq!(frame.differences(), []);
 
     let asked = ["histogram", "subnormal", "model_bias", "layer"];
     let frame = results.read(Table::Confusion, &name("s"), &asked).unwrap();
@@ -87,11 +87,10 @@ fn only_final_files_are_segments() {
     write(folder.path(), Table::Failures, ("failed-only", "1.parquet"), &[]);
 
     let results = Results::open(folder.path()).unwrap();
-    assert_eq!(
-        results.segments(Table::Jobs, &name("s")).unwrap(),
-        [kept[1].clone(), kept[0].clone()]
-    );
-    assert_eq!(results.segments(Table::Steps, &name("s")).unwrap(), <[&Path; 0]>::default());
+    let segments = results.segments(Table::Jobs, &name("s")).unwrap();
+    let paths: Vec<_> = segments.into_iter().map(|segment| segment.path).collect();
+    assert_eq!(paths, [kept[1].clone(), kept[0].clone()]);
+    assert_eq!(results.segments(Table::Steps, &name("s")).unwrap(), []);
     assert_eq!(results.sweeps().unwrap(), ["failed-only", "planned", "s"].map(name));
     assert_eq!(results.read(Table::Jobs, &name("s"), &["job_id"]).unwrap().row_count(), 2);
     let empty = results.read(Table::Steps, &name("planned"), &["risk"]).unwrap();
@@ -126,11 +125,14 @@ fn files_of_older_and_newer_writers_are_read() {
     let frame = results.read(Table::Jobs, &name("s"), &["final_risk", "model_init"]).unwrap();
     assert_eq!(frame.floats("final_risk"), [None, None, Some(0.5), Some(0.25), Some(0.125)]);
     assert_eq!(frame.texts("model_init")[..3], [None, None, Some("lecun")]);
-    let said: Vec<_> = frame.absent().iter().map(ToString::to_string).collect();
+    let said: Vec<_> = frame.differences().iter().map(ToString::to_string).collect();
     let expected = ["final_risk", "model_init"].map(|column| {
         format!("{column} is null in 1 of 3 segments of jobs: an older version wrote them")
     });
-    assert_eq!(said, expected);
+    let newer = "brand_new is left out of 1 of 3 segments of jobs: a newer version wrote them, which knows it";
+    assert_eq!(said, [&expected[0], &expected[1], newer]);
+    let told = results.differences(Table::Jobs, &[name("s")]).unwrap();
+    assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), said);
 }
 
 #[track_caller]

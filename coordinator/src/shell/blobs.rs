@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use domain::Digest;
 use proto::error::ApiError;
 use proto::limits::{BLOB_BYTES_MAX, BLOB_CHUNK_BYTES};
+use store::sync_folder;
 use tokio::sync::mpsc;
-
-use crate::sink::put_file;
 
 /// A folder of blobs.
 #[derive(Clone, Debug)]
@@ -68,7 +67,7 @@ impl Blobs {
                 }
                 file.sync_all().map_err(unavailable)?;
                 fs::rename(&aside, &path).map_err(unavailable)?;
-                put_file::sync_folder(path.parent().unwrap_or(&path)).map_err(unavailable)?;
+                sync_folder(path.parent().unwrap_or(&path)).map_err(unavailable)?;
                 Ok(size)
             };
             let received = receive();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use domain::{Digest, Epoch, JobId, JournalId, SweepName, Table, Timestamp, WorkerId};
+use domain::{Digest, Epoch, JobId, JournalId, SweepId, SweepName, Table, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{Attempt, Grant, Progress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
@@ -55,10 +55,14 @@ pub struct Core {
     pub flushes: BTreeMap<SweepName, Flush>,
     /// Sweeps that changed since segments were last planned: no other can be due.
     touched: BTreeSet<SweepName>,
-    /// When to try segments again that could not be written.
+    /// When to try segments and records again that could not be written.
     pub retry_segments_at: Option<Timestamp>,
     /// Why segments cannot be written; empty when they can.
     pub trouble: String,
+    /// Sweeps whose planned segment could not be written: those alone are tried again. Another one may be on its way.
+    pub unwritten: BTreeSet<SweepName>,
+    /// Revisions whose record could not be written, and why.
+    pub unrecorded: BTreeMap<(SweepName, SweepId), String>,
     pub lease: Duration,
     pub journal: JournalId,
     pub epoch: Epoch,
@@ -97,6 +101,8 @@ impl Core {
             touched,
             retry_segments_at: None,
             trouble: String::new(),
+            unwritten: BTreeSet::new(),
+            unrecorded: BTreeMap::new(),
             lease: settings.lease,
             journal: settings.journal,
             epoch: settings.epoch,
@@ -121,8 +127,10 @@ impl Core {
             self.expire(now);
             if self.retry_segments_at.is_some_and(|at| at <= now) {
                 self.retry_segments_at = None;
-                let planned = self.machine.lineages().filter(|(_, l)| l.planned().is_some());
-                self.owed.segments.extend(planned.map(|(name, _)| name.clone()));
+                self.owed.segments.extend(std::mem::take(&mut self.unwritten));
+                let unrecorded: BTreeSet<_> =
+                    self.unrecorded.keys().map(|(name, _)| name).collect();
+                self.owed.revisions.extend(unrecorded.into_iter().cloned());
             }
         }
         if go_on {
@@ -130,6 +138,14 @@ impl Core {
             self.plan_segments(now);
         }
         go_on
+    }
+
+    /// Why results cannot be put in place; empty where they can.
+    pub fn trouble(&self) -> &str {
+        match self.unrecorded.values().next() {
+            Some(unrecorded) if self.trouble.is_empty() => unrecorded,
+            _ => &self.trouble,
+        }
     }
 
     /// What makes this coordinator's segment names its own.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{Digest, JobId, Sweep, SweepName, Timestamp, WorkerId};
+use domain::{Digest, JobId, Sweep, SweepId, SweepName, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{JobLine, JobsPage, JobsQuery, RetryQuery, Submitted, ToWorker};
 
@@ -11,7 +11,7 @@ use super::request::{Reply, Request};
 use super::watch::worker_name;
 use crate::journal::SpoolChange;
 use crate::machine::{self, HandedIn, Input, JobNo, Lineage, State, Terms};
-use crate::sink::SinkError;
+use crate::sink::{PutError, SinkError};
 
 impl Core {
     /// Does what a request asks. Whether to go on.
@@ -69,6 +69,7 @@ impl Core {
             Request::Sealed { sweep, segment, result } => {
                 self.sealed(&sweep, segment, result, now);
             }
+            Request::Recorded { sweep, id, result } => self.recorded(sweep, id, result, now),
             Request::Stop => {
                 self.roster.close();
                 self.watchers.close();
@@ -206,6 +207,26 @@ impl Core {
         }
     }
 
+    fn recorded(
+        &mut self,
+        sweep: SweepName,
+        id: SweepId,
+        result: Result<(), PutError>,
+        now: Timestamp,
+    ) {
+        match result {
+            Ok(()) => {
+                self.unrecorded.remove(&(sweep, id));
+            }
+            Err(error) => {
+                let text = super::run::chain(&error);
+                tracing::error!(%sweep, %id, "a revision's record is not written, trying again: {text}");
+                self.unrecorded.insert((sweep, id), text);
+                self.retry_segments_at = Some(now + super::run::SEGMENT_RETRY);
+            }
+        }
+    }
+
     fn sealed(
         &mut self,
         sweep: &SweepName,
@@ -220,6 +241,7 @@ impl Core {
             }
             tracing::error!(%sweep, segment, "segment not written, trying again: {text}");
             self.trouble = text;
+            self.unwritten.insert(sweep.clone());
             self.retry_segments_at = Some(now + super::run::SEGMENT_RETRY);
             return;
         }

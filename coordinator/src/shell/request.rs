@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{JobId, Sweep, SweepName, WorkerId};
+use domain::{JobId, Sweep, SweepId, SweepName, WorkerId};
 use proto::error::ApiError;
 use proto::message::{FromWorker, Hello, RetryQuery, Submitted, SweepProgress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::Core;
 use super::roster::SessionNo;
 use crate::machine::Terms;
-use crate::sink::SinkError;
+use crate::sink::{PutError, SinkError};
 
 /// The answer to a request, sent when what it rests on is durable.
 pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
@@ -86,6 +86,12 @@ pub enum Request {
         sweep: SweepName,
         segment: String,
         result: Result<(), SinkError>,
+    },
+    /// The sink is done with the record of a revision.
+    Recorded {
+        sweep: SweepName,
+        id: SweepId,
+        result: Result<(), PutError>,
     },
     /// End every session and the loop.
     Stop,

@@ -4,11 +4,11 @@
 //! together when busy), and only then replies and acts. If the sync fails, the process stops: nobody knows what the disk
 //! holds, and the journal makes stopping safe.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{JobId, SweepName, Table};
+use store::Store;
 use tokio::sync::{mpsc, watch};
 
 use super::blobs::Blobs;
@@ -39,7 +39,7 @@ const FULL_RETRY: Duration = Duration::from_millis(250);
 pub struct Surroundings<J> {
     pub journal: Arc<J>,
     pub blobs: Blobs,
-    pub results: PathBuf,
+    pub results: Store,
     pub clock: Clock,
     /// For the sink to say that it is done.
     pub requests: Requests,
@@ -173,13 +173,12 @@ fn put_revisions_on_record<J: Journal>(core: &Core, around: &Surroundings<J>, sw
             let ids = lineage.members().iter().map(|&number| lineage.job(number).id);
             ids.collect::<Vec<_>>()
         });
+        let requests = around.requests.clone();
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = write_revision(&results, &sweep, &handed_in, jobs.as_deref()) {
-                let cause = &error.source;
-                tracing::error!(
-                    "a revision's record is missing until the next start: {error}: {cause}"
-                );
-            }
+            let result = write_revision(&results, &sweep, &handed_in, jobs.as_deref());
+            let (sweep, id) = (sweep.name().clone(), sweep.id());
+            // If the loop is gone, the next start writes what is missing.
+            drop(requests.blocking_send(Request::Recorded { sweep, id, result }));
         });
     }
 }

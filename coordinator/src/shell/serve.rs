@@ -12,6 +12,7 @@ use std::time::Duration;
 use domain::JournalId;
 use proto::connection::{Connection, ConnectionError};
 use proto::server::ServeOptions;
+use store::PrepareError;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -34,6 +35,8 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 pub enum ServeError {
     #[error("cannot use the folder {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Results(#[from] PrepareError),
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error("the journal {} is damaged: event {event} cannot follow those before it", path.display())]
@@ -78,16 +81,18 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     // Token and key are in it; its files are private, and so is their list.
     fs::set_permissions(&config.journal, Permissions::from_mode(0o700))
         .map_err(|source| ServeError::Folder { path: config.journal.clone(), source })?;
-    folder(&config.results)?;
     let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
     let (journal, replay) = LogJournal::open(&config.journal, fresh)?;
     let journal = Arc::new(journal);
-    let results = fs::canonicalize(&config.results).unwrap_or_else(|_| config.results.clone());
+    // With the journal in our hands: nobody else puts results there in its name.
+    let prepared = config.results.clone();
+    let prepared = tokio::task::spawn_blocking(move || prepared.prepare()).await;
+    let results = prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     let settings = Settings {
         lease: config.lease,
         journal: journal.id(),
         epoch: journal.epoch(),
-        results: results.display().to_string(),
+        results: results.root().display().to_string(),
     };
     let Replay { snapshot, events } = replay;
     let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {

@@ -81,7 +81,7 @@ pub fn progress_of(core: &Core, sweep: &SweepName, lineage: &Lineage) -> SweepPr
         sealed: lineage.is_sealed(),
         workers: core.roster.connected().len() as u32,
         results: core.results.clone(),
-        trouble: core.trouble.clone(),
+        trouble: core.trouble().to_owned(),
         paused: lineage.is_paused(),
     }
 }

@@ -1,14 +1,13 @@
 //! The sink: committed rows become Parquet files that are complete, final and never rewritten.
 
 mod columns;
-pub mod put_file;
 mod revision;
 mod schema;
 mod segment;
 
-pub use put_file::PutError;
 pub use revision::write_revision;
 pub use schema::file_schema;
 pub use segment::{
     Contents, FILLED_IN, FailureLine, JobContents, SinkError, SpoolReader, write_segment,
 };
+pub use store::PutError;

@@ -1,26 +1,22 @@
 //! The record of a revision beside its results: `sweeps/<name>/<SweepId>.json`.
 
-use std::io::Write;
-use std::path::Path;
-
 use domain::{JobId, Sweep};
 use serde_json::json;
+use store::{PutError, Store};
 
-use super::put_file::{PutError, put};
 use crate::machine::HandedIn;
 
 /// Writes the record of a revision: its file, its canonical content, its JobIds, and when it was taken in. A record that
 /// is there already stays. `jobs` are its distinct jobs, where somebody knows them: else they are made from the sweep, which
 /// takes a while. Blocks.
 pub fn write_revision(
-    results: &Path,
+    results: &Store,
     sweep: &Sweep,
     handed_in: &HandedIn,
     jobs: Option<&[JobId]>,
 ) -> Result<(), PutError> {
-    let folder = results.join("sweeps").join(sweep.name().as_str());
-    let path = folder.join(format!("{}.json", sweep.id()));
-    if path.exists() {
+    let name = format!("sweeps/{}/{}.json", sweep.name(), sweep.id());
+    if results.has(&name).map_err(|source| PutError { path: results.path(&name), source })? {
         return Ok(());
     }
     let made = || sweep.jobs().map(|(_, id)| id).collect();
@@ -38,8 +34,8 @@ pub fn write_revision(
         "sweep": canonical,
         "jobs": jobs.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
-    put(&path, |writer| {
-        let failed = |source| PutError { path: path.clone(), source };
+    results.put(&name, |writer| {
+        let failed = |source| PutError { path: results.path(&name), source };
         serde_json::to_writer_pretty(&mut *writer, &record).map_err(|e| failed(e.into()))?;
         writer.write_all(b"\n").map_err(failed)
     })

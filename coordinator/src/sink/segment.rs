@@ -1,7 +1,5 @@
 //! One segment: a Parquet file a table, under one name, for a fixed list of jobs.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,13 +10,14 @@ use domain::{AttemptNo, Cell, JobId, JobSpec, Row, SweepId, SweepName, Table, Ti
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use proto::error::WireError;
 use proto::rows::{self, Value};
+use store::{PutError, Sink, Store};
 
 use super::columns::Column;
-use super::put_file::{PutError, put};
 use super::schema::file_schema;
 use crate::journal::{JournalError, SpooledRows};
 use crate::machine::Failed;
@@ -100,13 +99,13 @@ impl SinkError {
     }
 }
 
-/// Writes the files of one segment under `results`: `steps` and `confusion` first, then `failures`, then `jobs`, so that
+/// Writes the files of one segment into `results`: `steps` and `confusion` first, then `failures`, then `jobs`, so that
 /// whoever sees a job sees its rows. A file that is there already is complete, and stays. Blocks.
 ///
 /// # Errors
 /// [`SinkError`]; nothing that is incomplete is visible, and calling again writes what is missing.
 pub fn write_segment(
-    results: &Path,
+    results: &Store,
     contents: &Contents,
     spool: &SpoolReader<'_>,
 ) -> Result<(), SinkError> {
@@ -124,31 +123,35 @@ pub fn write_segment(
 }
 
 fn table_file(
-    results: &Path,
+    results: &Store,
     contents: &Contents,
     table: Table,
     wanted: bool,
     fill: impl FnOnce(&mut TableSink<'_>) -> Result<(), SinkError>,
 ) -> Result<(), SinkError> {
-    let folder = results.join(table.as_str()).join(format!("sweep={}", contents.sweep));
-    let path = folder.join(format!("{}.parquet", contents.segment));
-    if !wanted || path.exists() {
+    if !wanted {
         return Ok(());
     }
-    put(&path, |file| {
+    let name = format!("{}/sweep={}/{}.parquet", table.as_str(), contents.sweep, contents.segment);
+    let path = results.path(&name);
+    results.put(&name, |file| {
         let mut sink = TableSink::new(table, &path, file)?;
         fill(&mut sink)?;
         sink.close()
     })
 }
 
-fn properties() -> WriterProperties {
+fn properties(table: Table) -> WriterProperties {
+    // Failures come in the order in which they happened.
+    let is_sorted = table != Table::Failures;
+    let by_job = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
     let job_id = || ColumnPath::from("job_id");
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_column_bloom_filter_enabled(job_id(), true)
+        .set_sorting_columns(is_sorted.then(|| vec![by_job]))
         .set_created_by(format!("gradsweep {}", env!("CARGO_PKG_VERSION")))
         .build()
 }
@@ -158,16 +161,16 @@ struct TableSink<'a> {
     table: Table,
     schema: Arc<Schema>,
     path: &'a Path,
-    writer: ArrowWriter<&'a mut BufWriter<File>>,
+    writer: ArrowWriter<&'a mut Sink<'a>>,
     /// Rows that are not given to the writer yet, by column.
     columns: Vec<Column>,
     row_count: usize,
 }
 
 impl<'a> TableSink<'a> {
-    fn new(table: Table, path: &'a Path, file: &'a mut BufWriter<File>) -> Result<Self, SinkError> {
+    fn new(table: Table, path: &'a Path, file: &'a mut Sink<'a>) -> Result<Self, SinkError> {
         let schema = file_schema(table);
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties()))
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(table)))
             .map_err(|source| SinkError::Parquet { path: path.to_owned(), source })?;
         let columns = table.columns().map(|column| Column::new(column.kind)).collect();
         Ok(Self { table, schema, path, writer, columns, row_count: 0 })
@@ -249,3 +252,7 @@ fn failure_row(line: &FailureLine) -> Row {
         Cell::Time(at.as_micros()),
     ]
 }
+
+#[cfg(test)]
+#[path = "segment_tests.rs"]
+mod tests;

@@ -32,7 +32,7 @@ pub fn config(folder: &Path, listen: &str) -> Config {
         listen: listen.to_owned(),
         advertise: Some("127.0.0.1".to_owned()),
         journal: folder.join("journal"),
-        results: folder.join("results"),
+        results: store::Store::Folder(folder.join("results")),
         connection: folder.join("connection.json"),
         insecure: false,
         lease: LEASE,

@@ -48,7 +48,7 @@ impl Engine {
                         tokio::time::sleep(10 * POLL).await;
                     }
                     Some(IN_USE) => {
-                        return Err(Failure::InUse { folder: place.results().to_owned(), process: None });
+                        return Err(Failure::InUse { folder: place.results().to_string().into(), process: None });
                     }
                     _ => return Err(died(&child, status)),
                 },
@@ -83,7 +83,7 @@ fn arguments(place: &Place) -> Vec<OsString> {
     arguments.extend(["--listen".into(), "127.0.0.1:0".into()]);
     arguments.extend(["--lease".into(), LEASE.into()]);
     arguments.extend(["--journal".into(), place.journal().into()]);
-    arguments.extend(["--results".into(), place.results().into()]);
+    arguments.extend(["--results".into(), place.results().to_string().into()]);
     arguments.extend(["--connection".into(), place.connection().into()]);
     arguments
 }

@@ -22,6 +22,7 @@ use clap::Args;
 use domain::SweepName;
 use proto::client::Client;
 use proto::message::SweepProgress;
+use store::Location;
 
 use crate::clock;
 use crate::closing;
@@ -46,9 +47,13 @@ pub struct RunArgs {
     /// The sweep file, TOML.
     #[arg(value_name = "SWEEP.toml")]
     sweep: PathBuf,
-    /// The folder of the results. More than one sweep may share it.
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    out: PathBuf,
+    /// Where the results go: a folder, or s3://BUCKET/PREFIX, gs:// or az://. More than one sweep may share it.
+    #[arg(long, value_name = "DIR|URL", default_value = "results")]
+    out: Location,
+    /// Where the run keeps its journal, cache and logs, to go on from [default: .gradsweep in the folder of --out; where that
+    /// is a URL, a folder of its name in ./gradsweep-state].
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Worker processes, each for one job at a time [default: one a core, or one for run.threads of them; fewer where memory
     /// is short].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -58,6 +63,20 @@ pub struct RunArgs {
     /// A folder where data sets lie, beside those that the sweep file names; may be given more than once.
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
+}
+
+impl RunArgs {
+    /// The folder of the journal and all else that the run goes on from.
+    fn state(&self) -> PathBuf {
+        match (&self.state, &self.out) {
+            (Some(state), _) => state.clone(),
+            (None, Location::Folder(folder)) => folder.join(".gradsweep"),
+            (None, Location::Url(url)) => {
+                let name = [url.scheme(), url.bucket(), &url.prefix().replace('/', "-")].join("-");
+                PathBuf::from("gradsweep-state").join(name.trim_end_matches('-'))
+            }
+        }
+    }
 }
 
 /// How long workers have to store checkpoints and hand back: longer than they give themselves.
@@ -72,7 +91,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 /// Runs the sweep to its end, or until somebody stops it.
 pub fn run(args: &RunArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let loaded = load(&args.sweep)?;
-    let place = Place::claim(&args.out)?;
+    let place = Place::claim(&args.out, args.state())?;
     block_on(async {
         let mut stops = Stops::listen().map_err(Failure::Setup)?;
         let starting = async {

@@ -1,11 +1,12 @@
-//! Where a run on this machine keeps what it needs to go on: a folder inside its results.
+//! Where a run on this machine keeps what it needs to go on: a folder inside its results, or one of its own where they are
+//! in an object store.
 //!
 //! ```text
-//! RESULTS/.gradsweep/lock               held by the run that is alive
-//!                    connection.json    how to reach its coordinator
-//!                    journal/           what the coordinator knows
-//!                    cache/             data sets and checkpoints of the workers
-//!                    logs/              one file a child process
+//! STATE/lock               held by the run that is alive
+//!       connection.json    how to reach its coordinator
+//!       journal/           what the coordinator knows
+//!       cache/             data sets and checkpoints of the workers
+//!       logs/              one file a child process
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -13,12 +14,13 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use store::Location;
 
 use crate::failure::Failure;
 
 /// The folders of a run, and the lock that keeps a second one out. The kernel lets go of it however the run ends.
 pub struct Place {
-    results: PathBuf,
+    results: Location,
     state: PathBuf,
     _lock: File,
 }
@@ -27,12 +29,11 @@ pub struct Place {
 const LOG_BYTES_MAX: u64 = 4 << 20;
 
 impl Place {
-    /// Makes the folders below `results` and takes the lock.
+    /// Makes the folders below `state` and takes the lock; the results go to `results`.
     ///
     /// # Errors
     /// [`Failure::InUse`] where another run holds it.
-    pub fn claim(results: &Path) -> Result<Self, Failure> {
-        let state = results.join(".gradsweep");
+    pub fn claim(results: &Location, state: PathBuf) -> Result<Self, Failure> {
         for folder in [&state, &state.join("logs")] {
             fs::create_dir_all(folder).map_err(|source| folder_failure(folder, source))?;
         }
@@ -50,7 +51,7 @@ impl Place {
                 let mut holder = String::new();
                 // Who holds it is only for the message.
                 drop(lock.read_to_string(&mut holder));
-                let folder = results.to_owned();
+                let folder = results.to_string().into();
                 return Err(Failure::InUse { folder, process: holder.trim().parse().ok() });
             }
             Err(error) => return Err(folder_failure(&path, error.into())),
@@ -59,11 +60,11 @@ impl Place {
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(|source| folder_failure(&path, source))?;
-        Ok(Self { results: results.to_owned(), state, _lock: lock })
+        Ok(Self { results: results.clone(), state, _lock: lock })
     }
 
-    /// The folder of the results.
-    pub fn results(&self) -> &Path {
+    /// Where the results go.
+    pub fn results(&self) -> &Location {
         &self.results
     }
 
@@ -120,18 +121,24 @@ mod tests {
     #[test]
     fn a_second_run_in_one_folder_is_told_who_is_there() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = Place::claim(folder.path()).expect("nobody is there");
-        let Err(failure) = Place::claim(folder.path()) else { panic!("somebody is there") };
+        let claim = || {
+            let results = folder.path().to_owned().into();
+            Place::claim(&results, folder.path().join(".gradsweep"))
+        };
+        let first = claim().expect("nobody is there");
+        let Err(failure) = claim() else { panic!("somebody is there") };
         assert_eq!(failure.exit_code(), 73);
         assert!(failure.to_string().contains(&std::process::id().to_string()), "{failure}");
         drop(first);
-        Place::claim(folder.path()).expect("nobody is there any more");
+        claim().expect("nobody is there any more");
     }
 
     #[test]
     fn a_large_log_is_set_aside() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let place = Place::claim(folder.path()).expect("nobody is there");
+        let results = folder.path().to_owned().into();
+        let place =
+            Place::claim(&results, folder.path().join(".gradsweep")).expect("nobody is there");
         fs::write(place.log("c"), vec![b'x'; LOG_BYTES_MAX as usize + 1]).expect("writes");
         place.open_log("c").expect("opens").write_all(b"new").expect("writes");
         place.open_log("c").expect("opens").write_all(b"er").expect("writes");

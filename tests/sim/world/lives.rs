@@ -52,6 +52,7 @@ impl World {
             attaching: BTreeMap::new(),
             early: BTreeMap::new(),
             submissions: Vec::new(),
+            writing: BTreeSet::new(),
         });
         self.after(0, Happening::Tick(number));
         self.submit(NAMES[0]);
@@ -202,6 +203,11 @@ impl World {
             self.blobs.remove(&digest);
         }
         let number = node.number;
+        for sweep in &owed.segments {
+            if !node.writing.insert(sweep.clone()) {
+                return Err(format!("a segment of {sweep} is written twice at once"));
+            }
+        }
         self.take_replies()?;
         self.empty_outboxes();
         for sweep in owed.segments {
@@ -315,6 +321,7 @@ impl World {
     pub(super) fn written(&mut self, sweep: &SweepName) -> Checked {
         let is_full = self.now < self.results_full_until;
         let Some(node) = &mut self.node else { return Ok(()) };
+        node.writing.remove(sweep);
         let Some(lineage) = node.core.machine.lineage(sweep) else { return Ok(()) };
         let Some(plan) = lineage.planned() else { return Ok(()) };
         let segment = plan.segment.clone();

@@ -1,26 +1,20 @@
-//! Putting a file in place: written aside, synced, then renamed, so that a reader sees all of it or nothing.
+//! A folder of this machine. A file is written aside, synced, then renamed, so that a reader sees all of it or nothing.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Why a file could not be put in place.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
-pub struct PutError {
-    pub path: PathBuf,
-    #[source]
-    pub source: io::Error,
-}
+use super::error::PutError;
+use super::place::{Listing, Sink};
 
 /// Puts what `fill` writes at `path`. Folders are made; what is there already is replaced in one step.
 ///
 /// # Errors
 /// [`PutError`] for any I/O failure, or what `fill` returns; either way nothing is visible at `path` that was not there
 /// before, and nothing is left aside.
-pub fn put<E: From<PutError>>(
+pub(crate) fn put<E: From<PutError>>(
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
+    fill: impl FnOnce(&mut Sink<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let failed = |source| PutError { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
@@ -49,6 +43,29 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// What is in a folder; nothing where there is no such folder. Names that are not UTF-8 are not ours.
+pub(crate) fn list(folder: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        // Links are followed; one that leads nowhere is a file that cannot be read, which its reader says.
+        match fs::metadata(entry.path()) {
+            Ok(metadata) if metadata.is_dir() => listing.folders.push(name),
+            Ok(metadata) => listing.files.push((name, metadata.len())),
+            Err(_) => listing.files.push((name, 0)),
+        }
+    }
+    listing.folders.sort();
+    listing.files.sort();
+    Ok(listing)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +86,18 @@ mod tests {
         })
         .expect("puts");
         assert_eq!(fs::read(&path).expect("reads"), b"whole");
+    }
+
+    #[test]
+    fn folders_and_files_are_told_apart_and_sorted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["b", "a"] {
+            fs::write(folder.path().join(name), name.repeat(3)).expect("writes");
+            fs::create_dir(folder.path().join(format!("{name}s"))).expect("makes");
+        }
+        let listing = list(folder.path()).expect("lists");
+        assert_eq!(listing.folders, ["as", "bs"]);
+        assert_eq!(listing.files, [("a".to_owned(), 3), ("b".to_owned(), 3)]);
+        assert_eq!(list(&folder.path().join("none")).expect("lists"), Listing::default());
     }
 }
