@@ -68,6 +68,15 @@ impl Store {
         }
     }
 
+    /// The folder, where it is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            #[cfg(feature = "cloud")]
+            Self::Cloud(_) => None,
+        }
+    }
+
     /// What messages call the place: a path, or a URL in the shape of one.
     pub fn root(&self) -> &Path {
         match self {

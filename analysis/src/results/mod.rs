@@ -65,8 +65,8 @@ impl Results {
     /// # Errors
     /// If it cannot be read, or does not look like one of results.
     pub fn of(store: Store) -> Result<Self, ResultsError> {
-        if let Store::Folder(root) = &store {
-            let path = || root.clone();
+        if let Some(root) = store.folder() {
+            let path = || root.to_owned();
             match fs::metadata(root) {
                 Ok(metadata) if metadata.is_dir() => {}
                 Ok(_) => return Err(ResultsError::NotAFolder { path: path() }),
