@@ -30,3 +30,50 @@ fn pyarrow_reads_the_results_as_they_stand() {
     let expected = "jobs 6 ['small']\nsteps 36 ['small']\nconfusion 36 ['small']\neta double false loss^2 per weight^2\n";
     assert_eq!(printed, expected);
 }
+
+/// A regression in two step sizes: every kind of figure that a real sweep of one dimension and width has.
+#[cfg(feature = "sql")]
+const REGRESSION: &str = r#"
+name = "regression"
+[axes]
+"train.step_size" = [0.002, 0.004]
+"data.samples" = [8, 16]
+seed = [0, 1, 2]
+[model]
+kind = "linear"
+[data]
+kind = "gaussian"
+dim = 4
+samples = 8
+[train]
+loss = "squared"
+batch = 1
+steps = 400
+step_size = 0.002
+[measure]
+at = { log = 8 }
+"#;
+
+#[cfg(feature = "sql")]
+#[test]
+fn the_sql_under_every_figure_of_a_regression_runs() {
+    use analysis::report::Report;
+    use analysis::{Results, Study};
+
+    use crate::harness::gradsweep;
+
+    let place = Place::new();
+    succeed(&mut place.run(&place.sweep(REGRESSION), 1));
+    let results = Results::open(&place.results()).expect("results");
+    let sweep = results.sweep("regression").expect("the sweep");
+    let report = Report::of(Study::read(&results, &sweep).expect("a study"), &Default::default());
+    let figures: Vec<_> = report.figures.iter().flatten().chain(&report.shared).collect();
+    let named = |part: &str| figures.iter().any(|figure| figure.name.contains(part));
+    assert!(named("envelopes") && named("tuning"), "the figures that only such a sweep has");
+    for figure in figures {
+        let options = ["--sweep", "regression", "--format", "csv"];
+        let mut sql = gradsweep();
+        let told = succeed(sql.arg("sql").arg(place.results()).arg(&figure.sql).args(options));
+        assert!(told.lines().count() > 1, "{}: {told}\n{}", figure.name, figure.sql);
+    }
+}

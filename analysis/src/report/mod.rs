@@ -104,19 +104,15 @@ fn advice_name(index: usize) -> String {
 /// # Errors
 /// If there is no such sweep, its results cannot be read, or a file cannot be written.
 pub fn write(results: &Results, sweep: &SweepName, folder: &Path) -> Result<PathBuf, ReportError> {
-    let paths = data_paths(&results.root().join("sweeps").join(sweep.as_str()));
+    let paths = data_paths(&results.revisions(sweep));
     Report::of(Study::read(results, sweep)?, &paths).write(folder)
 }
 
-/// Where data files lie, from the records of a sweep's revisions; empty where there are none that can be read, which costs
-/// no more than a piece of advice.
-fn data_paths(revisions: &Path) -> DataPaths {
+/// Where data files lie, from the records of a sweep's revisions.
+fn data_paths(revisions: &[String]) -> DataPaths {
     let mut found = DataPaths::new();
-    let mut files: Vec<_> =
-        fs::read_dir(revisions).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    files.sort_unstable();
-    for file in files {
-        let table = fs::read_to_string(&file).ok().and_then(|text| json::read(&text).ok());
+    for text in revisions {
+        let table = json::read(text).ok();
         let field = |value: Value, name: &str| match value {
             Value::Table(mut fields) => fields.remove(name),
             _ => None,

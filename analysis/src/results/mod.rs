@@ -133,6 +133,17 @@ impl Results {
         }
     }
 
+    /// The records of a sweep's revisions, by name; none where they cannot be read: results are whole without them.
+    pub fn revisions(&self, sweep: &SweepName) -> Vec<String> {
+        let folder = format!("{REVISIONS}/{sweep}");
+        let files = self.list(&folder).map(|listing| listing.files).unwrap_or_default();
+        let text = |(name, _): (String, u64)| {
+            let source = self.store.source(&format!("{folder}/{name}")).ok()?;
+            String::from_utf8(source.bytes(0, source.length() as usize).ok()?).ok()
+        };
+        files.into_iter().filter_map(text).collect()
+    }
+
     /// The segments of a sweep in a table, by name; none where the sweep has no rows there.
     pub fn segments(
         &self,
