@@ -14,8 +14,8 @@ pub struct SqlArgs {
     /// The folder or URL (s3://, gs://, az://) of the results.
     #[arg(value_name = "RESULTS")]
     results: Location,
-    /// The query, as "SELECT model_width, avg(final_risk) FROM jobs GROUP BY 1".
-    #[arg(value_name = "QUERY")]
+    /// The query, as "SELECT model_width, avg(final_risk) FROM jobs GROUP BY 1". It may begin with a comment.
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
     query: String,
     /// How to print: `table` for people, `csv` and `json` (one object a line) for programs.
     #[arg(long, value_enum, default_value_t, conflicts_with = "out")]
