@@ -32,7 +32,7 @@ impl<T: Real> Pass<T> {
         let buffers = || widths.iter().map(|width| Aligned::zeros(capacity * width)).collect();
         let panels = network.layers().iter().flat_map(|layer| {
             let (i, o) = (layer.fan_in, layer.fan_out);
-            let size = |rows, terms, columns| panels_len(Size { rows, terms, columns });
+            let size = |rows, terms, columns| panels_len::<T>(Size { rows, terms, columns });
             [size(capacity, i, o), size(capacity, o, i), size(o, capacity, i)]
         });
         let panels = vec![T::ZERO; panels.max().unwrap_or(0)];

@@ -63,7 +63,7 @@ pub fn multiply<T: Real>(
     out: &mut [T],
 ) {
     debug_assert_eq!(size.rows * size.columns, out.len());
-    let needed = panels_len(size);
+    let needed = panels_len::<T>(size);
     if panels.len() < needed {
         panels.resize(needed, T::ZERO);
     }
@@ -102,7 +102,7 @@ impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
     fn run<L: Lanes<T>>(self) {
         let Self { terms: all, range, left, right, out } = self;
         let columns = right.len() / all;
-        let length = range.len().div_ceil(range.len().div_ceil(TERMS).max(1)).max(1);
+        let length = terms_at_a_time(range.len());
         let mut term = range.start;
         while term < range.end {
             let terms = length.min(range.end - term);
@@ -113,13 +113,14 @@ impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
                     let block = Block {
                         left: &left[term * LANES..],
                         stride: LANES,
+                        first: 0,
                         terms,
                         panels,
                         column: panel * LANES,
                         columns,
                         is_added: term > range.start,
                     };
-                    block.rows::<L, 1, true>(LANES, out);
+                    block.rows::<L, 1, true>(0..LANES, out);
                 }
             }
             term += terms;
@@ -160,14 +161,39 @@ impl<T: Real> LaneKernel<T> for Interleave<'_, T> {
 }
 
 /// Numbers that the copies of a product take.
-pub fn panels_len(size: Size) -> usize {
-    size.columns.min(COLUMNS).next_multiple_of(LANES) * size.terms.min(TERMS)
+pub fn panels_len<T: Real>(size: Size) -> usize {
+    let length = terms_at_a_time(size.terms);
+    let columns = size.columns.min(columns_max::<T>()).next_multiple_of(LANES);
+    (columns + size.rows.min(rows_max::<T>(length))) * length
 }
 
 /// Terms that are taken together: a panel of them stays in the first-level cache.
 const TERMS: usize = 256;
-/// Columns that are taken together: their panels stay in the second-level cache.
-const COLUMNS: usize = 512;
+/// Bytes of the panels that are made at a time, and of the rows that are taken with them: both stay in a second-level cache of
+/// 512 KiB.
+const BYTES: usize = 192 << 10;
+
+/// From how many bytes between its columns on the left is copied: entries of a row that far apart fall into a few sets of the
+/// first-level cache, and push each other out.
+const FAR: usize = 2048;
+
+/// Of so many terms, how many are taken together: blocks of about equal length.
+const fn terms_at_a_time(terms: usize) -> usize {
+    match terms {
+        0 => 1,
+        _ => terms.div_ceil(terms.div_ceil(TERMS)),
+    }
+}
+
+/// Columns whose panels are made at a time.
+const fn columns_max<T: Real>() -> usize {
+    BYTES / (TERMS * T::BYTES)
+}
+
+/// Rows that are taken at a time with so many terms: a whole number of tiles of any height.
+const fn rows_max<T: Real>(terms: usize) -> usize {
+    (BYTES / (terms * T::BYTES)).next_multiple_of(24)
+}
 
 /// The arguments of [`multiply`].
 pub(crate) struct Product<'a, T> {
@@ -194,6 +220,8 @@ struct Block<'a, T> {
     /// `left` from the first of its terms on.
     left: &'a [T],
     stride: usize,
+    /// The row that `left` begins with.
+    first: usize,
     terms: usize,
     panels: &'a [T],
     /// The first of its columns, and how many there are in all.
@@ -212,11 +240,15 @@ impl<T: Real> Product<'_, T> {
             }
             return;
         }
-        // Blocks of about equal length.
-        let length = size.terms.div_ceil(size.terms.div_ceil(TERMS));
+        let length = terms_at_a_time(size.terms);
         let mut column = 0;
+        let rows_max = rows_max::<T>(length);
+        let (panels, copies) = panels
+            .split_at_mut(size.columns.min(columns_max::<T>()).next_multiple_of(LANES) * length);
+        let is_copied =
+            BY_COLUMNS && stride * T::BYTES >= FAR && size.columns.min(size.terms) > 2 * LANES;
         while column < size.columns {
-            let columns = COLUMNS.min(size.columns - column);
+            let columns = columns_max::<T>().min(size.columns - column);
             let mut term = 0;
             while term < size.terms {
                 let terms = length.min(size.terms - term);
@@ -225,26 +257,41 @@ impl<T: Real> Product<'_, T> {
                 let is_added = is_added || term > 0;
                 let columns_in_all = size.columns;
                 let panels = &*panels;
-                let mut panel = 0;
-                while panel * LANES < columns {
-                    let column = column + panel * LANES;
-                    let block = Block {
-                        left,
-                        stride,
-                        terms,
-                        panels: &panels[panel * terms * LANES..],
-                        column,
-                        columns: columns_in_all,
-                        is_added,
-                    };
-                    // Two panels share what they read of the left where the registers hold the sums of both.
-                    if L::SUMS >= 16 && (panel + 2) * LANES <= columns {
-                        block.rows::<L, 2, BY_COLUMNS>(size.rows, out);
-                        panel += 2;
-                    } else {
-                        block.rows::<L, 1, BY_COLUMNS>(size.rows, out);
-                        panel += 1;
+                let mut row = 0;
+                while row < size.rows {
+                    let rows = row..size.rows.min(row + rows_max);
+                    let (mut left, mut stride, mut first) = (left, stride, 0);
+                    if is_copied {
+                        let n = rows.len();
+                        for s in 0..terms {
+                            let from = &left[s * stride + rows.start..][..n];
+                            copies[s * n..][..n].copy_from_slice(from);
+                        }
+                        (left, stride, first) = (&*copies, rows.len(), row);
                     }
+                    let mut panel = 0;
+                    while panel * LANES < columns {
+                        let column = column + panel * LANES;
+                        let block = Block {
+                            left,
+                            stride,
+                            first,
+                            terms,
+                            panels: &panels[panel * terms * LANES..],
+                            column,
+                            columns: columns_in_all,
+                            is_added,
+                        };
+                        // Two panels share what they read of the left where the registers hold the sums of both.
+                        if L::SUMS >= 16 && (panel + 2) * LANES <= columns {
+                            block.rows::<L, 2, BY_COLUMNS>(rows.clone(), out);
+                            panel += 2;
+                        } else {
+                            block.rows::<L, 1, BY_COLUMNS>(rows.clone(), out);
+                            panel += 1;
+                        }
+                    }
+                    row = rows.end;
                 }
                 term += terms;
             }
@@ -254,17 +301,17 @@ impl<T: Real> Product<'_, T> {
 }
 
 impl<T: Real> Block<'_, T> {
-    /// All rows of `C` panels.
+    /// Some rows of `C` panels.
     #[inline(always)]
     fn rows<L: Lanes<T>, const C: usize, const BY_COLUMNS: bool>(
         &self,
-        rows: usize,
+        rows: Range<usize>,
         out: &mut [T],
     ) {
         let sums = L::SUMS / C;
-        let mut row = 0;
-        while row < rows {
-            row += match rows - row {
+        let mut row = rows.start;
+        while row < rows.end {
+            row += match rows.end - row {
                 // Seven or eight are better halved than done as six and what is left.
                 7 | 8 if sums == 6 => self.tile::<L, 4, C, BY_COLUMNS>(row, out),
                 8.. if sums >= 8 => self.tile::<L, 8, C, BY_COLUMNS>(row, out),
@@ -284,7 +331,7 @@ impl<T: Real> Block<'_, T> {
         row: usize,
         out: &mut [T],
     ) -> usize {
-        let Self { left, stride, terms, columns, .. } = *self;
+        let Self { left, stride, first, terms, columns, .. } = *self;
         let (panels, _) = self.panels.as_chunks::<LANES>();
         let mut y: [&[[T; LANES]]; C] = [&[]; C];
         for c in 0..C {
@@ -302,7 +349,7 @@ impl<T: Real> Block<'_, T> {
         }
         if BY_COLUMNS {
             // The last term apart, as its column may end with the tile: steps of one length keep the sums in registers.
-            let (steps, last) = left[row..].split_at((terms - 1) * stride);
+            let (steps, last) = left[row - first..].split_at((terms - 1) * stride);
             for (s, x) in steps.chunks_exact(stride).enumerate() {
                 let Some(x) = x.first_chunk::<R>() else { break };
                 for c in 0..C {
@@ -317,7 +364,7 @@ impl<T: Real> Block<'_, T> {
         } else {
             let mut x: [&[T]; R] = [&[]; R];
             for r in 0..R {
-                x[r] = &left[(row + r) * stride..][..terms];
+                x[r] = &left[(row - first + r) * stride..][..terms];
             }
             for s in 0..terms {
                 let mut factors = [T::ZERO; R];
@@ -451,14 +498,14 @@ mod tests {
                 lefts.into_iter().flat_map(|left| rights.map(|right| (left, right)))
             {
                 let mut out = begin.clone();
-                let mut panels = vec![T::ONE; panels_len(size)];
+                let mut panels = vec![T::ONE; panels_len::<T>(size)];
                 let (panels, found) = (&mut *panels, &mut *out);
                 level.run_lanes(Product { size, left, right, is_added, panels, out: found });
                 assert_eq!(out, expected, "{size:?} {level:?}");
             }
         }
         // The blocking of the widest vectors, on a machine that may not have them.
-        let (mut out, mut panels) = (begin.clone(), vec![T::ONE; panels_len(size)]);
+        let (mut out, mut panels) = (begin.clone(), vec![T::ONE; panels_len::<T>(size)]);
         let (panels, found, [left, _]) = (&mut *panels, &mut *out, lefts);
         let right = rights[1];
         Product { size, left, right, is_added, panels, out: found }.run::<Wide<T>>();
@@ -521,5 +568,12 @@ mod tests {
     fn so_has_one_of_many_blocks() {
         check::<f32>(Size { rows: 9, terms: 600, columns: 530 }, false);
         check::<f64>(Size { rows: 5, terms: 257, columns: 1030 }, true);
+    }
+
+    /// Columns on the left that lie far apart are copied, a few rows at a time.
+    #[test]
+    fn so_has_one_of_far_columns() {
+        check::<f32>(Size { rows: 530, terms: 40, columns: 35 }, false);
+        check::<f64>(Size { rows: 409, terms: 257, columns: 33 }, true);
     }
 }

@@ -264,7 +264,8 @@ impl Size {
     fn pass(&self, rows: f64) -> f64 {
         let copies = self.shapes.iter().map(|&(fan_out, fan_in)| {
             let (o, i, rows) = (fan_out as usize, fan_in as usize, rows as usize);
-            let size = |rows, terms, columns| panels_len(ProductSize { rows, terms, columns });
+            let size =
+                |rows, terms, columns| panels_len::<f32>(ProductSize { rows, terms, columns });
             size(rows, i, o).max(size(rows, o, i)).max(size(o, rows, i))
         });
         rows * self.units + copies.max().unwrap_or(0) as f64
