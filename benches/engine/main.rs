@@ -139,7 +139,7 @@ impl Case {
                 let guess = ((RUN_SECONDS * 3e10 / flop) as u64).max(10);
                 let rate = median(|| {
                     let spec = job(net, batch, precision, guess, 2);
-                    guess as f64 / Watch::over(&spec).training
+                    Watch::over(&spec).rate()
                 });
                 (rate, rate * flop / 1e9)
             }
@@ -259,24 +259,32 @@ impl Images {
 
 /// Seconds that the parts of a trial took.
 struct Watch {
+    /// Steps of the trial.
+    steps: u64,
     last: Instant,
-    training: f64,
+    /// The first and the last step where the trial might have stored a checkpoint, and when it came there: nothing is measured
+    /// between them.
+    training: Option<[(u64, Instant); 2]>,
     confusion: f64,
 }
 
 impl Watch {
     fn over(spec: &JobSpec) -> Self {
-        let mut watch = Self { last: Instant::now(), training: 0.0, confusion: 0.0 };
+        let mut watch =
+            Self { steps: spec.train.steps, last: Instant::now(), training: None, confusion: 0.0 };
         trial::run(spec, Given::default(), &mut watch).unwrap_or_else(|error| panic!("{error}"));
         watch
+    }
+
+    /// Steps a second.
+    fn rate(&self) -> f64 {
+        let [(first, began), (last, ended)] = self.training.expect("a trial begins at step 0");
+        (last - first) as f64 / (ended - began).as_secs_f64()
     }
 }
 
 impl Observer for Watch {
-    fn step_row(&mut self, row: StepRow) {
-        if row.step > 0 {
-            self.training = self.last.elapsed().as_secs_f64();
-        }
+    fn step_row(&mut self, _: StepRow) {
         self.last = Instant::now();
     }
 
@@ -285,7 +293,12 @@ impl Observer for Watch {
         self.last = Instant::now();
     }
 
-    fn at_checkpoint_step(&mut self, _: u64) -> Wish {
+    fn at_checkpoint_step(&mut self, step: u64) -> Wish {
+        // The last step of all comes after its measurements.
+        let now = (step, Instant::now());
+        if step < self.steps {
+            self.training = Some([self.training.map_or(now, |[first, _]| first), now]);
+        }
         Wish::Continue
     }
 
