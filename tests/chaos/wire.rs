@@ -1,11 +1,16 @@
 //! Two network namespaces with a wire between them, which can be unplugged, or can swallow what goes over it.
 
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::harness::gradsweep;
 
-/// The two ends, gone with this.
-pub struct Wire;
+/// The two ends, gone with this. There is one at a time, as their names are the same each time.
+pub struct Wire {
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 pub const HERE: &str = "gradsweep-a";
 pub const THERE: &str = "gradsweep-b";
@@ -29,11 +34,16 @@ fn nft(arguments: &str) -> bool {
 impl Wire {
     /// `None`, with word of it: this machine does not let us.
     pub fn lay() -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a killed test has left.
+        for end in [HERE, THERE] {
+            ip(&format!("netns del {end}"));
+        }
         if !ip(&format!("netns add {HERE}")) {
             println!("SKIPPED: no network namespaces here; run as root with `ip` from iproute2");
             return None;
         }
-        let wire = Self;
+        let wire = Self { _alone: alone };
         let laid = ip(&format!("netns add {THERE}"))
             && ip(&format!("link add gs-a netns {HERE} type veth peer name gs-b netns {THERE}"))
             && ip(&format!("-n {HERE} addr add 10.99.0.1/24 dev gs-a"))
