@@ -5,28 +5,14 @@ use std::time::{Duration, Instant};
 
 use domain::Table;
 
+use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
 
 /// Six jobs of some seconds: more than the two slots have at a time.
-const SWEEP: &str = r#"
-name = "long"
-[axes]
-"model.width" = [4, 8]
-seed = { start = 0, count = 3 }
-[model]
-kind = "mlp"
-depth = 1
-[data]
-kind = "sphere"
-samples = 16
-dim = 8
-[train]
-steps = 4_000_000
-step_size = 0.05
-[measure]
-at = { every = 2_000 }
-"#;
+fn sweep() -> String {
+    calm::sweep("long", 3, 4_000_000, "[measure]\nat = { every = 2_000 }\n")
+}
 
 #[test]
 #[ignore = "ten minutes"]
@@ -37,7 +23,7 @@ fn a_coordinator_that_is_away_for_ten_minutes_restarts_no_job() {
     let start = || place.coordinator_by(gradsweep(), "127.0.0.1:0", "30s");
     let mut coordinator = start();
     let workers = [place.worker(1), place.worker(1)];
-    succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+    succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
     place.wait_status("long", |status| status["leased"] == 2);
     coordinator.kill();
     let gone = Instant::now();
@@ -52,12 +38,10 @@ fn a_coordinator_that_is_away_for_ten_minutes_restarts_no_job() {
     assert_eq!(place.status("long")["failed_attempts"], 0, "{}", coordinator.log());
     assert_exactly_once(&place.results(), "long", 6);
     let results = analysis::results::Results::open(&place.results()).expect("opens");
-    let sweep = "long".parse().expect("a good name");
-    let jobs = results.read(Table::Jobs, &sweep, &["attempt"]).expect("reads");
+    let name = "long".parse().expect("a good name");
+    let jobs = results.read(Table::Jobs, &name, &["attempt"]).expect("reads");
     assert_eq!(jobs.ints("attempt"), [Some(1); 6], "every job was tried once");
-    let calm = Place::new();
-    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
-    assert_eq!(content(&place.results(), "long"), content(&calm.results(), "long"));
+    assert_eq!(content(&place.results(), "long"), calm::undisturbed(&sweep(), "long"));
     println!("away for {} s: no job was tried twice", away.as_secs());
 }
 
@@ -93,12 +77,6 @@ fn bytes_on_disk(worker: &Process) -> u64 {
     kept.filter_map(|file| fs::metadata(file.path()).ok()).map(|file| file.len()).sum()
 }
 
-fn resident_kib(worker: &Process) -> u64 {
-    let memory = fs::read_to_string(format!("/proc/{}/status", worker.id())).expect("it lives");
-    let resident = memory.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("is told");
-    resident.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 #[test]
 #[ignore = "a minute"]
 fn a_trial_goes_on_beyond_its_worker_s_memory_while_the_coordinator_is_away() {
@@ -115,7 +93,7 @@ fn a_trial_goes_on_beyond_its_worker_s_memory_while_the_coordinator_is_away() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(worker.log().contains("more go to disk"), "{}", worker.log());
-    let resident = resident_kib(&worker);
+    let resident = crate::memory_of(&worker, "VmRSS") >> 10;
     assert!(resident < 200 << 10, "its memory stays bounded: {resident} KiB");
     let most = bytes_on_disk(&worker);
     let coordinator = start();

@@ -1,6 +1,5 @@
 //! A job that hands over a million batches of one row each: what the coordinator remembers of them stays small.
 
-use std::fs;
 use std::time::Instant;
 
 use domain::Table;
@@ -21,11 +20,9 @@ const WINDOW: u64 = 2_000;
 /// What queues and caches may take whatever is sent.
 const BYTES_ANYWAY: u64 = 32 << 20;
 
-/// Bytes of memory that the process has written to, and keeps.
+/// What the process has written to, and keeps.
 fn memory(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("is told");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    crate::memory_of(process, "RssAnon")
 }
 
 #[test]

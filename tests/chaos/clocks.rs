@@ -6,6 +6,7 @@ use std::process::Command;
 
 use domain::Table;
 
+use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
 
@@ -13,22 +14,9 @@ use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// Twelve jobs of about a second.
-const SWEEP: &str = r#"
-name = "hours"
-[axes]
-"model.width" = [4, 8]
-seed = { start = 0, count = 6 }
-[model]
-kind = "mlp"
-depth = 1
-[data]
-kind = "sphere"
-samples = 16
-dim = 8
-[train]
-steps = 400_000
-step_size = 0.05
-"#;
+fn sweep() -> String {
+    calm::sweep("hours", 6, 400_000, "")
+}
 
 /// A command whose wall clock is off by what the file says, live.
 fn by_the_clock_of(file: &Path) -> Command {
@@ -71,7 +59,7 @@ fn a_clock_that_is_set_takes_no_lease_away_and_shows_in_no_result() {
     let start = || place.coordinator_by(by_the_clock_of(&file), "127.0.0.1:0", "2s");
     let mut coordinator = start();
     let worker = place.worker(2);
-    succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+    succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
     let done = || place.status("hours")["committed"].as_u64().unwrap_or(0);
     for (number, offset) in ["+1h", "-1h", "+0h", "-1h", "+1h"].into_iter().enumerate() {
         let wanted = 1 + 2 * number as u64;
@@ -89,12 +77,10 @@ fn a_clock_that_is_set_takes_no_lease_away_and_shows_in_no_result() {
     place.wait_over("hours");
     let status = place.status("hours");
     let results = analysis::results::Results::open(&place.results()).expect("opens");
-    let sweep = "hours".parse().expect("a good name");
-    let failures = results.read(Table::Failures, &sweep, &["class", "message"]).expect("reads");
+    let name = "hours".parse().expect("a good name");
+    let failures = results.read(Table::Failures, &name, &["class", "message"]).expect("reads");
     assert_eq!(failures.texts("message"), [None; 0], "an attempt was lost");
     assert_eq!(status["committed"], 12, "{}", worker.log());
     assert_exactly_once(&place.results(), "hours", 12);
-    let calm = Place::new();
-    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
-    assert_eq!(content(&place.results(), "hours"), content(&calm.results(), "hours"));
+    assert_eq!(content(&place.results(), "hours"), calm::undisturbed(&sweep(), "hours"));
 }

@@ -3,33 +3,20 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, succeed, wait_for};
+use crate::works;
 
 /// Thirty jobs of some tenths of a second.
-const SWEEP: &str = r#"
-name = "disk"
-[axes]
-"model.width" = [4, 8]
-seed = { start = 0, count = 15 }
-[model]
-kind = "mlp"
-depth = 1
-[data]
-kind = "sphere"
-samples = 16
-dim = 8
-[train]
-steps = 300_000
-step_size = 0.05
-[run]
-checkpoint = "1s"
-"#;
+fn sweep() -> String {
+    calm::sweep("disk", 15, 300_000, "[run]\ncheckpoint = \"1s\"\n")
+}
 
 /// ext4's call to stop where it is, and the flag by which nothing that is not on disk gets there.
 const CUT: &str = "import fcntl, os, struct, sys
@@ -41,11 +28,6 @@ struct Disk {
     mounted: PathBuf,
 }
 
-fn done(command: &mut Command) -> bool {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
 impl Disk {
     /// `None`, with word of it: this machine does not let us.
     fn mount(image: PathBuf, at: PathBuf) -> Option<Self> {
@@ -53,7 +35,7 @@ impl Disk {
         let file = fs::File::create(&image).expect("the image is made");
         file.set_len(64 << 20).expect("it is sparse");
         let disk = Self { image, mounted: at };
-        let made = done(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image));
+        let made = works(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image));
         if !(made && disk.attach()) {
             println!(
                 "SKIPPED: no ext4 in a file can be mounted here; run as root with mkfs.ext4 from e2fsprogs"
@@ -66,17 +48,17 @@ impl Disk {
     /// On an error in its own writes ext4 goes on, so that it is ours to notice.
     fn attach(&self) -> bool {
         let mut command = Command::new("mount");
-        done(command.args(["-o", "loop,errors=continue"]).arg(&self.image).arg(&self.mounted))
+        works(command.args(["-o", "loop,errors=continue"]).arg(&self.image).arg(&self.mounted))
     }
 
     /// Takes the power away: what was not synced is gone. `false`: it cannot be done here.
     fn cut(&self) -> bool {
-        done(Command::new("python3").args(["-c", CUT]).arg(&self.mounted))
+        works(Command::new("python3").args(["-c", CUT]).arg(&self.mounted))
     }
 
     /// Takes it out and puts it in again, as it is on the medium.
     fn again(&self) {
-        let out = || done(Command::new("umount").arg(&self.mounted)).then_some(());
+        let out = || works(Command::new("umount").arg(&self.mounted)).then_some(());
         wait_for(out, || format!("{} is busy", self.mounted.display()));
         assert!(self.attach(), "it mounts again");
     }
@@ -84,14 +66,12 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        done(Command::new("umount").arg("-l").arg(&self.mounted));
+        works(Command::new("umount").arg("-l").arg(&self.mounted));
     }
 }
 
 fn undisturbed() -> crate::content::Content {
-    let calm = Place::new();
-    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
-    content(&calm.results(), "disk")
+    calm::undisturbed(&sweep(), "disk")
 }
 
 fn committed(place: &Place) -> u64 {
@@ -110,7 +90,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         let Some(disk) = Disk::mount(place.path("image"), place.path("journal")) else { return };
         let mut coordinator = place.coordinator();
         let worker = place.worker(2);
-        succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+        succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
         while place.status("disk")["over"] != true && cuts < wanted {
             std::thread::sleep(Duration::from_millis(rng.random_range(100..1_500)));
             let acknowledged = committed(&place);
@@ -149,7 +129,7 @@ impl Backing {
     fn mount(path: &Path) -> Option<Self> {
         fs::create_dir_all(path).expect("the folder is made");
         let mut command = Command::new("mount");
-        let mounted = done(command.args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(path));
+        let mounted = works(command.args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(path));
         if !mounted {
             println!("SKIPPED: no tmpfs can be mounted here; run as root");
         }
@@ -165,7 +145,7 @@ impl Backing {
 
 impl Drop for Backing {
     fn drop(&mut self) {
-        done(Command::new("umount").arg("-l").arg(&self.0));
+        works(Command::new("umount").arg("-l").arg(&self.0));
     }
 }
 
@@ -182,7 +162,7 @@ fn a_sync_that_fails_stops_the_coordinator_and_nothing_is_acknowledged_after_it(
         let Some(disk) = Disk::mount(image, place.path("journal")) else { return };
         let mut coordinator = place.coordinator();
         let worker = place.worker(2);
-        succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+        succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
         wait_for(|| (committed(&place) > round).then_some(()), || coordinator.log());
         backing.fill();
         // What it shows until it stops it must have stored.

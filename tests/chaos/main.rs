@@ -13,6 +13,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "kills come at random times")]
 
+use std::fs;
+use std::process::{Command, Stdio};
+
+use harness::Process;
+
 #[path = "../it/content.rs"]
 mod content;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
@@ -23,6 +28,7 @@ mod idle_worker;
 
 mod away;
 mod batches;
+mod calm;
 mod clocks;
 mod disks;
 mod kills;
@@ -34,6 +40,20 @@ mod wire;
 /// How often: the variable's number, or else `usual`.
 fn times(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).ok().map_or(usual, |text| text.parse().expect("a number"))
+}
+
+/// Whether a command of the machine's does what it is asked; it tells nobody.
+fn works(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Bytes of memory that a process holds: `VmRSS`, or the part of it that `field` names.
+fn memory_of(process: &Process, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it lives");
+    let told = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kib = told.expect("is told").trim().trim_end_matches(" kB");
+    kib.parse::<u64>().expect("a number") << 10
 }
 
 /// A generator whose seed is told, so that a run can be repeated as far as processes allow.

@@ -4,26 +4,15 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, succeed, text, wait_for};
 use crate::wire::{HERE, LISTEN, THERE, Wire, inside};
 
 /// Two jobs of some seconds.
-const SWEEP: &str = r#"
-name = "cut"
-[axes]
-"model.width" = [4, 8]
-[model]
-kind = "mlp"
-depth = 1
-[data]
-kind = "sphere"
-samples = 16
-dim = 8
-[train]
-steps = 3_000_000
-step_size = 0.05
-"#;
+fn sweep() -> String {
+    calm::sweep("cut", 1, 3_000_000, "")
+}
 
 /// A coordinator at one end of the wire.
 struct Scene {
@@ -77,9 +66,7 @@ impl Scene {
     fn check(&self, sweep: &str, jobs: usize) {
         self.wait(|status| status["over"] == true);
         assert_exactly_once(&self.place.results(), "cut", jobs);
-        let calm = Place::new();
-        succeed(&mut calm.run(&calm.sweep(sweep), 2));
-        assert_eq!(content(&self.place.results(), "cut"), content(&calm.results(), "cut"));
+        assert_eq!(content(&self.place.results(), "cut"), calm::undisturbed(sweep, "cut"));
     }
 }
 
@@ -89,14 +76,14 @@ fn a_worker_behind_a_cut_wire_cannot_commit_when_it_is_mended() {
     let Some(wire) = Wire::lay() else { return };
     let mut scene = Scene::set("2s");
     let far = scene.worker(THERE);
-    scene.submit(SWEEP);
+    scene.submit(&sweep());
     scene.wait(|status| status["leased"] == 1);
     wire.unplug();
     let _near = scene.worker(HERE);
     scene.wait(|status| status["committed"] == 2);
     wire.plug_in();
     wait_for(|| far.log().contains("revoked").then_some(()), || far.log());
-    scene.check(SWEEP, 2);
+    scene.check(&sweep(), 2);
 }
 
 /// Nothing is refused and nothing is closed: TCP will not tell, so the two ends must.
@@ -106,7 +93,7 @@ fn a_coordinator_in_a_black_hole_is_noticed_and_found_again() {
     let Some(wire) = Wire::lay_with_filter() else { return };
     let mut scene = Scene::set("4s");
     let far = scene.worker(THERE);
-    scene.submit(SWEEP);
+    scene.submit(&sweep());
     scene.wait(|status| status["leased"] == 1);
     wire.swallow_what_arrives();
     wire.swallow_what_leaves();
@@ -119,7 +106,7 @@ fn a_coordinator_in_a_black_hole_is_noticed_and_found_again() {
     wire.heal();
     let connections = || far.log().matches("connected").count();
     wait_for(|| (connections() >= 2).then_some(()), || far.log());
-    scene.check(SWEEP, 2);
+    scene.check(&sweep(), 2);
 }
 
 /// Waits until a worker's trial has computed something, and then nothing more for a while.
@@ -146,7 +133,7 @@ fn wait_until_idle(worker: &Process) {
 #[ignore = "needs root, network namespaces and nft"]
 fn a_commit_whose_acknowledgement_was_lost_is_one_result() {
     let Some(wire) = Wire::lay_with_filter() else { return };
-    let one = SWEEP.replace("[4, 8]", "[4]").replace("3_000_000", "1_500_000");
+    let one = calm::sweep("cut", 1, 1_500_000, "").replace("[4, 8]", "[4]");
     let mut scene = Scene::set("60s");
     let far = scene.worker(THERE);
     scene.submit(&one);

@@ -4,29 +4,14 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, succeed};
 
 /// Thirty jobs of some tenths of a second, which may be lost very often.
-const SWEEP: &str = r#"
-name = "storm"
-[axes]
-"model.width" = [4, 8]
-seed = { start = 0, count = 15 }
-[model]
-kind = "mlp"
-depth = 1
-[data]
-kind = "sphere"
-samples = 16
-dim = 8
-[train]
-steps = 150_000
-step_size = 0.05
-[run]
-attempts = 50
-checkpoint = "1s"
-"#;
+fn sweep() -> String {
+    calm::sweep("storm", 15, 150_000, "[run]\nattempts = 50\ncheckpoint = \"1s\"\n")
+}
 
 const WORKERS: usize = 3;
 /// A storm that takes longer makes no progress.
@@ -37,15 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(180);
 fn the_content_after_kill_storms_is_that_of_an_undisturbed_run() {
     let storms = crate::times("GRADSWEEP_STORMS", 100);
     let mut rng = crate::chance("kill storms");
-    let calm = Place::new();
-    succeed(&mut calm.run(&calm.sweep(SWEEP), 2));
-    let expected = content(&calm.results(), "storm");
+    let expected = calm::undisturbed(&sweep(), "storm");
     let (mut workers_killed, mut coordinators_killed, mut given_up) = (0, 0, 0);
     for storm in 0..storms {
         let place = Place::new();
         let mut coordinator = place.coordinator();
         let mut workers: Vec<_> = (0..WORKERS).map(|_| place.worker(1)).collect();
-        succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
+        succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
         let begun = Instant::now();
         while place.status("storm")["over"] != true {
             let waited = begun.elapsed();

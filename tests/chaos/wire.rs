@@ -1,9 +1,10 @@
 //! Two network namespaces with a wire between them, which can be unplugged, or can swallow what goes over it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::harness::gradsweep;
+use crate::works;
 
 /// The two ends, gone with this. There is one at a time, as their names are the same each time.
 pub struct Wire {
@@ -17,14 +18,8 @@ pub const THERE: &str = "gradsweep-b";
 /// An address at the end that is here.
 pub const LISTEN: &str = "10.99.0.1:7077";
 
-fn done(program: &str, arguments: &str) -> bool {
-    let words = arguments.split_whitespace();
-    let status = Command::new(program).args(words).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
-}
-
 fn ip(arguments: &str) -> bool {
-    done("ip", arguments)
+    works(Command::new("ip").args(arguments.split_whitespace()))
 }
 
 fn nft(arguments: &str) -> bool {

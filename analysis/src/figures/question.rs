@@ -23,33 +23,15 @@ pub(super) fn measured(study: &Study, group: &Group, moment: Moment) -> String {
 /// The curves of a group's trials: the columns of `steps` under c.
 pub(super) fn curves(study: &Study, group: &Group) -> String {
     // The number of gradients is a column of `confusion`; the curve is the same whatever was measured.
-    let group = Group {
-        settings: group
-            .settings
-            .iter()
-            .filter(|(name, _)| *name != MEASURE_COUNT)
-            .cloned()
-            .collect(),
-        ..group.clone()
-    };
+    let conditions = family(study, group, &[MEASURE_COUNT]);
     format!(
         "FROM steps c JOIN jobs j ON j.job_id = c.job_id\n\
-         WHERE j.status = 'completed' AND j.stage <> 'tune'{}",
-        settings(study, &group)
+         WHERE j.status = 'completed' AND j.stage <> 'tune'{conditions}"
     )
 }
 
 /// The measured means of a group to which the convergence theorems apply, and the bound of the first.
 pub(super) fn envelopes(study: &Study, group: &Group) -> String {
-    let group = Group {
-        settings: group
-            .settings
-            .iter()
-            .filter(|(name, _)| *name != MEASURE_COUNT)
-            .cloned()
-            .collect(),
-        ..group.clone()
-    };
     format!(
         "-- the bound of the first theorem; the second is 2N/(2 - N L alpha) * ((F(w0) - F*)/(alpha step) + eta)\n\
          WITH found AS (\n  SELECT job_id, max(eta) AS eta FROM confusion\n  \
@@ -65,23 +47,22 @@ pub(super) fn envelopes(study: &Study, group: &Group) -> String {
          avg(power(k.rho, c.step) * k.excess + k.alpha * k.eta / (1 - k.rho)) AS excess_bound,\n  \
          avg(c.gradient_norm * c.gradient_norm) AS gradient_squared, count(c.excess_risk) AS trials\n\
          FROM steps c JOIN known k ON k.job_id = c.job_id\nGROUP BY 1, 2 ORDER BY 1, 2;",
-        settings(study, &group)
+        family(study, group, &[MEASURE_COUNT])
     )
-}
-
-/// The conditions that the groups share with `group` that differ from it in the settings of `free` alone.
-pub(super) fn family(study: &Study, group: &Group, free: &[&str]) -> String {
-    let fixed = group.settings.iter().filter(|(name, _)| !free.contains(name)).cloned();
-    settings(study, &Group { settings: fixed.collect(), ..group.clone() })
 }
 
 /// The conditions that tell a group from the others of its study.
 fn settings(study: &Study, group: &Group) -> String {
+    family(study, group, &[])
+}
+
+/// The conditions that the groups share with `group` that differ from it in the settings of `free` alone.
+pub(super) fn family(study: &Study, group: &Group, free: &[&str]) -> String {
     let varies = |name: &str, value: &Setting| {
         study.groups.iter().any(|other| other.setting(name) != Some(value))
     };
-    let told = group.settings.iter().filter(|(name, value)| varies(name, value));
-    let conditions = told.map(|(name, value)| {
+    let fixed = group.settings.iter().filter(|(name, _)| !free.contains(name));
+    let conditions = fixed.filter(|(name, value)| varies(name, value)).map(|(name, value)| {
         let column =
             if *name == MEASURE_COUNT { "c.count".to_owned() } else { format!("j.{name}") };
         match value {

@@ -16,25 +16,22 @@ pub fn write_revision(
     jobs: Option<&[JobId]>,
 ) -> Result<(), PutError> {
     let name = format!("sweeps/{}/{}.json", sweep.name(), sweep.id());
-    if results.has(&name).map_err(|source| PutError { path: results.path(&name), source })? {
-        return Ok(());
-    }
-    let made = || sweep.jobs().map(|(_, id)| id).collect();
-    let jobs = jobs.map_or_else(made, <[JobId]>::to_vec);
-    let canonical: serde_json::Value =
-        serde_json::from_str(&handed_in.canonical).unwrap_or_default();
-    let record = json!({
-        "format": 1,
-        "name": sweep.name().as_str(),
-        "sweep_id": sweep.id().to_string(),
-        "submitted_at_us": handed_in.at.as_micros(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "file_name": handed_in.file_name,
-        "file": handed_in.file_text,
-        "sweep": canonical,
-        "jobs": jobs.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    });
     results.put(&name, |writer| {
+        let made = || sweep.jobs().map(|(_, id)| id).collect();
+        let jobs = jobs.map_or_else(made, <[JobId]>::to_vec);
+        let canonical: serde_json::Value =
+            serde_json::from_str(&handed_in.canonical).unwrap_or_default();
+        let record = json!({
+            "format": 1,
+            "name": sweep.name().as_str(),
+            "sweep_id": sweep.id().to_string(),
+            "submitted_at_us": handed_in.at.as_micros(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "file_name": handed_in.file_name,
+            "file": handed_in.file_text,
+            "sweep": canonical,
+            "jobs": jobs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        });
         let failed = |source| PutError { path: results.path(&name), source };
         serde_json::to_writer_pretty(&mut *writer, &record).map_err(|e| failed(e.into()))?;
         writer.write_all(b"\n").map_err(failed)

@@ -163,8 +163,12 @@ impl<T: Real> LaneKernel<T> for Interleave<'_, T> {
 /// Numbers that the copies of a product take.
 pub fn panels_len<T: Real>(size: Size) -> usize {
     let length = terms_at_a_time(size.terms);
-    let columns = size.columns.min(columns_max::<T>()).next_multiple_of(LANES);
-    (columns + size.rows.min(rows_max::<T>(length))) * length
+    right_len::<T>(size) + size.rows.min(rows_max::<T>(length)) * length
+}
+
+/// Those of them that hold the panels of the right.
+fn right_len<T: Real>(size: Size) -> usize {
+    size.columns.min(columns_max::<T>()).next_multiple_of(LANES) * terms_at_a_time(size.terms)
 }
 
 /// Terms that are taken together: a panel of them stays in the first-level cache.
@@ -243,8 +247,7 @@ impl<T: Real> Product<'_, T> {
         let length = terms_at_a_time(size.terms);
         let mut column = 0;
         let rows_max = rows_max::<T>(length);
-        let (panels, copies) = panels
-            .split_at_mut(size.columns.min(columns_max::<T>()).next_multiple_of(LANES) * length);
+        let (panels, copies) = panels.split_at_mut(right_len::<T>(size));
         let is_copied =
             BY_COLUMNS && stride * T::BYTES >= FAR && size.columns.min(size.terms) > 2 * LANES;
         while column < size.columns {

@@ -49,10 +49,7 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
     let curve = samples * (6.0 * size.weights - 2.0 * size.first) + held_out * 2.0 * size.weights;
     let passes = if spec.measure.layers { 2.0 } else { 1.0 };
     let both = 6.0 * size.weights - 2.0 * size.first;
-    let bytes = match spec.model.precision {
-        Precision::F32 => 4.0,
-        Precision::F64 => 8.0,
-    };
+    let bytes = number_bytes(spec);
     let confusion = || {
         spec.measure.confusion.iter().map(|confusion| match *confusion {
             Confusion::Samples { count, ref average } => {
@@ -62,7 +59,7 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
                     + passes * (n * n * size.units + 2.0 * n * size.parameters);
                 let cosines = (n * n / 2.0).min(HELD as f64);
                 let pass = size.pass(n.min(COMPARED as f64));
-                let bytes = bytes * (pass + blocks(n) * size.units)
+                let bytes = bytes * (pass + in_blocks(n, TILE) * size.units)
                     + 40.0 * n * size.shapes.len() as f64
                     + 8.0 * cosines;
                 Part { flop: flop + averaged.flop, bytes: bytes + averaged.bytes }
@@ -102,10 +99,7 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
 fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
     let outputs = f64::from(spec.model.outputs);
     let parameters = spec.model.parameters(spec.data.dim) as f64;
-    let bytes = match spec.model.precision {
-        Precision::F32 => 4.0,
-        Precision::F64 => 8.0,
-    };
+    let bytes = number_bytes(spec);
     let forward = 2.0 * conv.multiplications(spec.model.outputs) as f64;
     let both = conv_flop(spec, conv);
     let (samples, held_out) = (f64::from(spec.data.samples), f64::from(spec.data.test_samples));
@@ -151,10 +145,7 @@ struct Part {
 fn formed_cost(spec: &JobSpec, confusion: &Confusion, (both, forward): (f64, f64)) -> Part {
     let (samples, step) = (spec.data.samples, spec.train.batch);
     let parameters = spec.model.parameters(spec.data.dim) as f64;
-    let bytes = match spec.model.precision {
-        Precision::F32 => 4.0,
-        Precision::F64 => 8.0,
-    };
+    let bytes = number_bytes(spec);
     let n = confusion.gradients(samples, step) as f64;
     let layers =
         if spec.measure.layers { spec.model.weight_shapes(spec.data.dim).len() } else { 0 };
@@ -166,7 +157,7 @@ fn formed_cost(spec: &JobSpec, confusion: &Confusion, (both, forward): (f64, f64
             flop: n * batch * both * (1.0 + again) + passes * n * n * parameters,
             bytes: bytes
                 * parameters
-                * (panels * sixteens(n.min(panel)) + n.min(LANES as f64) + 1.0)
+                * (panels * in_blocks(n.min(panel), LANES) + n.min(LANES as f64) + 1.0)
                 + bytes * batch.max(TILE as f64) * f64::from(spec.data.dim)
                 + 4.0 * n * n * (2.0 + layers as f64),
         }
@@ -189,14 +180,17 @@ fn formed_cost(spec: &JobSpec, confusion: &Confusion, (both, forward): (f64, f64
     }
 }
 
-/// `n` gradients as blocks of their factors hold them.
-fn blocks(n: f64) -> f64 {
-    (n / TILE as f64).ceil() * TILE as f64
+/// `n` gradients in blocks of `size`, the last one filled up.
+fn in_blocks(n: f64, size: usize) -> f64 {
+    (n / size as f64).ceil() * size as f64
 }
 
-/// `n` gradients as a panel of them holds them.
-fn sixteens(n: f64) -> f64 {
-    (n / LANES as f64).ceil() * LANES as f64
+/// Bytes of one number of the trial's precision.
+fn number_bytes(spec: &JobSpec) -> f64 {
+    match spec.model.precision {
+        Precision::F32 => 4.0,
+        Precision::F64 => 8.0,
+    }
 }
 
 /// What it takes to add up the inner products of `n` gradients by minibatches of each size in `average`, and to compare those,
