@@ -383,6 +383,40 @@ impl<T: Real> Rate<T> {
     }
 }
 
+/// A step along the mean of gradients, of which there is the sum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanStep<T> {
+    /// 1/B, for B gradients.
+    pub share: T,
+    pub rate: Rate<T>,
+}
+
+impl<T: Real> MeanStep<T> {
+    /// `share · sum + λ w`: the mean gradient at the weight `w`.
+    #[inline(always)]
+    pub fn slope(self, w: T, sum: T) -> T {
+        let mean = sum * self.share;
+        let decay = self.rate.weight_decay;
+        if decay == T::ZERO { mean } else { decay.mul_add(w, mean) }
+    }
+
+    /// `w` after the step: `w − α (share · sum + λ w)`.
+    #[inline(always)]
+    pub fn step(self, w: T, sum: T) -> T {
+        (-self.rate.step_size).mul_add(self.slope(w, sum), w)
+    }
+
+    /// [`Self::step`] in each lane.
+    #[inline(always)]
+    pub(super) fn step_lanes<L: Lanes<T>>(self, w: L, sums: L) -> L {
+        let mut slope = sums.mul(L::splat(self.share));
+        if self.rate.weight_decay != T::ZERO {
+            slope = L::splat(self.rate.weight_decay).mul_add(w, slope);
+        }
+        L::splat(-self.rate.step_size).mul_add(slope, w)
+    }
+}
+
 /// The arguments of [`descend`].
 pub(crate) struct Descend<'a, T> {
     pub weights: &'a mut [T],

@@ -25,7 +25,7 @@ pub use descent::Descent;
 pub use init::initialise;
 pub use loss::loss_and_gradient;
 pub use network::{Layer, Network};
-pub use pass::Pass;
+pub use pass::{Pass, copies};
 pub use real::Real;
 pub use step::step_one;
 

@@ -4,9 +4,10 @@ use domain::spec::Loss;
 
 use super::activation::{activate, pull_back};
 use super::dispatch::dispatch;
-use super::kernel::dots;
+use super::kernel::{MeanStep, dots};
 use super::loss::Losses;
-use super::product::{Matrix, Size, multiply, panels_len};
+use super::network::Layer;
+use super::product::{Matrix, Size, Sums, TERMS, multiply, panels_len};
 use super::{Aligned, Network, Real};
 
 /// Buffers for up to `capacity` examples: the outputs and the pre-activation gradients of every layer.
@@ -20,24 +21,32 @@ pub struct Pass<T> {
     widths: Vec<usize>,
     /// Copies for products.
     panels: Vec<T>,
+    /// As many ones as the capacity: the factors of a sum of rows.
+    ones: Vec<T>,
 }
 
 /// Layers of fewer units have their dot products taken one by one: a panel has sixteen.
 const PANEL_UNITS: usize = 8;
 
+/// Numbers that copies for the products of one layer and so many examples take.
+pub fn copies<T: Real>(rows: usize, fan_out: usize, fan_in: usize) -> usize {
+    let of = |rows, terms, columns| panels_len::<T>(Size { rows, terms, columns });
+    let (forward, back) = (of(rows, fan_in, fan_out), of(rows, fan_out, fan_in));
+    forward.max(back).max(of(fan_out, rows, fan_in)).max(of(1, rows, fan_out))
+}
+
 impl<T: Real> Pass<T> {
+    /// Most examples of a [`Self::descend`].
+    pub const DESCENDED: usize = TERMS;
+
     /// Buffers for `network` and up to `capacity` examples at a time.
     pub fn new(network: &Network<T>, capacity: usize) -> Self {
         let widths: Vec<usize> = network.layers().iter().map(|layer| layer.fan_out).collect();
         let buffers = || widths.iter().map(|width| Aligned::zeros(capacity * width)).collect();
-        let panels = network.layers().iter().flat_map(|layer| {
-            let (i, o) = (layer.fan_in, layer.fan_out);
-            let size = |rows, terms, columns| panels_len::<T>(Size { rows, terms, columns });
-            [size(capacity, i, o), size(capacity, o, i), size(o, capacity, i)]
-        });
+        let panels = network.layers().iter().map(|l| copies::<T>(capacity, l.fan_out, l.fan_in));
         let panels = vec![T::ZERO; panels.max().unwrap_or(0)];
         let (outputs, deltas, losses) = (buffers(), buffers(), vec![T::ZERO; capacity]);
-        Self { outputs, deltas, losses, widths, panels }
+        Self { outputs, deltas, losses, widths, panels, ones: vec![T::ONE; capacity] }
     }
 
     /// Computes every layer's outputs for the examples in `inputs`.
@@ -64,7 +73,7 @@ impl<T: Real> Pass<T> {
                 let size = Size { rows, terms: layer.fan_in, columns: layer.fan_out };
                 let input = Matrix::rows(input, layer.fan_in);
                 let weights = Matrix::columns(weights, layer.fan_in);
-                multiply(size, input, weights, false, &mut self.panels, out);
+                multiply(size, input, weights, Sums::Written, &mut self.panels, out);
             }
             activate(layer.activation, network.biases(p), out, layer.fan_out);
         }
@@ -91,7 +100,7 @@ impl<T: Real> Pass<T> {
                 let size = Size { rows, terms: fan_out, columns: layer.fan_out };
                 let above = Matrix::rows(&above[0][..rows * fan_out], fan_out);
                 let weights = Matrix::rows(network.weights(p + 1), layer.fan_out);
-                multiply(size, above, weights, false, &mut self.panels, here);
+                multiply(size, above, weights, Sums::Written, &mut self.panels, here);
             }
             pull_back(layer.activation, &self.outputs[p][..size], here, layer.fan_out);
         }
@@ -122,19 +131,46 @@ impl<T: Real> Pass<T> {
     /// Examples are added in order.
     pub fn gradient(&mut self, network: &Network<T>, inputs: &[T], gradient: &mut [T]) {
         let rows = inputs.len() / network.dim();
-        for (p, layer) in network.layers().iter().enumerate() {
-            let mut panels = std::mem::take(&mut self.panels);
-            let deltas = self.deltas(p, rows);
-            let (weights, biases) = network.split_mut(p, gradient);
-            let size = Size { rows: layer.fan_out, terms: rows, columns: layer.fan_in };
-            let left = Matrix::columns(deltas, layer.fan_out);
-            let right = Matrix::rows(self.layer_inputs(p, inputs, rows), layer.fan_in);
-            multiply(size, left, right, false, &mut panels, weights);
-            if layer.has_bias {
-                add_rows_up(deltas, biases);
-            }
-            self.panels = panels;
+        for (p, &layer) in network.layers().iter().enumerate() {
+            self.add_up(layer, p, (inputs, rows), Sums::Written, network.split_mut(p, gradient));
         }
+    }
+
+    /// Takes a step of SGD along the mean of the per-example gradients, after [`Self::backward`], with the bits of a step along what
+    /// [`Self::gradient`] gives. The weights take each part of the gradient where it is summed, so none is kept.
+    ///
+    /// # Shapes
+    /// `inputs`: `[n, dim]`, as in the forward pass, n up to [`Self::DESCENDED`].
+    pub fn descend(&mut self, network: &mut Network<T>, inputs: &[T], step: MeanStep<T>) {
+        let rows = inputs.len() / network.dim();
+        debug_assert!(rows <= Self::DESCENDED);
+        for p in 0..network.layers().len() {
+            let layer = network.layers()[p];
+            self.add_up(layer, p, (inputs, rows), Sums::Descended(step), network.layer_mut(p));
+        }
+    }
+
+    /// Does with the gradients of layer `p`, summed over `rows` examples, what `sums` says.
+    fn add_up(
+        &mut self,
+        layer: Layer,
+        p: usize,
+        (inputs, rows): (&[T], usize),
+        sums: Sums<T>,
+        (weights, biases): (&mut [T], &mut [T]),
+    ) {
+        let mut panels = std::mem::take(&mut self.panels);
+        let deltas = self.deltas(p, rows);
+        let size = Size { rows: layer.fan_out, terms: rows, columns: layer.fan_in };
+        let left = Matrix::columns(deltas, layer.fan_out);
+        let right = Matrix::rows(self.layer_inputs(p, inputs, rows), layer.fan_in);
+        multiply(size, left, right, sums, &mut panels, weights);
+        if layer.has_bias {
+            let size = Size { rows: 1, terms: rows, columns: layer.fan_out };
+            let ones = Matrix::rows(&self.ones[..rows], rows);
+            multiply(size, ones, Matrix::rows(deltas, layer.fan_out), sums, &mut panels, biases);
+        }
+        self.panels = panels;
     }
 
     /// Overwrites `gradients` `[n, parameters]` with the gradient of each example, after [`Self::backward`].
@@ -177,15 +213,5 @@ impl<T: Real> Pass<T> {
     /// δ of layer `p` after the last backward pass: `[rows, fan_out]`.
     pub fn deltas(&self, p: usize, rows: usize) -> &[T] {
         &self.deltas[p][..rows * self.widths[p]]
-    }
-}
-
-/// Overwrites `sums` `[k]` with the sum of the rows of `rows` `[n, k]`, added in order.
-fn add_rows_up<T: Real>(rows: &[T], sums: &mut [T]) {
-    sums.fill(T::ZERO);
-    for row in rows.chunks_exact(sums.len()) {
-        for (sum, &x) in sums.iter_mut().zip(row) {
-            *sum += x;
-        }
     }
 }

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use super::Real;
 use super::dispatch::{LaneKernel, Level};
+use super::kernel::MeanStep;
 use super::lanes::{LANES, Lanes};
 
 /// A matrix whose rows, or whose columns, lie `stride` apart.
@@ -43,7 +44,19 @@ pub struct Size {
     pub columns: usize,
 }
 
-/// Overwrites `out` with `left · right`, or adds it to what is there.
+/// What becomes of the sums of a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Sums<T> {
+    /// They overwrite `out`.
+    Written,
+    /// They begin with what is there.
+    Added,
+    /// They are gradients of the weights in `out`, which take the step: what a gradient of its own and a second pass over the weights
+    /// would give, bit for bit. Of up to [`TERMS`] terms.
+    Descended(MeanStep<T>),
+}
+
+/// Does with the entries of `left · right` what `sums` says.
 ///
 /// # Shapes
 /// `left`: `[rows, terms]`; `right`: `[terms, columns]`; `out`: `[rows, columns]`, row after row. `panels` is for copies, and grows
@@ -58,16 +71,17 @@ pub fn multiply<T: Real>(
     size: Size,
     left: Matrix<'_, T>,
     right: Matrix<'_, T>,
-    is_added: bool,
+    sums: Sums<T>,
     panels: &mut Vec<T>,
     out: &mut [T],
 ) {
     debug_assert_eq!(size.rows * size.columns, out.len());
+    debug_assert!(size.terms <= TERMS || !matches!(sums, Sums::Descended(_)));
     let needed = panels_len::<T>(size);
     if panels.len() < needed {
         panels.resize(needed, T::ZERO);
     }
-    Level::best().run_lanes(Product { size, left, right, is_added, panels, out });
+    Level::best().run_lanes(Product { size, left, right, sums, panels, out });
 }
 
 /// Overwrites `out` with `left · right` of matrices that lie in panels already, of whose terms those in `range` are taken.
@@ -118,7 +132,7 @@ impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
                         panels,
                         column: panel * LANES,
                         columns,
-                        is_added: term > range.start,
+                        sums: if term > range.start { Sums::Added } else { Sums::Written },
                     };
                     block.rows::<L, 1, true>(0..LANES, out);
                 }
@@ -172,13 +186,13 @@ fn right_len<T: Real>(size: Size) -> usize {
 }
 
 /// Terms that are taken together: a panel of them stays in the first-level cache.
-const TERMS: usize = 256;
+pub const TERMS: usize = 256;
 /// Bytes of the panels that are made at a time, and of the rows that are taken with them: both stay in a second-level cache of
 /// 512 KiB.
 const BYTES: usize = 192 << 10;
 
-/// From how many bytes between its columns on the left is copied: entries of a row that far apart fall into a few sets of the
-/// first-level cache, and push each other out.
+/// From how many bytes between its rows or columns on the left is copied: what lies that far apart falls into a few sets of the caches, and
+/// pushes itself out.
 const FAR: usize = 2048;
 
 /// Of so many terms, how many are taken together: blocks of about equal length.
@@ -204,7 +218,7 @@ pub(crate) struct Product<'a, T> {
     pub size: Size,
     pub left: Matrix<'a, T>,
     pub right: Matrix<'a, T>,
-    pub is_added: bool,
+    pub sums: Sums<T>,
     pub panels: &'a mut [T],
     pub out: &'a mut [T],
 }
@@ -231,60 +245,65 @@ struct Block<'a, T> {
     /// The first of its columns, and how many there are in all.
     column: usize,
     columns: usize,
-    is_added: bool,
+    sums: Sums<T>,
 }
 
 impl<T: Real> Product<'_, T> {
     #[inline(always)]
     fn run_on<L: Lanes<T>, const BY_COLUMNS: bool>(self, left: &[T], stride: usize) {
-        let Self { size, right, is_added, panels, out, .. } = self;
+        let Self { size, right, sums, panels, out, .. } = self;
         if size.terms == 0 {
-            if !is_added {
+            if let Sums::Written = sums {
                 out.fill(T::ZERO);
             }
             return;
         }
         let length = terms_at_a_time(size.terms);
-        let mut column = 0;
         let rows_max = rows_max::<T>(length);
         let (panels, copies) = panels.split_at_mut(right_len::<T>(size));
-        let is_copied =
-            BY_COLUMNS && stride * T::BYTES >= FAR && size.columns.min(size.terms) > 2 * LANES;
-        while column < size.columns {
-            let columns = columns_max::<T>().min(size.columns - column);
-            let mut term = 0;
-            while term < size.terms {
-                let terms = length.min(size.terms - term);
+        let is_copied = stride * T::BYTES >= FAR && size.columns.min(size.terms) > 2 * LANES;
+        let mut term = 0;
+        while term < size.terms {
+            let terms = length.min(size.terms - term);
+            let left = &left[if BY_COLUMNS { term * stride } else { term }..];
+            let sums = if term > 0 { Sums::Added } else { sums };
+            // The rows that `copies` holds the terms of.
+            let mut copied = 0..0;
+            let mut column = 0;
+            while column < size.columns {
+                let columns = columns_max::<T>().min(size.columns - column);
                 pack::<T, L>(right, (term, terms), (column, columns), panels);
-                let left = &left[if BY_COLUMNS { term * stride } else { term }..];
-                let is_added = is_added || term > 0;
-                let columns_in_all = size.columns;
-                let panels = &*panels;
                 let mut row = 0;
                 while row < size.rows {
                     let rows = row..size.rows.min(row + rows_max);
-                    let (mut left, mut stride, mut first) = (left, stride, 0);
+                    let mut block = Block {
+                        left,
+                        stride,
+                        first: 0,
+                        terms,
+                        panels: &*panels,
+                        column,
+                        columns: size.columns,
+                        sums,
+                    };
                     if is_copied {
-                        let n = rows.len();
-                        for s in 0..terms {
-                            let from = &left[s * stride + rows.start..][..n];
-                            copies[s * n..][..n].copy_from_slice(from);
+                        let (n, length) =
+                            if BY_COLUMNS { (terms, rows.len()) } else { (rows.len(), terms) };
+                        if copied != rows {
+                            let from = &left[if BY_COLUMNS { row } else { row * stride }..];
+                            for (to, from) in
+                                copies.chunks_exact_mut(length).zip(from.chunks(stride)).take(n)
+                            {
+                                to.copy_from_slice(&from[..length]);
+                            }
+                            copied = rows.clone();
                         }
-                        (left, stride, first) = (&*copies, rows.len(), row);
+                        (block.left, block.stride, block.first) = (&*copies, length, row);
                     }
                     let mut panel = 0;
                     while panel * LANES < columns {
-                        let column = column + panel * LANES;
-                        let block = Block {
-                            left,
-                            stride,
-                            first,
-                            terms,
-                            panels: &panels[panel * terms * LANES..],
-                            column,
-                            columns: columns_in_all,
-                            is_added,
-                        };
+                        block.panels = &panels[panel * terms * LANES..];
+                        block.column = column + panel * LANES;
                         // Two panels share what they read of the left where the registers hold the sums of both.
                         if L::SUMS >= 16 && (panel + 2) * LANES <= columns {
                             block.rows::<L, 2, BY_COLUMNS>(rows.clone(), out);
@@ -296,9 +315,9 @@ impl<T: Real> Product<'_, T> {
                     }
                     row = rows.end;
                 }
-                term += terms;
+                column += columns;
             }
-            column += columns;
+            term += terms;
         }
     }
 }
@@ -342,7 +361,7 @@ impl<T: Real> Block<'_, T> {
         }
         let width = (columns - self.column).min(C * LANES);
         let mut sums = [[L::splat(T::ZERO); R]; C];
-        if self.is_added {
+        if let Sums::Added = self.sums {
             for r in 0..R {
                 let out = &out[(row + r) * columns + self.column..][..width];
                 for c in 0..C {
@@ -378,6 +397,23 @@ impl<T: Real> Block<'_, T> {
                     L::add_products(&mut sums[c], factors, &y[c][s]);
                 }
             }
+        }
+        if let Sums::Descended(step) = self.sums {
+            // By way of memory: where the step takes the sums from registers, the compiler keeps none of them there before.
+            let mut kept = [[[T::ZERO; LANES]; R]; C];
+            for c in 0..C {
+                for r in 0..R {
+                    sums[c][r].store(&mut kept[c][r]);
+                }
+            }
+            for r in 0..R {
+                let out = &mut out[(row + r) * columns + self.column..][..width];
+                for c in 0..C {
+                    let to = &mut out[c * LANES..];
+                    store(step.step_lanes(load::<T, L>(to), L::load(&kept[c][r])), to);
+                }
+            }
+            return R;
         }
         for r in 0..R {
             let out = &mut out[(row + r) * columns + self.column..][..width];
@@ -468,6 +504,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nn::kernel::Rate;
     use crate::nn::testing::Wide;
     use crate::random::Stream;
 
@@ -477,7 +514,7 @@ mod tests {
     }
 
     /// Every layout and level against the plainest loop, bit for bit.
-    fn check<T: Real>(size: Size, is_added: bool) {
+    fn check<T: Real>(size: Size, sums: Sums<T>) {
         let Size { rows, terms, columns } = size;
         let (a, b) = (numbers::<T>(rows * terms, 1), numbers::<T>(terms * columns, 2));
         let turned = |x: &[T], rows: usize, columns: usize| -> Vec<T> {
@@ -485,13 +522,15 @@ mod tests {
         };
         let (a_turned, b_turned) = (turned(&a, rows, terms), turned(&b, terms, columns));
         let begin = numbers::<T>(rows * columns, 3);
-        let mut expected = if is_added { begin.clone() } else { vec![T::ZERO; rows * columns] };
+        let mut expected = begin.clone();
         for r in 0..rows {
             for c in 0..columns {
-                let sum = &mut expected[r * columns + c];
+                let out = &mut expected[r * columns + c];
+                let mut sum = if let Sums::Added = sums { *out } else { T::ZERO };
                 for s in 0..terms {
-                    *sum = a[r * terms + s].mul_add(b[s * columns + c], *sum);
+                    sum = a[r * terms + s].mul_add(b[s * columns + c], sum);
                 }
+                *out = if let Sums::Descended(step) = sums { step.step(*out, sum) } else { sum };
             }
         }
         let lefts = [Matrix::rows(&a, terms), Matrix::columns(&a_turned, rows)];
@@ -503,7 +542,7 @@ mod tests {
                 let mut out = begin.clone();
                 let mut panels = vec![T::ONE; panels_len::<T>(size)];
                 let (panels, found) = (&mut *panels, &mut *out);
-                level.run_lanes(Product { size, left, right, is_added, panels, out: found });
+                level.run_lanes(Product { size, left, right, sums, panels, out: found });
                 assert_eq!(out, expected, "{size:?} {level:?}");
             }
         }
@@ -511,7 +550,7 @@ mod tests {
         let (mut out, mut panels) = (begin.clone(), vec![T::ONE; panels_len::<T>(size)]);
         let (panels, found, [left, _]) = (&mut *panels, &mut *out, lefts);
         let right = rights[1];
-        Product { size, left, right, is_added, panels, out: found }.run::<Wide<T>>();
+        Product { size, left, right, sums, panels, out: found }.run::<Wide<T>>();
         assert_eq!(out, expected, "{size:?} wide");
     }
 
@@ -520,11 +559,23 @@ mod tests {
 
         #[test]
         fn a_product_has_the_bits_of_three_loops(
-            rows in 1..20usize, terms in 0..40usize, columns in 1..40usize, is_added in any::<bool>(),
+            rows in 1..20usize, terms in 0..40usize, columns in 1..40usize,
         ) {
-            check::<f32>(Size { rows, terms, columns }, is_added);
-            check::<f64>(Size { rows, terms, columns }, is_added);
+            let size = Size { rows, terms, columns };
+            check::<f32>(size, Sums::Written);
+            check::<f32>(size, Sums::Added);
+            check::<f64>(size, Sums::Written);
+            check::<f64>(size, Sums::Added);
+            for decay in [0.0, 0.25].into_iter().filter(|_| terms > 0) {
+                check::<f32>(size, Sums::Descended(step(decay)));
+                check::<f64>(size, Sums::Descended(step(decay)));
+            }
         }
+    }
+
+    fn step<T: Real>(decay: f64) -> MeanStep<T> {
+        let rate = Rate { step_size: T::from_f64(0.1), weight_decay: T::from_f64(decay) };
+        MeanStep { share: T::from_f64(1.0 / 3.0), rate }
     }
 
     #[test]
@@ -534,7 +585,7 @@ mod tests {
             let (a, b) = (numbers::<f32>(64 * terms, 1), numbers::<f32>(64 * terms, 2));
             let (mut expected, mut found) = (vec![0.0; 64 * 64], vec![1.0; 64 * 64]);
             let (left, right) = (Matrix::columns(&a, 64), Matrix::rows(&b, 64));
-            multiply(size, left, right, false, &mut Vec::new(), &mut expected);
+            multiply(size, left, right, Sums::Written, &mut Vec::new(), &mut expected);
             let in_panels = |x: &[f32]| -> Vec<f32> {
                 let place =
                     |i: usize| (i / LANES % terms) * 64 + i / (LANES * terms) * LANES + i % LANES;
@@ -569,14 +620,16 @@ mod tests {
 
     #[test]
     fn so_has_one_of_many_blocks() {
-        check::<f32>(Size { rows: 9, terms: 600, columns: 530 }, false);
-        check::<f64>(Size { rows: 5, terms: 257, columns: 1030 }, true);
+        check::<f32>(Size { rows: 9, terms: 600, columns: 530 }, Sums::Written);
+        check::<f64>(Size { rows: 5, terms: 257, columns: 1030 }, Sums::Added);
     }
 
-    /// Columns on the left that lie far apart are copied, a few rows at a time.
+    /// Rows or columns on the left that lie far apart are copied, a few rows at a time; again for the next columns where not all fit.
     #[test]
-    fn so_has_one_of_far_columns() {
-        check::<f32>(Size { rows: 530, terms: 40, columns: 35 }, false);
-        check::<f64>(Size { rows: 409, terms: 257, columns: 33 }, true);
+    fn so_has_one_of_what_lies_far_apart() {
+        check::<f32>(Size { rows: 530, terms: 40, columns: 35 }, Sums::Written);
+        check::<f64>(Size { rows: 409, terms: 257, columns: 33 }, Sums::Added);
+        check::<f32>(Size { rows: 230, terms: 520, columns: 200 }, Sums::Written);
+        check::<f32>(Size { rows: 525, terms: 256, columns: 195 }, Sums::Descended(step(0.5)));
     }
 }

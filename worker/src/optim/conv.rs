@@ -11,7 +11,7 @@ use crate::data::Examples;
 use crate::nn::Real;
 use crate::nn::conv::{ConvNetwork, ConvPass};
 use crate::nn::dispatch::dispatch;
-use crate::nn::kernel::Rate;
+use crate::nn::kernel::{MeanStep, Rate};
 
 /// The SGD of [`super::Sgd`], its minibatches in train mode, its images augmented where the job says so.
 ///
@@ -106,11 +106,13 @@ impl<T: Real> ConvSgd<T> {
             parameters: network.parameters_mut(),
             gradient: &self.gradient,
             velocity: &mut self.velocity,
-            scale: T::from_f64(1.0 / rows as f64),
             momentum: T::from_f64(self.train.momentum),
-            rate: Rate {
-                step_size: T::from_f64(self.train.step_size_at(step)),
-                weight_decay: T::from_f64(self.train.weight_decay),
+            step: MeanStep {
+                share: T::from_f64(1.0 / rows as f64),
+                rate: Rate {
+                    step_size: T::from_f64(self.train.step_size_at(step)),
+                    weight_decay: T::from_f64(self.train.weight_decay),
+                },
             },
         });
         let losses = pass.last_losses(rows);

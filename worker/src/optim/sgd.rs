@@ -7,7 +7,7 @@ use domain::spec::Train;
 use super::Order;
 use crate::data::Examples;
 use crate::nn::dispatch::{Kernel, dispatch};
-use crate::nn::kernel::Rate;
+use crate::nn::kernel::{MeanStep, Rate};
 use crate::nn::{Aligned, Descent, Network, Pass, Real, step_one};
 
 /// Plain SGD with a constant or scheduled step size ("SGD", the poster's box), with optional minibatches, heavy-ball
@@ -23,7 +23,8 @@ use crate::nn::{Aligned, Descent, Network, Pass, Real, step_one};
 ///
 /// # Numerics
 /// A step allocates nothing. Minibatches of one without momentum take paths of their own, which round less often: in
-/// [blocks](Descent) of steps, or one by one with weight decay.
+/// [blocks](Descent) of steps, or one by one with weight decay. Other minibatches have the bits of the formulae, whether or
+/// not their gradient is formed.
 #[derive(Clone, Debug)]
 pub struct Sgd<T> {
     train: Train,
@@ -32,10 +33,34 @@ pub struct Sgd<T> {
     indices: Vec<u32>,
     inputs: Aligned<T>,
     targets: Vec<T>,
-    gradient: Aligned<T>,
+    way: Way<T>,
     velocity: Vec<T>,
-    descent: Option<Descent<T>>,
     step_sizes: Vec<T>,
+}
+
+/// How steps are taken.
+#[derive(Clone, Debug)]
+enum Way<T> {
+    /// One example at a time, some steps in one go.
+    Blocks(Descent<T>),
+    /// One example at a time.
+    OneByOne,
+    /// The weights take the gradient of a minibatch where it is summed.
+    InPlace,
+    /// The gradient of a minibatch is formed here: `[parameters]`.
+    Formed(Aligned<T>),
+}
+
+impl<T: Real> Way<T> {
+    fn of(train: &Train, network: &Network<T>) -> Self {
+        let is_plain = train.momentum == 0.0;
+        match train.batch as usize {
+            1 if is_plain && train.weight_decay == 0.0 => Self::Blocks(Descent::new(network)),
+            1 if is_plain => Self::OneByOne,
+            batch if is_plain && batch <= Pass::<T>::DESCENDED => Self::InPlace,
+            _ => Self::Formed(Aligned::zeros(network.parameters().len())),
+        }
+    }
 }
 
 impl<T: Real> Sgd<T> {
@@ -43,19 +68,20 @@ impl<T: Real> Sgd<T> {
     pub fn new(train: &Train, order: Order, network: &Network<T>) -> Self {
         let batch = train.batch as usize;
         let parameters = network.parameters().len();
-        let fused = train.batch == 1 && train.momentum == 0.0;
-        let descent = (fused && train.weight_decay == 0.0).then(|| Descent::new(network));
-        let steps = descent.as_ref().map_or(1, Descent::steps);
+        let way = Way::of(train, network);
+        let steps = match &way {
+            Way::Blocks(descent) => descent.steps(),
+            _ => 1,
+        };
         Self {
             train: train.clone(),
             order,
             pass: Pass::new(network, batch),
             indices: vec![0; batch.max(steps)],
-            descent,
+            way,
             step_sizes: vec![T::ZERO; steps],
             inputs: Aligned::zeros(batch * network.dim()),
             targets: vec![T::ZERO; batch * network.outputs()],
-            gradient: Aligned::zeros(if fused { 0 } else { parameters }),
             velocity: vec![T::ZERO; if train.momentum == 0.0 { 0 } else { parameters }],
         }
     }
@@ -83,7 +109,7 @@ impl<T: Real> Sgd<T> {
         steps: Range<u64>,
         loss_sum: &mut f64,
     ) -> Option<u64> {
-        let Some(descent) = &mut self.descent else {
+        let Way::Blocks(descent) = &mut self.way else {
             return first_lost(steps, loss_sum, |step| self.step(network, examples, step));
         };
         let mut first = steps.start;
@@ -112,7 +138,7 @@ impl<T: Real> Sgd<T> {
 
     /// Takes step number `step` and returns the mean loss of its minibatch at the old weights.
     pub fn step(&mut self, network: &mut Network<T>, examples: &Examples<T>, step: u64) -> f64 {
-        if self.descent.is_some() {
+        if let Way::Blocks(_) = self.way {
             let mut loss = 0.0;
             self.steps(network, examples, step..step + 1, &mut loss);
             return loss;
@@ -123,22 +149,26 @@ impl<T: Real> Sgd<T> {
             weight_decay: T::from_f64(self.train.weight_decay),
         };
         examples.gather(&self.indices, &mut self.inputs, &mut self.targets);
-        if self.gradient.is_empty() {
+        if let Way::OneByOne = self.way {
             let example = (&*self.inputs, &*self.targets);
             return step_one(network, &mut self.pass, self.train.loss, example, rate).to_f64();
         }
         let rows = self.indices.len();
+        let step = MeanStep { share: T::from_f64(1.0 / rows as f64), rate };
         self.pass.forward(network, &self.inputs);
         self.pass.backward(network, self.train.loss, &self.targets, rows);
-        self.pass.gradient(network, &self.inputs, &mut self.gradient);
-        dispatch(Update {
-            parameters: network.parameters_mut(),
-            gradient: &self.gradient,
-            velocity: &mut self.velocity,
-            scale: T::from_f64(1.0 / rows as f64),
-            momentum: T::from_f64(self.train.momentum),
-            rate,
-        });
+        if let Way::Formed(gradient) = &mut self.way {
+            self.pass.gradient(network, &self.inputs, gradient);
+            dispatch(Update {
+                parameters: network.parameters_mut(),
+                gradient,
+                velocity: &mut self.velocity,
+                momentum: T::from_f64(self.train.momentum),
+                step,
+            });
+        } else {
+            self.pass.descend(network, &self.inputs, step);
+        }
         let losses = self.pass.last_losses(rows);
         losses.iter().fold(0.0, |sum, loss| sum + loss.to_f64()) / rows as f64
     }
@@ -158,14 +188,13 @@ pub(super) fn first_lost(
     })
 }
 
-/// The update of all parameters, `gradient` being the sum that `scale` makes a mean.
+/// The update of all parameters along the sum of gradients of a minibatch.
 pub(super) struct Update<'a, T> {
     pub parameters: &'a mut [T],
     pub gradient: &'a [T],
     pub velocity: &'a mut [T],
-    pub scale: T,
     pub momentum: T,
-    pub rate: Rate<T>,
+    pub step: MeanStep<T>,
 }
 
 impl<T: Real> Kernel for Update<'_, T> {
@@ -173,19 +202,15 @@ impl<T: Real> Kernel for Update<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { parameters, gradient, velocity, scale, momentum, rate } = self;
-        let slope = |w: T, g: T| {
-            let g = g * scale;
-            if rate.weight_decay == T::ZERO { g } else { rate.weight_decay.mul_add(w, g) }
-        };
+        let Self { parameters, gradient, velocity, momentum, step } = self;
         if velocity.is_empty() {
             for (w, &g) in parameters.iter_mut().zip(gradient) {
-                *w = (-rate.step_size).mul_add(slope(*w, g), *w);
+                *w = step.step(*w, g);
             }
         } else {
             for ((w, &g), v) in parameters.iter_mut().zip(gradient).zip(velocity) {
-                *v = momentum.mul_add(*v, slope(*w, g));
-                *w = (-rate.step_size).mul_add(*v, *w);
+                *v = momentum.mul_add(*v, step.slope(*w, g));
+                *w = (-step.rate.step_size).mul_add(*v, *w);
             }
         }
     }

@@ -6,8 +6,8 @@ use domain::spec::{Confusion, Conv, Precision};
 use super::conv::capacity;
 use crate::measure::{COMPARED, HELD, TILE, panel_len};
 use crate::nn::conv::ConvPass;
+use crate::nn::copies;
 use crate::nn::lanes::LANES;
-use crate::nn::product::{Size as ProductSize, panels_len};
 
 /// Floating-point operations and memory of one job.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -257,10 +257,7 @@ impl Size {
     /// Numbers that a pass of `rows` examples takes: what goes in and out of each layer, both ways, and copies for products.
     fn pass(&self, rows: f64) -> f64 {
         let copies = self.shapes.iter().map(|&(fan_out, fan_in)| {
-            let (o, i, rows) = (fan_out as usize, fan_in as usize, rows as usize);
-            let size =
-                |rows, terms, columns| panels_len::<f32>(ProductSize { rows, terms, columns });
-            size(rows, i, o).max(size(rows, o, i)).max(size(o, rows, i))
+            copies::<f32>(rows as usize, fan_out as usize, fan_in as usize)
         });
         rows * self.units + copies.max().unwrap_or(0) as f64
     }

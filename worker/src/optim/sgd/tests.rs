@@ -102,3 +102,35 @@ fn minibatches_momentum_and_decay_follow_their_formulae() {
         assert!((found - expected).abs() < 1e-13, "{found} {expected}");
     }
 }
+
+/// Minibatches up to so many examples are taken in where they are summed; the bits are those of larger ones.
+#[test]
+fn a_step_in_place_has_the_bits_of_one_along_a_gradient_that_is_formed() {
+    fn check<T: Real>(bias: bool, decay: f64, batch: u32) {
+        let mut model = mlp(37, 2, Activation::Tanh, Activation::Sigmoid);
+        (model.outputs, model.bias) = (3, bias);
+        let train = train(Loss::Squared, batch, 0.0, decay);
+        let examples = examples::<T>(300, 19, 3, Loss::Squared, 2);
+        let mut found = network::<T>(&model, 19, 5);
+        let mut expected = found.clone();
+        let order = || Order::new(&train, 300, 3, 0);
+        let mut sgd = Sgd::new(&train, order(), &found);
+        assert!(matches!(sgd.way, Way::InPlace));
+        let mut formed = Sgd::new(&train, order(), &found);
+        formed.way = Way::Formed(Aligned::zeros(found.parameters().len()));
+        for step in 0..10 {
+            let losses = [
+                sgd.step(&mut found, &examples, step),
+                formed.step(&mut expected, &examples, step),
+            ];
+            assert_eq!(losses[0], losses[1]);
+        }
+        assert_eq!(found, expected, "{bias} {decay} {batch}");
+    }
+    for (bias, decay) in [(false, 0.0), (true, 0.0), (true, 0.01)] {
+        for batch in [2, 17, 256] {
+            check::<f32>(bias, decay, batch);
+            check::<f64>(bias, decay, batch);
+        }
+    }
+}
