@@ -251,7 +251,7 @@ impl<T: Real> Product<T> {
                 }
                 let (these, row_scales) = rows.tile(row_tile);
                 let (those, column_scales) = columns.tile(column_tile);
-                let sums = self.tile(rows.parameters, (these, those), range.clone());
+                let sums = self.tile(rows.parameters, (these, those), i == j, range.clone());
                 let width = column_scales.len().next_multiple_of(LANES);
                 let lines = sums.chunks_exact(width).zip(row_scales).zip(i..);
                 for ((row, row_scale), i) in lines {
@@ -264,10 +264,12 @@ impl<T: Real> Product<T> {
         }
     }
 
+    /// Inner products of two tiles; of one with itself, a triangle, those of i <= j.
     fn tile(
         &mut self,
         parameters: usize,
         (rows, columns): (&[T], &[T]),
+        is_triangle: bool,
         range: Range<usize>,
     ) -> &[f64] {
         let size = rows.len() / parameters * (columns.len() / parameters);
@@ -276,7 +278,7 @@ impl<T: Real> Product<T> {
         self.part.resize(size, T::ZERO);
         for from in range.clone().step_by(ENTRIES) {
             let entries = from..range.end.min(from + ENTRIES);
-            multiply_panels(parameters, entries, rows, columns, &mut self.part);
+            multiply_panels(parameters, entries, (rows, columns), is_triangle, &mut self.part);
             self.sums.iter_mut().zip(&self.part).for_each(|(sum, part)| *sum += part.to_f64());
         }
         &self.sums

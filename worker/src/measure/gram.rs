@@ -43,10 +43,11 @@ impl<T: Real> Blocks<T> {
         }
     }
 
-    /// ⟨xᵢ, xⱼ⟩ of the divided vectors, i in block `first` and j in block `second`: `[TILE, TILE]`.
+    /// ⟨xᵢ, xⱼ⟩ of the divided vectors, i in block `first` and j in block `second`: `[TILE, TILE]`. Within one block those of i <= j.
     fn products(&self, first: usize, second: usize, out: &mut [T]) {
         let block = |b: usize| &self.numbers[b * self.k * TILE..][..self.k * TILE];
-        multiply_panels(self.k, 0..self.k, block(first), block(second), out);
+        let blocks = (block(first), block(second));
+        multiply_panels(self.k, 0..self.k, blocks, first == second, out);
     }
 }
 

@@ -88,18 +88,18 @@ pub fn multiply<T: Real>(
 ///
 /// # Shapes
 /// `left`: `[rows / 16, terms, 16]`, panels of sixteen rows; `right`: `[columns / 16, terms, 16]`, panels of sixteen columns; `out`:
-/// `[rows, columns]`.
+/// `[rows, columns]`. Of a triangle, panels of rows after those of the columns are left as they are.
 ///
 /// # Numerics
 /// As [`multiply`].
 pub fn multiply_panels<T: Real>(
     terms: usize,
     range: Range<usize>,
-    left: &[T],
-    right: &[T],
+    (left, right): (&[T], &[T]),
+    is_triangle: bool,
     out: &mut [T],
 ) {
-    Level::best().run_lanes(PanelProduct { terms, range, left, right, out });
+    Level::best().run_lanes(PanelProduct { terms, range, left, right, is_triangle, out });
 }
 
 /// The arguments of [`multiply_panels`].
@@ -108,13 +108,14 @@ struct PanelProduct<'a, T> {
     range: Range<usize>,
     left: &'a [T],
     right: &'a [T],
+    is_triangle: bool,
     out: &'a mut [T],
 }
 
 impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<T>>(self) {
-        let Self { terms: all, range, left, right, out } = self;
+        let Self { terms: all, range, left, right, is_triangle, out } = self;
         let columns = right.len() / all;
         let length = terms_at_a_time(range.len());
         let mut term = range.start;
@@ -123,7 +124,8 @@ impl<T: Real> LaneKernel<T> for PanelProduct<'_, T> {
             for (panel, right) in right.chunks_exact(all * LANES).enumerate() {
                 let panels = &right[term * LANES..][..terms * LANES];
                 let rows = out.chunks_exact_mut(LANES * columns);
-                for (left, out) in left.chunks_exact(all * LANES).zip(rows) {
+                let most = if is_triangle { panel + 1 } else { usize::MAX };
+                for (left, out) in left.chunks_exact(all * LANES).zip(rows).take(most) {
                     let block = Block {
                         left: &left[term * LANES..],
                         stride: LANES,
@@ -592,10 +594,16 @@ mod tests {
                 (0..x.len()).map(|i| x[place(i)]).collect()
             };
             let (a, b) = (in_panels(&a), in_panels(&b));
-            multiply_panels(terms, 0..terms, &a, &b, &mut found);
+            multiply_panels(terms, 0..terms, (&a, &b), false, &mut found);
             assert_eq!(found, expected, "{terms}");
-            multiply_panels(terms, 0..0, &a, &b, &mut found);
-            multiply_panels(terms, terms - 1..terms, &a, &b, &mut found);
+            let mut upper = vec![2.0; 64 * 64];
+            multiply_panels(terms, 0..terms, (&a, &b), true, &mut upper);
+            for (i, (&found, &expected)) in upper.iter().zip(&expected).enumerate() {
+                let is_there = i / 64 / LANES <= i % 64 / LANES;
+                assert_eq!(found, if is_there { expected } else { 2.0 }, "{terms}: {i}");
+            }
+            multiply_panels(terms, 0..0, (&a, &b), false, &mut found);
+            multiply_panels(terms, terms - 1..terms, (&a, &b), false, &mut found);
             let last = |of: &[f32], i: usize| {
                 of[i / LANES * terms * LANES + (terms - 1) * LANES + i % LANES]
             };

@@ -5,6 +5,7 @@ use domain::spec::{Confusion, Conv, Precision};
 
 use super::conv::capacity;
 use crate::measure::{COMPARED, HELD, TILE, panel_len};
+use crate::nn::Real;
 use crate::nn::conv::ConvPass;
 use crate::nn::copies;
 use crate::nn::lanes::LANES;
@@ -94,7 +95,7 @@ pub fn cost(spec: &JobSpec, threads: u32) -> Cost {
 ///             across a step:                        N (6 M − 2 M₀ + 6 P) + 4 N M
 ///             averages over minibatches of b:       (1 + layers) (n² + (n/b)²) more
 /// memory      b ((N + T) (d + 2 c) + 2 R d + (6 + 2 min(n, p) + min(n, 16)) P + max(m, 64) d) + R A + 16 P + 4 n² (2 + layers)
-///             + Σ 8 (n/b)², and b times the weights of the largest layer twice and for every thread
+///             + Σ 8 (n/b)², and b times the weights of the largest layer twice; for every thread copies of one image and its delta
 /// ```
 fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
     let outputs = f64::from(spec.model.outputs);
@@ -108,9 +109,9 @@ fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
         spec.measure.confusion.iter().map(cost)
     };
     let classes = spec.model.outputs as usize;
-    let image = match spec.model.precision {
-        Precision::F32 => ConvPass::<f32>::image_bytes(conv, classes),
-        Precision::F64 => ConvPass::<f64>::image_bytes(conv, classes),
+    let (image, thread) = match spec.model.precision {
+        Precision::F32 => pass_bytes::<f32>(conv, classes),
+        Precision::F64 => pass_bytes::<f64>(conv, classes),
     };
     let weights = |(out, fan_in): (u32, u32)| f64::from(out) * f64::from(fan_in);
     let shapes = conv.weight_shapes(spec.model.outputs).into_iter();
@@ -120,7 +121,7 @@ fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
     let numbers = (samples + held_out) * (f64::from(spec.data.dim) + 2.0 * outputs)
         + 2.0 * room * f64::from(spec.data.dim)
         + 5.0 * parameters
-        + largest * f64::from(threads.saturating_add(2));
+        + 2.0 * largest;
     Cost {
         training_flop: spec.train.steps as f64 * step_flop(spec),
         measuring_flop: measured
@@ -129,9 +130,15 @@ fn conv_cost(spec: &JobSpec, conv: &Conv, threads: u32) -> Cost {
                 + confusion().map(|part| part.flop).sum::<f64>()),
         memory_bytes: (bytes * numbers
             + room * image as f64
+            + f64::from(threads) * thread as f64
             + 16.0 * parameters
             + confusion().map(|part| part.bytes).fold(0.0, f64::max)) as u64,
     }
+}
+
+/// What a pass takes for each image, and for each thread.
+fn pass_bytes<T: Real>(conv: &Conv, outputs: usize) -> (usize, usize) {
+    (ConvPass::<T>::image_bytes(conv, outputs), ConvPass::<T>::thread_bytes(conv, outputs))
 }
 
 /// What one measurement of confusion takes: operations, and bytes beside the network's.

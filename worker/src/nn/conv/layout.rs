@@ -133,8 +133,18 @@ impl Layout {
 
     /// Every convolution, in the order of the parameters.
     pub fn convs(&self) -> impl Iterator<Item = &ConvLayer> {
-        std::iter::once(&self.stem)
-            .chain(self.blocks.iter().flat_map(|block| block.convs.iter().chain(&block.projection)))
+        self.convs_between().map(|(layer, ..)| layer)
+    }
+
+    /// Every convolution, with what it reads and what it gives.
+    pub fn convs_between(&self) -> impl Iterator<Item = (&ConvLayer, Grid, Grid)> {
+        let blocks = self.blocks.iter().flat_map(|block| {
+            let (from, to) = (self.grids[block.from], self.grids[block.to]);
+            let [first, second] = &block.convs;
+            let projection = block.projection.iter().map(move |layer| (layer, from, to));
+            [(first, from, to), (second, to, to)].into_iter().chain(projection)
+        });
+        std::iter::once((&self.stem, self.input, self.grids[0])).chain(blocks)
     }
 
     /// Every batch norm, in the order of the parameters.

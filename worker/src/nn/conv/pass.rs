@@ -15,6 +15,7 @@ use super::phase::{
     Weighed, Weighing, end_pull,
 };
 use super::pool::{average, spread};
+use super::weight_gradient::copies_len;
 use crate::nn::kernel::{Strides, combine, dots};
 use crate::nn::{Real, loss_and_gradient};
 
@@ -54,9 +55,9 @@ pub struct ConvPass<T> {
     /// Sums over the pixels of each image.
     slots: Vec<f64>,
     slot: usize,
-    /// Of weights, for each thread.
-    sums: Vec<T>,
-    largest: usize,
+    /// For the gradients of weights, for each thread so many.
+    copies: Vec<T>,
+    copies_len: usize,
 }
 
 impl<T: Real> ConvPass<T> {
@@ -82,6 +83,7 @@ impl<T: Real> ConvPass<T> {
         inputs.extend(layout.blocks.iter().map(|block| buffer(grids[block.to])));
         let rows = |width: usize| vec![T::ZERO; capacity * width];
         let largest = layout.convs().map(ConvLayer::parameters).max().unwrap_or(0);
+        let copies_len = most_copies(layout);
         let channels = grids.iter().map(|grid| grid.channels).max().unwrap_or(0);
         let slot = SLOT * channels;
         Self {
@@ -102,8 +104,8 @@ impl<T: Real> ConvPass<T> {
             packed: [vec![T::ZERO; largest], vec![T::ZERO; largest]],
             slots: vec![0.0; capacity * slot],
             slot,
-            sums: vec![T::ZERO; largest],
-            largest,
+            copies: vec![T::ZERO; copies_len],
+            copies_len,
         }
     }
 
@@ -121,10 +123,15 @@ impl<T: Real> ConvPass<T> {
         numbers * T::BYTES + SLOT * channels.unwrap_or(0) * size_of::<f64>()
     }
 
+    /// Bytes of the copies of each thread, for a network as `conv` has it.
+    pub fn thread_bytes(conv: &Conv, outputs: usize) -> usize {
+        most_copies(&Layout::new(conv, outputs, SIDE)) * T::BYTES
+    }
+
     /// The same, its work shared by `threads` threads: with the same bits.
     pub fn on_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
-        self.sums.resize(self.threads * self.largest, T::ZERO);
+        self.copies.resize(self.threads * self.copies_len, T::ZERO);
         self
     }
 
@@ -284,9 +291,10 @@ impl<T: Real> ConvPass<T> {
         let rows = targets.len() / network.outputs();
         self.pull_back_head(network, rows, gradient, is_each);
         let (mode, threads) = (self.mode, self.threads);
-        let Self { deltas, inputs, blocks, slots, slot, last_moments, sums, largest, .. } = self;
+        let Self { deltas, inputs, blocks, slots, slot, last_moments, copies, copies_len, .. } =
+            self;
         let [packed, packed_projection] = &mut self.packed;
-        let (slot, largest) = (*slot, *largest);
+        let (slot, copies_len) = (*slot, *copies_len);
         let grid_of = |i: usize| layout.grids[i];
         let end = layout.grids.len() - 1;
         let mut above = mem::take(&mut deltas[end][0]);
@@ -302,7 +310,7 @@ impl<T: Real> ConvPass<T> {
             let mut inner = take_free(&mut deltas[shape.to]);
 
             pack_back(&plans[1], network, packed);
-            let mut phase = Way { network, rows, threads, gradient, is_each, sums, largest };
+            let mut phase = Way { network, rows, threads, gradient, is_each, copies, copies_len };
             phase.run(Backward {
                 pull: Pull {
                     norm: stage(network, norm, pulled, to),
@@ -332,7 +340,7 @@ impl<T: Real> ConvPass<T> {
                     (pull, slots_of(slots, slot, rows))
                 }),
                 gradients: Gradients::Later,
-                sums: PartMut { numbers: &mut [], stride: largest },
+                copies: PartMut { numbers: &mut [], stride: copies_len },
             });
             phase.weigh(Weighed { plans: &plans[1], read: part(second, to, rows) }, &above);
             if let Some(plans) = projection {
@@ -377,7 +385,7 @@ impl<T: Real> ConvPass<T> {
                     (pull, slots_of(slots, slot, rows))
                 }),
                 gradients: Gradients::Later,
-                sums: PartMut { numbers: &mut [], stride: largest },
+                copies: PartMut { numbers: &mut [], stride: copies_len },
             });
             phase.weigh(Weighed { plans: &plans[0], read: part(first, from, rows) }, &inner);
             let taken = Part { numbers: &slots[..rows * slot], stride: slot };
@@ -393,7 +401,7 @@ impl<T: Real> ConvPass<T> {
             (norm, pulled, activations) = (shape.norms[0], moments_1, first);
         }
         let grid = layout.grids[0];
-        let mut phase = Way { network, rows, threads, gradient, is_each, sums, largest };
+        let mut phase = Way { network, rows, threads, gradient, is_each, copies, copies_len };
         phase.run(Backward {
             pull: Pull {
                 norm: stage(network, norm, pulled, grid),
@@ -410,7 +418,7 @@ impl<T: Real> ConvPass<T> {
             projection: None,
             below: None,
             gradients: Gradients::Later,
-            sums: PartMut { numbers: &mut [], stride: largest },
+            copies: PartMut { numbers: &mut [], stride: copies_len },
         });
         let read = part(&self.images, layout.input, rows);
         phase.weigh(Weighed { plans: &self.stem, read }, &above);
@@ -575,8 +583,8 @@ struct Way<'a, T> {
     threads: usize,
     gradient: &'a mut [T],
     is_each: bool,
-    sums: &'a mut [T],
-    largest: usize,
+    copies: &'a mut [T],
+    copies_len: usize,
 }
 
 impl<T: Real> Way<'_, T> {
@@ -590,7 +598,7 @@ impl<T: Real> Way<'_, T> {
         } else {
             Gradients::Sum(&mut *self.gradient)
         };
-        phase.sums = PartMut { numbers: &mut *self.sums, stride: self.largest };
+        phase.copies = PartMut { numbers: &mut *self.copies, stride: self.copies_len };
         phase.run_on(self.threads, self.rows);
     }
 
@@ -607,10 +615,16 @@ impl<T: Real> Way<'_, T> {
             delta,
             rows: 0..terms,
             gradient: weighed.plans.layer.of_mut(self.gradient),
-            sums: PartMut { numbers: &mut *self.sums, stride: self.largest },
+            copies: PartMut { numbers: &mut *self.copies, stride: self.copies_len },
         }
         .run_on(self.threads, terms);
     }
+}
+
+/// Numbers of the copies that the gradients of weights take, one layer after the other.
+fn most_copies(layout: &Layout) -> usize {
+    let lens = layout.convs_between().map(|(layer, from, to)| copies_len(layer, from, to));
+    lens.max().unwrap_or(0)
 }
 
 fn pack<T: Real>(plans: &Plans, network: &ConvNetwork<T>, packed: &mut [T]) {

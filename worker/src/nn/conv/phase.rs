@@ -283,8 +283,8 @@ pub struct Backward<'a, T> {
     /// The norm-ReLU before that convolution, and where its sums go.
     pub below: Option<(Pull<'a, T>, PartMut<'a, f64>)>,
     pub gradients: Gradients<'a, T>,
-    /// As many numbers as the largest layer has, for each thread.
-    pub sums: PartMut<'a, T>,
+    /// For the sums over pixels, of each thread.
+    pub copies: PartMut<'a, T>,
 }
 
 impl<T: Real> Phase for Backward<'_, T> {
@@ -313,8 +313,8 @@ impl<T: Real> Phase for Backward<'_, T> {
             // A sum over images has an order, which threads have not.
             Gradients::Sum(_) | Gradients::Later => [Gradients::Later, Gradients::Later],
         };
-        let [sums, sums_2] = self.sums.split(1);
-        let one = Self { pull, delta, weighed, carried, projection, below, gradients, sums };
+        let [copies, copies_2] = self.copies.split(1);
+        let one = Self { pull, delta, weighed, carried, projection, below, gradients, copies };
         let other = Self {
             pull: pull_2,
             delta: delta_2,
@@ -323,14 +323,14 @@ impl<T: Real> Phase for Backward<'_, T> {
             projection: projection_2,
             below: below_2,
             gradients: gradients_2,
-            sums: sums_2,
+            copies: copies_2,
         };
         [one, other]
     }
 
     fn run(mut self, images: usize) {
         let Self { pull, .. } = self;
-        let (delta, sums) = (&mut *self.delta.numbers, &mut *self.sums.numbers);
+        let (delta, copies) = (&mut *self.delta.numbers, &mut *self.copies.numbers);
         for image in 0..images {
             let read = (pull.read.numbers, pull.activations.numbers);
             pull.norm.pull(image, read, pull.residual.map(|part| part.numbers), delta);
@@ -343,7 +343,7 @@ impl<T: Real> Phase for Backward<'_, T> {
                 let rows = 0..plans.forward.terms();
                 let gradient = (rows, plans.layer.of_mut(gradient));
                 let read = (read.numbers, &*delta);
-                add_weight_gradient(&plans.forward, image, read, sums, gradient);
+                add_weight_gradient(&plans.forward, image, read, copies, gradient);
             }
             let Some((carried, to)) = &mut self.carried else { continue };
             carried.run(image, Begin::Zero, delta, to.numbers);
@@ -366,7 +366,7 @@ pub struct Weighing<'a, T> {
     /// The rows of the weights, and their gradient.
     pub rows: Range<usize>,
     pub gradient: &'a mut [T],
-    pub sums: PartMut<'a, T>,
+    pub copies: PartMut<'a, T>,
 }
 
 /// Here it is rows of weights that are split, not images.
@@ -374,12 +374,12 @@ impl<T: Real> Phase for Weighing<'_, T> {
     fn split(self, rows: usize) -> [Self; 2] {
         let Self { weighed, images, delta, .. } = self;
         let (gradient, gradient_2) = self.gradient.split_at_mut(rows * weighed.plans.layer.outputs);
-        let [sums, sums_2] = self.sums.split(1);
+        let [copies, copies_2] = self.copies.split(1);
         let middle = self.rows.start + rows;
         let (first, second) = (self.rows.start..middle, middle..self.rows.end);
         [
-            Self { weighed, images, delta, rows: first, gradient, sums },
-            Self { weighed, images, delta, rows: second, gradient: gradient_2, sums: sums_2 },
+            Self { weighed, images, delta, rows: first, gradient, copies },
+            Self { weighed, images, delta, rows: second, gradient: gradient_2, copies: copies_2 },
         ]
     }
 
@@ -388,7 +388,7 @@ impl<T: Real> Phase for Weighing<'_, T> {
         for image in 0..self.images {
             let gradient = (self.rows.clone(), &mut *self.gradient);
             let read = (read.numbers, self.delta);
-            add_weight_gradient(&plans.forward, image, read, self.sums.numbers, gradient);
+            add_weight_gradient(&plans.forward, image, read, self.copies.numbers, gradient);
         }
     }
 }

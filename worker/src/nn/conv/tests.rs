@@ -9,7 +9,7 @@ use super::grid::Grid;
 use super::layout::ConvLayer;
 use super::naive::{self, Images};
 use super::walks;
-use super::weight_gradient::{WeightGradient, add_weight_gradient};
+use super::weight_gradient::{WeightGradient, add_weight_gradient, copies_len};
 use super::{ConvNetwork, ConvPass};
 use crate::nn::Real;
 use crate::nn::dispatch::{LaneKernel, Level};
@@ -214,10 +214,10 @@ fn check_passes(
     });
     let padded_delta = pad(to, &delta.x);
     let mut found = vec![0.0; size];
-    let mut sums = vec![f64::NAN; size];
+    let mut copies = vec![f64::NAN; copies_len(&layer, from, to)];
     for image in 0..count {
         let gradient = (0..forward.terms(), &mut *found);
-        add_weight_gradient(&forward, image, (&padded, &padded_delta), &mut sums, gradient);
+        add_weight_gradient(&forward, image, (&padded, &padded_delta), &mut copies, gradient);
     }
     close(&found, &gradient, 1e-13);
     let mut found = vec![0.0; count * from.image()];
@@ -249,14 +249,14 @@ fn every_instruction_set_gives_the_same_bits() {
         level.run_lanes(Correlate { walks, images: 0..1, begin, input, weights, out: &mut out });
         let mut gradient = vec![0.0f32; layer.parameters()];
         let (delta, gradient_out) = (&*out, &mut *gradient);
-        let mut sums = vec![0.0f32; layer.parameters()];
-        let (part, sums) = (0..walks.terms(), &mut *sums);
+        let mut copies = vec![0.0f32; copies_len(&layer, from, to)];
+        let (part, copies) = (0..walks.terms(), &mut *copies);
         level.run_lanes(WeightGradient {
             walks,
             image: 0,
             input,
             delta,
-            sums,
+            copies,
             part,
             gradient: gradient_out,
         });
@@ -268,9 +268,9 @@ fn every_instruction_set_gives_the_same_bits() {
     let (begin, read, walks) = (Begin::There, (&*input, &*weights), &walks);
     let (input, weights) = read;
     Correlate { walks, images: 0..1, begin, input, weights, out: &mut out }.run::<Wide<f32>>();
-    let mut sums = vec![0.0f32; layer.parameters()];
-    let (part, sums, delta) = (0..walks.terms(), &mut *sums, &*out);
-    WeightGradient { walks, image: 0, input, delta, sums, part, gradient: &mut gradient }
+    let mut copies = vec![0.0f32; copies_len(&layer, from, to)];
+    let (part, copies, delta) = (0..walks.terms(), &mut *copies, &*out);
+    WeightGradient { walks, image: 0, input, delta, copies, part, gradient: &mut gradient }
         .run::<Wide<f32>>();
     results.push((out, gradient));
     assert!(results.iter().all(|result| result == &results[0]));
