@@ -39,6 +39,8 @@ pub enum Failure {
     ReadSweep { path: PathBuf, source: io::Error },
     #[error("the sweep file is not valid\n{0}")]
     BadSweep(SweepFileError),
+    #[error("{} takes {} to hand in, and at most {} are taken{}", path.display(), text::bytes(*found), text::bytes(*limit), longest(axis))]
+    LongSweep { path: PathBuf, found: u64, limit: u64, axis: Option<(String, u64)> },
     #[error("there is no home folder to keep the connection file in")]
     NoStateFolder,
     #[error(transparent)]
@@ -129,6 +131,7 @@ impl Failure {
             Self::Unfinished { .. } => 1,
             Self::ReadSweep { .. }
             | Self::BadSweep(_)
+            | Self::LongSweep { .. }
             | Self::NoStateFolder
             | Self::NoSuchWorker { .. }
             | Self::TooFewCores { .. }
@@ -177,6 +180,9 @@ impl Failure {
             }
             Self::BadSweep(_) => {
                 "mend the lines above; `gradsweep plan FILE` checks a file and runs nothing"
+            }
+            Self::LongSweep { .. } => {
+                "make two axes of it, whose points are all pairs of their values, or several sweeps"
             }
             Self::NoStateFolder => "name the file with --connection FILE",
             Self::Connection(ConnectionError::Read { .. }) => {
@@ -236,6 +242,7 @@ impl Failure {
             Self::Worker(AgentError::Incompatible { .. }) => {
                 "use the same version of gradsweep for the coordinator and its workers"
             }
+            Self::Worker(AgentError::RowsKept { .. }) => "give it more with --rows-memory SIZE",
             Self::Worker(AgentError::Cache { .. } | AgentError::CachePath { .. }) => {
                 "choose another folder with --cache DIR"
             }
@@ -334,9 +341,16 @@ fn call_advice(error: &CallError) -> Option<&'static str> {
     }
 }
 
+fn longest(axis: &Option<(String, u64)>) -> String {
+    let said = |(field, count): &(String, u64)| {
+        format!(": axis {field} has {}", text::counted(*count, "value"))
+    };
+    axis.as_ref().map(said).unwrap_or_default()
+}
+
 fn worker_code(error: &AgentError) -> u8 {
     match error {
-        AgentError::Slots { .. } | AgentError::CachePath { .. } => 2,
+        AgentError::Slots { .. } | AgentError::RowsKept { .. } | AgentError::CachePath { .. } => 2,
         AgentError::Unreachable { .. } => 69,
         AgentError::Cache { .. } => 74,
         AgentError::Incompatible { .. } => 76,

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use domain::{Digest, FileFacts, Sweep, sweep_file};
+use proto::limits::SWEEP_BYTES_MAX;
 use proto::message::Submission;
 use worker::data::bundle;
 
@@ -53,8 +54,20 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
         facts.insert(data.path, facts_of(&found));
     }
     let sweep = draft.resolve(&facts).map_err(Failure::BadSweep)?;
+    check_length(path, &sweep)?;
     let name = path.file_name().unwrap_or(path.as_os_str());
     Ok(Loaded { sweep, file_name: name.to_string_lossy().into_owned(), file_text, folders })
+}
+
+/// Refuses a sweep that no coordinator would take in: its values are spelt out when it is handed in.
+fn check_length(path: &Path, sweep: &Sweep) -> Result<(), Failure> {
+    let (found, limit) = (sweep.canonical().len() as u64, SWEEP_BYTES_MAX as u64);
+    if found <= limit {
+        return Ok(());
+    }
+    let longest = sweep.axes().max_by_key(|axis| axis.values.len());
+    let axis = longest.map(|axis| (axis.field.to_string(), axis.values.len() as u64));
+    Err(Failure::LongSweep { path: path.to_owned(), found, limit, axis })
 }
 
 fn facts_of(bundle: &bundle::Bundle) -> FileFacts {

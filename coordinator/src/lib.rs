@@ -9,4 +9,4 @@ pub mod shell;
 pub mod sink;
 
 pub use config::Config;
-pub use shell::{ServeError, serve};
+pub use shell::{Coordinator, Place, ServeError, serve};

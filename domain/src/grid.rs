@@ -222,6 +222,18 @@ impl Grid {
 
     /// The varied fields of point `index` and their values; `None` past the last point.
     pub fn point(&self, index: u64) -> Option<Vec<(Field, &Value)>> {
+        let columns = self.dimensions.iter().zip(self.rows(index)?);
+        Some(columns.flat_map(|(d, row)| d.fields.iter().copied().zip(&d.rows[row])).collect())
+    }
+
+    /// A number that point `index` shares with those points alone that differ from it in seeds.
+    pub fn cell(&self, index: u64) -> Option<u64> {
+        let cells = self.dimensions.iter().zip(self.rows(index)?).filter(|(d, _)| !d.is_seeds());
+        Some(cells.fold(0, |number, (d, row)| number * d.rows.len() as u64 + row as u64))
+    }
+
+    /// The row of each dimension at point `index`.
+    fn rows(&self, index: u64) -> Option<Vec<usize>> {
         let mut rest = match &self.kept {
             _ if index >= self.len => return None,
             Some(kept) => u64::from(*kept.get(usize::try_from(index).ok()?)?),
@@ -233,8 +245,7 @@ impl Grid {
             *row = usize::try_from(rest % size).ok()?;
             rest /= size;
         }
-        let columns = self.dimensions.iter().zip(rows);
-        Some(columns.flat_map(|(d, row)| d.fields.iter().copied().zip(&d.rows[row])).collect())
+        Some(rows)
     }
 
     /// Calls `visit` with the settings of every cell: every point but for its seeds, which are those of the first.

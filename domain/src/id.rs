@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not an identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,9 +15,9 @@ pub enum BadId {
     Hex { digits: usize, found: String },
 }
 
-/// A sweep's lineage: `[a-z][a-z0-9-]{0,47}`. Results of every revision live under it.
+/// A sweep's lineage: `[a-z][a-z0-9-]{0,47}`. Results of every revision live under it. Cheap to clone: every message names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SweepName(String);
+pub struct SweepName(Arc<str>);
 
 impl SweepName {
     /// The name as text.
@@ -33,7 +34,7 @@ impl FromStr for SweepName {
             text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let head_ok = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         if rest_ok && head_ok && text.len() <= 48 {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(BadId::Name { found: text.chars().take(60).collect() })
         }
@@ -46,6 +47,20 @@ impl fmt::Display for SweepName {
     }
 }
 
+/// The digit of half a byte.
+fn digit(half: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(half & 15)]
+}
+
+/// The half of a byte that a digit stands for.
+fn half_of(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
 /// An identity of fixed bytes that is shown as lowercase hexadecimal digits.
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
@@ -55,7 +70,11 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut digits = [0; 2 * $bytes];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                }
+                f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -70,15 +89,13 @@ macro_rules! hex_id {
 
             fn from_str(text: &str) -> Result<Self, BadId> {
                 let bad = || BadId::Hex { digits: 2 * $bytes, found: text.chars().take(80).collect() };
-                if text.len() != 2 * $bytes
-                    || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-                {
+                if text.len() != 2 * $bytes {
                     return Err(bad());
                 }
                 let mut bytes = [0; $bytes];
                 for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-                    let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
-                    *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+                    let half = |index: usize| half_of(pair[index]).ok_or_else(bad);
+                    *byte = half(0)? << 4 | half(1)?;
                 }
                 Ok(Self(bytes))
             }

@@ -28,6 +28,14 @@ pub fn write(value: &Value) -> String {
 /// `fields` are distinct dotted names of one or two parts, in the order of their bytes, in which `.` comes before all
 /// that a name can hold. So the members of each object come together, and sorted.
 pub fn write_nested<'a>(fields: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
+    write_nested_by(fields, |out, _, value| write_value(out, value))
+}
+
+/// The same, where `write` writes each value, by its name.
+pub fn write_nested_by<'a>(
+    fields: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    mut write: impl FnMut(&mut String, &str, &Value),
+) -> String {
     let mut out = String::from("{");
     let mut open: Option<&str> = None;
     let mut is_first = true;
@@ -50,7 +58,7 @@ pub fn write_nested<'a>(fields: impl IntoIterator<Item = (&'a str, &'a Value)>) 
         is_first = false;
         write_text(&mut out, key);
         out.push(':');
-        write_value(&mut out, value);
+        write(&mut out, name, value);
     }
     if open.is_some() {
         out.push('}');
@@ -59,7 +67,8 @@ pub fn write_nested<'a>(fields: impl IntoIterator<Item = (&'a str, &'a Value)>) 
     out
 }
 
-fn write_value(out: &mut String, value: &Value) {
+/// Writes `value` behind what is there.
+pub fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),

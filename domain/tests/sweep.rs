@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::sweep::Specs;
 use domain::{Digest, FileFacts, JobSpec, Sweep, SweepFileError, Value, sweep_file};
 use proptest::prelude::*;
 
@@ -211,6 +212,41 @@ fn the_seed_of_augmentation_counts_where_images_are_augmented() {
     assert!(!augmented.contains(&plain[0]));
     let job = images("kind = \"wrn\"", "augment = true").job(0);
     assert_eq!(JobSpec::from_canonical(&job.canonical()), Ok(job));
+}
+
+/// Law: specs made from what a cell remembers are those made from the start, in whatever order they are asked for.
+#[track_caller]
+fn check_specs(sweep: &Sweep) {
+    let mut specs = Specs::default();
+    let forwards = 0..sweep.len();
+    for index in forwards.clone().chain(forwards.rev()) {
+        let job = sweep.job(index);
+        assert_eq!(specs.text(sweep, index), job.canonical(), "point {index}");
+        assert_eq!(specs.job(sweep, index), job, "point {index}");
+    }
+}
+
+#[test]
+fn specs_by_their_cells_are_those_of_the_points() {
+    check_specs(&sweep(""));
+    check_specs(&sweep("[axes]\nseed = [0, 7, 9223372036854775807]\nmodel.width = [1, 2]\n"));
+    check_specs(&sweep(
+        "seed = 3\n[axes]\ndata_seed = [0, 7]\ninit_seed = [1, 2]\norder_seed = [5]\n",
+    ));
+    // A zip of a seed and a setting is part of the cell; so is what does not apply.
+    check_specs(&sweep(
+        "[[zip]]\nseed = [4, 5]\nmodel.width = [1, 2]\n[axes]\nmeasure_seed = [8, 9]\nmodel.kind = [\"mlp\", \"linear\"]\n",
+    ));
+    check_specs(&sweep(
+        "[axes]\nseed = [0, 1]\nmodel.width = [1, 2]\n[[exclude]]\nseed = 1\nmodel.width = 1\n",
+    ));
+    // More cells than are remembered.
+    let widths: Vec<_> = (1..=1_500).collect();
+    check_specs(&sweep(&format!("[axes]\nseed = [0, 1]\nmodel.width = {widths:?}\n")));
+    check_specs(&images(
+        "kind = \"wrn\"\n[axes]\nseed = [1, 2]\ntrain.augment = [true, false]",
+        "",
+    ));
 }
 
 #[test]

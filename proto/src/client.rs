@@ -1,14 +1,17 @@
 //! The client side: typed calls on a coordinator, and a worker's session with it.
 
+use std::io;
 use std::time::Duration;
 
 use domain::{Digest, JobId, SweepName, WorkerId};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status, Streaming};
 
 use crate::connection::{Connection, SERVER_NAME};
@@ -52,27 +55,40 @@ impl Client {
     /// [`CallError::BadConnection`] where address, certificate or token cannot be used, [`CallError::Unreachable`]
     /// where nobody answers.
     pub async fn connect(connection: &Connection) -> Result<Self, CallError> {
+        let endpoint = endpoint(connection)?;
+        Self::on(endpoint.connect().await, connection)
+    }
+
+    /// The same over streams that `dial` opens, where there are no sockets: in a network that a test pretends.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_by<F, S>(
+        connection: &Connection,
+        mut dial: impl FnMut() -> F + Send + 'static,
+    ) -> Result<Self, CallError>
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connector = tower::service_fn(move |_: Uri| {
+            let dialled = dial();
+            async move { dialled.await.map(TokioIo::new) }
+        });
+        let endpoint = endpoint(connection)?;
+        Self::on(endpoint.connect_with_connector(connector).await, connection)
+    }
+
+    fn on(
+        channel: Result<Channel, tonic::transport::Error>,
+        connection: &Connection,
+    ) -> Result<Self, CallError> {
         let url = connection.url.clone();
-        let bad = |reason: String| CallError::BadConnection { reason };
-        let mut endpoint = Endpoint::from_shared(url.clone())
-            .map_err(|error| bad(error.to_string()))?
-            .connect_timeout(limits::CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
-        if let Some(certificate) = &connection.certificate {
-            let tls = ClientTlsConfig::new()
-                .ca_certificate(Certificate::from_pem(certificate))
-                .domain_name(SERVER_NAME);
-            endpoint = endpoint.tls_config(tls).map_err(|error| bad(chain(&error)))?;
-        }
-        let token = format!("Bearer {}", connection.token.reveal());
-        let token = MetadataValue::try_from(token).map_err(|error| bad(error.to_string()))?;
-        let channel = endpoint
-            .connect()
-            .await
+        let channel = channel
             .map_err(|error| CallError::Unreachable { url: url.clone(), reason: chain(&error) })?;
+        let token = format!("Bearer {}", connection.token.reveal());
+        let token = MetadataValue::try_from(token)
+            .map_err(|error| CallError::BadConnection { reason: error.to_string() })?;
         let guarded = InterceptedService::new(channel, Bearer(token));
         let sweeps = sweeps_client::SweepsClient::new(guarded.clone())
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX);
@@ -251,6 +267,23 @@ impl<T: FromWire> Incoming<T> {
             None => Ok(None),
         }
     }
+}
+
+/// Where and how `connection` says that the coordinator is reached.
+fn endpoint(connection: &Connection) -> Result<Endpoint, CallError> {
+    let bad = |reason: String| CallError::BadConnection { reason };
+    let endpoint = Endpoint::from_shared(connection.url.clone())
+        .map_err(|error| bad(error.to_string()))?
+        .connect_timeout(limits::CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    let Some(certificate) = &connection.certificate else { return Ok(endpoint) };
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(certificate))
+        .domain_name(SERVER_NAME);
+    endpoint.tls_config(tls).map_err(|error| bad(chain(&error)))
 }
 
 fn timed<T>(message: T) -> Request<T> {

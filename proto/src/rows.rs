@@ -16,7 +16,7 @@
 use std::sync::LazyLock;
 
 use domain::table::HISTOGRAM_BINS;
-use domain::{Cell, ColumnType, Row, Table};
+use domain::{Cell, Column, ColumnType, Row, Table};
 
 use crate::error::WireError;
 use crate::limits::{ROW_BATCH_BYTES_MAX, ROW_BATCH_ROWS_MAX};
@@ -195,6 +195,41 @@ pub fn read(
     row_count: u32,
     mut visit: impl FnMut(usize, Value<'_>),
 ) -> Result<(), WireError> {
+    let cell = |_: &mut (), index: usize, value: Value<'_>| visit(index, value);
+    read_columns(table, bytes, row_count, cell, |(), _| ())
+}
+
+/// The bytes of one row with other values in some places: `change` is told every cell, by its own column, and answers what
+/// is to be there instead, if anything is. The rest is copied as it is.
+///
+/// # Errors
+/// As [`read`].
+pub fn revise<'v>(
+    table: Table,
+    bytes: &[u8],
+    mut change: impl FnMut(&'static Column, Value<'_>) -> Option<Value<'v>>,
+) -> Result<Vec<u8>, WireError> {
+    let mut revised = fingerprint(table).to_vec();
+    let columns = table.own_columns();
+    let cell = |new: &mut Option<Value<'v>>, index: usize, value: Value<'_>| {
+        *new = change(&columns[index], value);
+    };
+    read_columns(table, bytes, 1, cell, |new, raw| match new {
+        Some(value) => put_column(&mut revised, &[value]),
+        None => revised.extend_from_slice(raw),
+    })?;
+    Ok(revised)
+}
+
+/// Reads a batch column by column: `visit` is told every cell, and `over` the bytes of each column after its cells, with
+/// what `visit` left for it.
+fn read_columns<S: Default>(
+    table: Table,
+    bytes: &[u8],
+    row_count: u32,
+    mut visit: impl FnMut(&mut S, usize, Value<'_>),
+    mut over: impl FnMut(S, &[u8]),
+) -> Result<(), WireError> {
     if bytes.len() > ROW_BATCH_BYTES_MAX {
         let (found, limit) = (bytes.len() as u64, ROW_BATCH_BYTES_MAX as u64);
         return Err(WireError::TooLarge { field: "rows.cells", found, limit });
@@ -211,8 +246,11 @@ pub fn read(
         Err(cause) => return Err(problem(cause.to_string())),
     }
     for (index, column) in table.own_columns().iter().enumerate() {
-        let read = reader.column(column.kind, row_count as usize, |value| visit(index, value));
+        let (before, mut state) = (reader.rest, S::default());
+        let cell = |value: Value<'_>| visit(&mut state, index, value);
+        let read = reader.column(column.kind, row_count as usize, cell);
         read.map_err(|cause| problem(format!("column {}: {cause}", column.name)))?;
+        over(state, &before[..before.len() - reader.rest.len()]);
     }
     if !reader.rest.is_empty() {
         return Err(problem(format!("{} bytes follow the last column", reader.rest.len())));
@@ -380,6 +418,32 @@ mod tests {
     fn rows() -> Vec<Row> {
         let row = |step| StepRow { step, risk: Some(0.5), ..StepRow::default() };
         vec![row(0).into_row(), StepRow { running_loss: Some(-0.0), ..row(7) }.into_row()]
+    }
+
+    #[test]
+    fn a_revised_row_has_its_new_cells_and_all_others() {
+        let row = rows().remove(1);
+        let bytes = encode(Table::Steps, std::slice::from_ref(&row));
+        let same = revise(Table::Steps, &bytes, |_, _| None).expect("reads");
+        assert_eq!(same, bytes);
+        let mut seen = Vec::new();
+        let revised = revise(Table::Steps, &bytes, |column, value| {
+            seen.push(Cell::from(value));
+            match column.name {
+                "risk" => Some(Value::Float(0.25)),
+                "running_loss" => Some(Value::Null),
+                _ => None,
+            }
+        });
+        assert_eq!(seen, row);
+        let mut expected = row;
+        expected[Table::Steps.own_index("risk").expect("a column")] = 0.25.into();
+        expected[Table::Steps.own_index("running_loss").expect("a column")] = Cell::Null;
+        let revised = revised.expect("reads");
+        assert_eq!(decode(Table::Steps, &revised, 1).expect("reads"), [expected]);
+        for cut in 0..bytes.len() {
+            assert!(revise(Table::Steps, &bytes[..cut], |_, _| None).is_err(), "cut at {cut}");
+        }
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The server side: what a coordinator must be able to answer, and the tonic stack that asks it.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use domain::{Digest, JobId, SweepName, WorkerId};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -92,12 +95,23 @@ pub enum ServeError {
     Serve(#[source] tonic::transport::Error),
 }
 
-/// Serves both services, health and reflection on `listener` until `shutdown` resolves and every call has ended.
+/// A stream of bytes that a connection runs on.
+pub trait Carrier: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static {}
+
+impl<C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static> Carrier for C {}
+
+/// The connections that come to a socket.
+pub fn sockets(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+/// Serves both services, health and reflection on the connections that come in until `shutdown` resolves and every call
+/// has ended.
 ///
 /// # Errors
-/// [`ServeError`] where TLS cannot be set up or the listener fails.
-pub async fn serve<A: CoordinatorApi>(
-    listener: TcpListener,
+/// [`ServeError`] where TLS cannot be set up or nothing more can come in.
+pub async fn serve<A: CoordinatorApi, C: Carrier>(
+    connections: impl Stream<Item = io::Result<C>>,
     api: Arc<A>,
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
@@ -148,10 +162,7 @@ pub async fn serve<A: CoordinatorApi>(
         .add_service(reflection)
         .add_service(InterceptedService::new(fleet, guard.clone()))
         .add_service(InterceptedService::new(sweeps, guard))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            shutdown,
-        )
+        .serve_with_incoming_shutdown(connections, shutdown)
         .await
         .map_err(ServeError::Serve)
 }
@@ -180,8 +191,8 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let mut incoming = request.into_inner();
         let (to_api, from_peer) = mpsc::channel(limits::SESSION_QUEUE);
-        let (to_peer, mut from_api) = mpsc::channel(limits::OUTBOX_QUEUE);
-        let (replies, stream) = mpsc::channel(limits::SESSION_QUEUE);
+        let (to_peer, words) = mpsc::channel(limits::OUTBOX_QUEUE);
+        let (mut end, ended) = oneshot::channel();
 
         let api = Arc::clone(&self.api);
         let reader = async move {
@@ -192,15 +203,6 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
                 }
             }
             Ok::<(), Status>(())
-        };
-        let forward = replies.clone();
-        let writer = async move {
-            while let Some(message) = from_api.recv().await {
-                if forward.send(Ok(ToWorker::into_wire(message))).await.is_err() {
-                    break;
-                }
-            }
-            Ok(())
         };
         tokio::spawn(async move {
             // When the peer stops sending, for whatever reason, the session sees its messages end and returns; when the
@@ -213,18 +215,43 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
                     read = &mut reader => session.await.map_err(Status::from).and(read),
                 }
             };
-            // A session that ends in good order has its last words written; one that is refused may be one that never reads.
-            let conversation = async { tokio::try_join!(session, writer).map(|((), ())| ()) };
             let ended = tokio::select! {
-                ended = conversation => ended,
-                () = replies.closed() => Ok(()),
+                ended = session => ended,
+                // The peer has left.
+                () = end.closed() => Ok(()),
             };
             if let Err(status) = ended {
-                // A peer that left, or does not read, does not hear why its session ended.
-                drop(replies.try_send(Err(status)));
+                // A peer that left does not hear why its session ended.
+                drop(end.send(status));
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(Replies { words: Some(words), ended: Some(ended) })))
+    }
+}
+
+/// What one worker is told, as it is to be written: all that is queued goes out together.
+struct Replies {
+    words: Option<mpsc::Receiver<ToWorker>>,
+    /// Why the session was refused. A session that ends in good order has its last words written; one that is refused may be
+    /// one that never reads, and what it was to be told is dropped.
+    ended: Option<oneshot::Receiver<Status>>,
+}
+
+impl Stream for Replies {
+    type Item = Result<wire::CoordinatorMessage, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(ended) = &mut self.ended
+            && let Poll::Ready(ended) = Pin::new(ended).poll(context)
+        {
+            self.ended = None;
+            if let Ok(status) = ended {
+                self.words = None;
+                return Poll::Ready(Some(Err(status)));
+            }
+        }
+        let Some(words) = &mut self.words else { return Poll::Ready(None) };
+        words.poll_recv(context).map(|word| word.map(|word| Ok(word.into_wire())))
     }
 }
 

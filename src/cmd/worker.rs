@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::watch;
-use worker::agent::{self, StopRequest};
+use worker::agent::{self, RowsKept, StopRequest};
 
 use crate::config::{self, ConnectionArgs};
 use crate::failure::Failure;
@@ -38,6 +38,12 @@ pub struct WorkerArgs {
     /// Memory that its jobs may use together, as `16GiB` [default: this machine's, or the limit set on this process].
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<u64>,
+    /// Memory for rows that no coordinator has acknowledged yet, as while it is away; those after go to disk.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    rows_memory: u64,
+    /// Disk in the cache folder for more such rows; when it is used up, jobs wait.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1GiB")]
+    rows_disk: u64,
     /// How long this worker may run; it drains in time.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     time_left: Option<Duration>,
@@ -62,6 +68,10 @@ pub fn run(args: &WorkerArgs) -> Result<(), Failure> {
         },
         program: env::current_exe().map_err(Failure::Setup)?,
         memory_bytes: args.memory.or_else(host::memory_bytes).unwrap_or(0),
+        rows: RowsKept {
+            in_memory: usize::try_from(args.rows_memory).unwrap_or(usize::MAX),
+            on_disk: args.rows_disk,
+        },
         time_left: args.time_left,
         retry_for: args.retry_for,
     };

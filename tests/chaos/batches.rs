@@ -22,7 +22,7 @@ const BYTES_ANYWAY: u64 = 32 << 20;
 
 /// What the process has written to, and keeps.
 fn memory(process: &Process) -> u64 {
-    crate::memory_of(process, "RssAnon")
+    process.memory("RssAnon")
 }
 
 #[test]

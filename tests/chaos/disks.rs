@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use crate::calm;
 use crate::content::{assert_exactly_once, content};
-use crate::harness::{Place, succeed, wait_for};
+use crate::harness::{Place, gradsweep, succeed, wait_for};
 use crate::works;
 
 /// Thirty jobs of some tenths of a second.
@@ -160,7 +160,9 @@ fn a_sync_that_fails_stops_the_coordinator_and_nothing_is_acknowledged_after_it(
         let Some(backing) = Backing::mount(&place.path("backing")) else { return };
         let image = place.path("backing/image");
         let Some(disk) = Disk::mount(image, place.path("journal")) else { return };
-        let mut coordinator = place.coordinator();
+        // A lease that outlasts the longest wait between two tries to come back.
+        let start = || place.coordinator_by(gradsweep(), "127.0.0.1:0", "30s");
+        let mut coordinator = start();
         let worker = place.worker(2);
         succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
         wait_for(|| (committed(&place) > round).then_some(()), || coordinator.log());
@@ -174,7 +176,7 @@ fn a_sync_that_fails_stops_the_coordinator_and_nothing_is_acknowledged_after_it(
         assert_eq!(coordinator.exit_code(), Some(74), "{}", coordinator.log());
         fs::remove_file(place.path("backing/filler")).expect("there is room again");
         disk.again();
-        let coordinator = place.coordinator();
+        let coordinator = start();
         let there = committed(&place);
         assert!(there >= acknowledged, "{acknowledged} were acknowledged, {there} are there");
         place.wait_over("disk");

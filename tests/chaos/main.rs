@@ -13,11 +13,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "kills come at random times")]
 
-use std::fs;
 use std::process::{Command, Stdio};
 
-use harness::Process;
-
+#[path = "../it/beyond.rs"]
+mod beyond;
 #[path = "../it/content.rs"]
 mod content;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
@@ -46,14 +45,6 @@ fn times(variable: &str, usual: u64) -> u64 {
 fn works(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
-}
-
-/// Bytes of memory that a process holds: `VmRSS`, or the part of it that `field` names.
-fn memory_of(process: &Process, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it lives");
-    let told = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let kib = told.expect("is told").trim().trim_end_matches(" kB");
-    kib.parse::<u64>().expect("a number") << 10
 }
 
 /// A generator whose seed is told, so that a run can be repeated as far as processes allow.

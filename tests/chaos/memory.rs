@@ -83,7 +83,7 @@ fn a_trial_that_is_killed_for_memory_is_given_up_with_evidence_and_done_where_th
     let Some(group) = Group::make() else { return };
     let place = Place::new();
     let coordinator = place.coordinator();
-    let mut small = place.worker_by(group.inside(), 1);
+    let mut small = place.worker_by(group.inside(), 1, &[]);
     succeed(place.client(&["submit"]).arg(place.sweep(SWEEP)));
     place.wait_status("large", |status| {
         status["committed"] == 1 && status["abandoned"] == 1 && status["sealed"] == true

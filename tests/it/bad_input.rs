@@ -110,3 +110,19 @@ fn a_damaged_journal_is_named_and_never_advised_to_be_tried_again() {
     fs::write(&journal, whole).expect("writes");
     assert!(succeed(&mut place.run(&sweep, 1)).contains("nothing is left to do"));
 }
+
+#[test]
+fn a_sweep_that_is_too_long_to_hand_in_is_refused_before_anything_starts() {
+    let place = Place::new();
+    let sweep = |count: u32| {
+        format!(
+            "name = \"x\"\n[axes]\nseed = {{ start = 0, count = {count} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n"
+        )
+    };
+    let output = place.run(&place.sweep(&sweep(700_000)), 1).output().expect("starts");
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("axis seed has 700,000 values") && said.contains("two axes"), "{said}");
+    assert!(!place.results().exists(), "nothing was started");
+    succeed(gradsweep().arg("plan").arg(place.sweep(&sweep(500_000))));
+}

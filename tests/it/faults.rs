@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 
+use crate::beyond::goes_on_beyond_memory;
 use crate::content::{assert_exactly_once, content};
 use crate::end_to_end::{SMALL, with_seeds};
 use crate::harness::{Place, Process, succeed, text, wait_for};
@@ -27,6 +28,12 @@ pub fn undisturbed(text: &str) -> crate::content::Content {
 
 pub fn committed(place: &Place) -> u64 {
     place.status("small")["committed"].as_u64().unwrap_or(0)
+}
+
+/// `cargo test --test chaos -- --ignored beyond` does it with the bounds that workers have.
+#[test]
+fn a_trial_goes_on_beyond_its_worker_s_memory_while_the_coordinator_is_away() {
+    goes_on_beyond_memory(6_000, 1 << 20, &["--rows-memory", "1MiB"]);
 }
 
 #[test]

@@ -91,6 +91,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Bytes of memory that it holds: `VmRSS`, or the part of it that `field` names.
+    pub fn memory(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it lives");
+        let told = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kib = told.expect("is told").trim().trim_end_matches(" kB");
+        kib.parse::<u64>().expect("a number") << 10
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         let id = self.id().to_string();
@@ -205,12 +213,12 @@ impl Place {
 
     /// Starts a worker.
     pub fn worker(&self, slots: u32) -> Process {
-        self.worker_by(gradsweep(), slots)
+        self.worker_by(gradsweep(), slots, &[])
     }
 
-    /// The same by a command that ends as [`gradsweep`] does.
-    pub fn worker_by(&self, mut command: Command, slots: u32) -> Process {
-        command.arg("worker").arg("--connection").arg(self.path("connection.json"));
+    /// The same by a command that ends as [`gradsweep`] does, and with more flags.
+    pub fn worker_by(&self, mut command: Command, slots: u32, flags: &[&str]) -> Process {
+        command.arg("worker").arg("--connection").arg(self.path("connection.json")).args(flags);
         command.arg("--cache").arg(self.path("cache"));
         command.args(["--slots", &slots.to_string()]);
         Process::start(&mut command, self.log("worker"))

@@ -1,6 +1,7 @@
 //! The real binary as its users run it: processes, sockets, files, kills.
 
 mod bad_input;
+mod beyond;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod content;

@@ -68,6 +68,12 @@ impl Disk {
         state.fail_next_sync = false;
     }
 
+    /// Whether it has power, and room for whatever comes.
+    pub fn is_well(&self) -> bool {
+        let state = self.state();
+        state.has_power && state.capacity.is_none()
+    }
+
     /// The power goes after so many more operations.
     pub fn cut_power_after(&self, operations: u64) {
         self.state().power_for = Some(operations);

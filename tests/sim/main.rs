@@ -7,6 +7,7 @@
 //! GRADSWEEP_SEED=1234 cargo test --test sim -- --nocapture  one seed, told step by step
 //! ```
 
+#[expect(dead_code, reason = "shared with tests/net, which uses the rest")]
 mod disk;
 mod faults;
 mod hand;

@@ -1,7 +1,9 @@
 //! A sweep's lineage: its revisions, its jobs whatever revision asked for them, and what waits to be run or sealed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use domain::sweep::Specs;
 use domain::{FailureClass, JobId, JobSpec, Sweep, SweepId, SweepName, Timestamp, WorkerId};
 use proto::message::JobCounts;
 
@@ -22,13 +24,19 @@ pub struct Revision {
     pub sweep: Sweep,
     pub id: SweepId,
     pub handed_in: HandedIn,
+    /// Specs that were wanted before: a memory of what follows from `sweep`, and no state.
+    specs: Mutex<Specs>,
 }
 
 impl Revision {
     /// The revision that was handed in.
     pub(super) fn read(handed_in: HandedIn) -> Result<Self, Inconsistent> {
         let sweep = Sweep::from_canonical(&handed_in.canonical)?;
-        Ok(Self { id: sweep.id(), sweep, handed_in })
+        Ok(Self { id: sweep.id(), sweep, handed_in, specs: Mutex::default() })
+    }
+
+    fn specs(&self) -> MutexGuard<'_, Specs> {
+        self.specs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,7 +135,15 @@ impl Lineage {
     /// The spec of a job, expanded from its grid.
     pub fn spec(&self, number: JobNo) -> JobSpec {
         let Origin { revision, index } = self.job(number).origin;
-        self.revisions[revision as usize].sweep.job(index)
+        let revision = &self.revisions[revision as usize];
+        revision.specs().job(&revision.sweep, index)
+    }
+
+    /// The canonical text of a job's spec.
+    pub fn spec_text(&self, number: JobNo) -> String {
+        let Origin { revision, index } = self.job(number).origin;
+        let revision = &self.revisions[revision as usize];
+        revision.specs().text(&revision.sweep, index)
     }
 
     /// The point of a job in words, as `width=64 depth=2 seed=0`.

@@ -37,50 +37,47 @@ impl Blobs {
     }
 
     /// Stores what `chunks` brings, if it is the blob of that digest; answers its size.
+    ///
+    /// No thread waits for whoever sends: those of the pool are the journal's too.
     pub async fn put(
         &self,
         digest: Digest,
         mut chunks: mpsc::Receiver<Vec<u8>>,
     ) -> Result<u64, ApiError> {
         let path = self.path(digest);
-        let aside = self.folder.join(format!(".{digest}.{}.tmp", uuid::Uuid::new_v4()));
-        let stored = tokio::task::spawn_blocking(move || {
-            let unavailable =
-                |error: io::Error| ApiError::Unavailable { reason: error.to_string() };
-            let mut receive = || {
-                let mut file = File::create(&aside).map_err(unavailable)?;
-                let mut hasher = blake3::Hasher::new();
-                let mut size = 0;
-                while let Some(chunk) = chunks.blocking_recv() {
-                    size += chunk.len() as u64;
-                    if size > BLOB_BYTES_MAX {
-                        let problem = format!("a blob has at most {BLOB_BYTES_MAX} bytes");
-                        return Err(ApiError::Invalid { problem });
-                    }
-                    hasher.update(&chunk);
-                    file.write_all(&chunk).map_err(unavailable)?;
-                }
-                let found = Digest(*hasher.finalize().as_bytes());
-                if found != digest {
-                    let problem = format!("the bytes of blob {digest} have digest {found}");
-                    return Err(ApiError::Invalid { problem });
-                }
-                file.sync_all().map_err(unavailable)?;
-                fs::rename(&aside, &path).map_err(unavailable)?;
-                sync_folder(path.parent().unwrap_or(&path)).map_err(unavailable)?;
-                Ok(size)
-            };
-            let received = receive();
-            if received.is_err() {
-                // The error that matters is the first.
-                drop(fs::remove_file(&aside));
+        let aside = Aside(self.folder.join(format!(".{digest}.{}.tmp", uuid::Uuid::new_v4())));
+        let file = aside.0.clone();
+        let mut file = blocking(move || File::create(file)).await?;
+        let mut hasher = blake3::Hasher::new();
+        let mut size = 0;
+        while let Some(chunk) = chunks.recv().await {
+            size += chunk.len() as u64;
+            if size > BLOB_BYTES_MAX {
+                let problem = format!("a blob has at most {BLOB_BYTES_MAX} bytes");
+                return Err(ApiError::Invalid { problem });
             }
-            received
-        });
-        stored.await.unwrap_or_else(|_| Err(ApiError::Unavailable { reason: "stopping".into() }))
+            (file, hasher) = blocking(move || {
+                hasher.update(&chunk);
+                file.write_all(&chunk)?;
+                Ok((file, hasher))
+            })
+            .await?;
+        }
+        let found = Digest(*hasher.finalize().as_bytes());
+        if found != digest {
+            let problem = format!("the bytes of blob {digest} have digest {found}");
+            return Err(ApiError::Invalid { problem });
+        }
+        blocking(move || {
+            file.sync_all()?;
+            fs::rename(&aside.0, &path)?;
+            sync_folder(path.parent().unwrap_or(&path))
+        })
+        .await?;
+        Ok(size)
     }
 
-    /// The blob in chunks.
+    /// The blob in chunks. No thread waits for whoever reads.
     pub fn get(
         &self,
         digest: Digest,
@@ -88,20 +85,24 @@ impl Blobs {
         let unknown = || ApiError::Unknown { what: format!("blob {digest}") };
         let mut file = File::open(self.path(digest)).map_err(|_| unknown())?;
         let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING);
-        tokio::task::spawn_blocking(move || {
-            loop {
-                let mut chunk = vec![0; BLOB_CHUNK_BYTES];
-                let read = match file.read(&mut chunk) {
-                    Ok(0) => return,
-                    Ok(read) => {
-                        chunk.truncate(read);
-                        Ok(chunk)
+        tokio::spawn(async move {
+            while let Ok(room) = chunks.reserve().await {
+                let read = blocking(move || {
+                    let mut chunk = vec![0; BLOB_CHUNK_BYTES];
+                    let length = file.read(&mut chunk)?;
+                    chunk.truncate(length);
+                    Ok((file, chunk))
+                });
+                match read.await {
+                    Ok((_, chunk)) if chunk.is_empty() => return,
+                    Ok((rest, chunk)) => {
+                        file = rest;
+                        room.send(Ok(chunk));
                     }
-                    Err(error) => Err(ApiError::Unavailable { reason: error.to_string() }),
-                };
-                let failed = read.is_err();
-                if chunks.blocking_send(read).is_err() || failed {
-                    return;
+                    Err(error) => {
+                        room.send(Err(error));
+                        return;
+                    }
                 }
             }
         });
@@ -130,8 +131,32 @@ impl Blobs {
     }
 }
 
+/// A file that is not in place yet, and goes if it never is.
+struct Aside(PathBuf);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // Put in place, it is not here any more; and what stays after an error is removed at the next start.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// Does `work` on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let unavailable = |reason| ApiError::Unavailable { reason };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| unavailable("it is stopping".to_owned()))?
+        .map_err(|error| unavailable(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     async fn put(blobs: &Blobs, digest: Digest, chunks: &[&[u8]]) -> Result<u64, ApiError> {
@@ -160,5 +185,50 @@ mod tests {
         assert!(blobs.has(digest));
         blobs.retain(&HashSet::new()).expect("tidies");
         assert!(!blobs.has(digest));
+    }
+
+    /// Peers that send or read a blob half and then fall silent hold no thread that the journal needs.
+    #[test]
+    fn peers_in_the_middle_of_a_blob_hold_no_thread() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let blobs = Blobs::open(folder.path()).expect("opens");
+        let bytes = vec![7; (CHUNKS_WAITING + 2) * BLOB_CHUNK_BYTES];
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let digest = Digest::of(&bytes);
+            let chunks: Vec<_> = bytes.chunks(BLOB_CHUNK_BYTES).collect();
+            put(&blobs, digest, &chunks).await.expect("is stored");
+            let mut silent = Vec::new();
+            for _ in 0..3 {
+                let (sender, receiver) = mpsc::channel(8);
+                sender.send(vec![1; 9]).await.expect("there is room");
+                let (blobs, reader) = (blobs.clone(), blobs.get(digest).expect("is there"));
+                let upload = tokio::spawn(async move { blobs.put(digest, receiver).await });
+                silent.push((sender, reader, upload));
+            }
+            // They have come as far as they will.
+            let waits = async {
+                while silent.iter().any(|(_, reader, _)| reader.len() < CHUNKS_WAITING) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let free = timeout(Duration::from_secs(20), async {
+                waits.await;
+                blocking(|| Ok(())).await
+            });
+            assert_eq!(free.await, Ok(Ok(())), "a thread is free");
+            // Those that leave leave nothing behind.
+            for (sender, reader, upload) in silent {
+                drop((sender, reader));
+                let refused = upload.await.expect("does not panic");
+                assert!(matches!(refused, Err(ApiError::Invalid { .. })), "{refused:?}");
+            }
+        });
+        let files = fs::read_dir(folder.path()).expect("reads").count();
+        assert_eq!(files, 1, "the blob alone");
     }
 }

@@ -1,11 +1,12 @@
 //! The one place of the coordinator that reads a clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::Timestamp;
+use tokio::time::Instant;
 
 /// A clock that starts at the wall-clock time and then only runs forward: when the machine's clock is set, no lease runs
-/// out early and none lasts for ever.
+/// out early and none lasts for ever. It is the clock of tokio's timers, which a simulation may turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Timestamp,

@@ -331,13 +331,12 @@ impl Core {
         let lineage = self.machine.lineage(sweep)?;
         let number = lineage.number(id)?;
         let job = lineage.job(number);
-        let spec = lineage.spec(number);
         let current = &lineage.current().sweep;
         let run = current.run();
-        let path = spec.data.digest.and_then(|digest| current.data_path(digest));
+        let path = lineage.spec(number).data.digest.and_then(|digest| current.data_path(digest));
         Some(Grant {
             attempt: Attempt { sweep: sweep.clone(), job: id, number: job.last },
-            spec: spec.canonical(),
+            spec: lineage.spec_text(number),
             resume: job.checkpoint.as_deref().cloned(),
             timeout: run.timeout,
             checkpoint: run.checkpoint,

@@ -23,4 +23,4 @@ pub use self::core::{Core, Owed, Settings};
 pub use identity::IdentityError;
 pub use request::{Reply, Request};
 pub use roster::SessionNo;
-pub use serve::{ServeError, serve};
+pub use serve::{Coordinator, Place, ServeError, serve};

@@ -196,6 +196,7 @@ fn write_planned<J: Journal>(core: &Core, around: &Surroundings<J>, sweep: &Swee
             .map(|&number| JobContents {
                 id: lineage.job(number).id,
                 spec: lineage.spec(number),
+                spec_text: lineage.spec_text(number),
                 sweep_id: lineage.origin(number),
                 attempt: lineage.job(number).last,
                 queued_at: lineage.job(number).queued_at,

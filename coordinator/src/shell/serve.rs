@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::JournalId;
-use proto::connection::{Connection, ConnectionError};
-use proto::server::ServeOptions;
-use store::PrepareError;
+use proto::connection::{Connection, ConnectionError, Token};
+use proto::server::{Carrier, ServeOptions, TlsIdentity, sockets};
+use store::{PrepareError, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::Stream;
 
 use super::api::Api;
 use super::blobs::Blobs;
@@ -83,29 +84,12 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         .map_err(|source| ServeError::Folder { path: config.journal.clone(), source })?;
     let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
     let (journal, replay) = LogJournal::open(&config.journal, fresh)?;
-    let journal = Arc::new(journal);
     // With the journal in our hands: nobody else puts results there in its name.
     let prepared = config.results.clone();
     let prepared = tokio::task::spawn_blocking(move || prepared.prepare()).await;
     let results = prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let settings = Settings {
-        lease: config.lease,
-        journal: journal.id(),
-        epoch: journal.epoch(),
-        results: results.root().display().to_string(),
-    };
-    let Replay { snapshot, events } = replay;
-    let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {
-        ServeError::Replay { path: config.journal.clone(), event, source }
-    })?;
-    tracing::info!(journal = %journal.id(), epoch = %journal.epoch(), events = events.len(), "journal open");
-    drop(events);
-    let clock = Clock::start(machine.latest());
-    let core = Core::new(machine, settings, clock.now());
-    let blob_folder = config.journal.join("blobs");
-    let blobs = Blobs::open(&blob_folder)
-        .and_then(|blobs| blobs.retain(&core.needed_blobs()).map(|()| blobs))
-        .map_err(|source| ServeError::Folder { path: blob_folder, source })?;
+    let place = Place { folder: config.journal.clone(), results, lease: config.lease };
+    let coordinator = Coordinator::open(journal, replay, place)?;
 
     let listen = |source| ServeError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
@@ -121,62 +105,125 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         certificate: tls.as_ref().map(|tls| tls.certificate.clone()),
         token: token.clone(),
     };
-
-    let (requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
-    let (stop, stopping) = watch::channel(false);
-    let (healthy, health) = watch::channel(true);
-    let (stall, stalled) = watch::channel(None);
-    let (shut_down, shutting_down) = watch::channel(false);
-    let api = Arc::new(Api {
-        requests: requests.clone(),
-        stall: stalled.clone(),
-        blobs: blobs.clone(),
-        stopping: stopping.clone(),
-    });
-    let mut until = stopping;
-    let stopped = async move {
-        // An error would mean that the sender is gone, which ends serving as well.
-        drop(until.wait_for(|stopping| *stopping).await);
-    };
-    let options = ServeOptions { token, tls, healthy: health };
-    let server = tokio::spawn(proto::server::serve(listener, api, options, stopped));
-    let around = Surroundings {
-        journal,
-        blobs,
-        results,
-        clock,
-        requests: requests.clone(),
-        stall,
-        shutdown: shutting_down,
-    };
-    let health = tokio::spawn(tell_health(stalled, healthy.clone()));
-    let mut the_loop = tokio::spawn(run(core, receiver, around));
+    // Whoever reads it can connect already, and is answered as soon as there is somebody to answer.
     connection.write(&config.connection)?;
     tracing::info!(url = connection.url, connection = %config.connection.display(), "listening");
+    coordinator.serve(sockets(listener), token, tls, shutdown).await
+}
 
-    let ended = tokio::select! {
-        ended = &mut the_loop => ended.unwrap_or(Err(JournalError::Gone)),
-        () = shutdown => {
-            tracing::info!("stopping");
-            shut_down.send_replace(true);
-            tokio::select! {
-                // Not sent while the loop waits for room; it sees the other sign.
-                _ = requests.send(Request::Stop) => {}
-                () = tokio::time::sleep(STOP_GRACE) => {}
-            }
-            the_loop.await.unwrap_or(Err(JournalError::Gone))
-        }
-    };
-    health.abort();
-    healthy.send_replace(false);
-    stop.send_replace(true);
-    let served = tokio::time::timeout(STOP_GRACE, server).await;
-    ended?;
-    // A call that outlasts the grace is cut off: nothing it was not answered is promised to it.
-    if let Ok(Ok(served)) = served {
-        served?;
+/// Where a coordinator keeps what is not in its journal.
+pub struct Place {
+    /// The folder of its blobs' folder.
+    pub folder: PathBuf,
+    /// Prepared.
+    pub results: Store,
+    /// How long a worker may stay silent before its attempts are given to others.
+    pub lease: Duration,
+}
+
+/// A coordinator that has lived through its journal, and listens to nobody yet.
+pub struct Coordinator<J> {
+    core: Core,
+    journal: Arc<J>,
+    blobs: Blobs,
+    results: Store,
+    clock: Clock,
+}
+
+impl<J: Journal> Coordinator<J> {
+    /// The coordinator that goes on from `replay`, what `journal` had to tell at its opening.
+    ///
+    /// # Errors
+    /// [`ServeError`] where the journal's events cannot follow each other, or the blobs' folder cannot be used.
+    pub fn open(journal: J, replay: Replay, place: Place) -> Result<Self, ServeError> {
+        let Place { folder, results, lease } = place;
+        let settings = Settings {
+            lease,
+            journal: journal.id(),
+            epoch: journal.epoch(),
+            results: results.root().display().to_string(),
+        };
+        let Replay { snapshot, events } = replay;
+        let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {
+            ServeError::Replay { path: folder.clone(), event, source }
+        })?;
+        let (id, epoch) = (settings.journal, settings.epoch);
+        tracing::info!(journal = %id, %epoch, events = events.len(), "journal open");
+        let clock = Clock::start(machine.latest());
+        let core = Core::new(machine, settings, clock.now());
+        let path = folder.join("blobs");
+        let blobs = Blobs::open(&path)
+            .and_then(|blobs| blobs.retain(&core.needed_blobs()).map(|()| blobs))
+            .map_err(|source| ServeError::Folder { path, source })?;
+        Ok(Self { core, journal: Arc::new(journal), blobs, results, clock })
     }
-    Ok(())
+
+    /// Answers whoever connects, until `shutdown` resolves.
+    ///
+    /// # Errors
+    /// [`ServeError`]; after a failed sync of the journal, nothing more is acknowledged and this returns.
+    pub async fn serve<C: Carrier>(
+        self,
+        connections: impl Stream<Item = io::Result<C>> + Send + 'static,
+        token: Token,
+        tls: Option<TlsIdentity>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let Self { core, journal, blobs, results, clock } = self;
+        let (requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
+        let (stop, stopping) = watch::channel(false);
+        let (healthy, health) = watch::channel(true);
+        let (stall, stalled) = watch::channel(None);
+        let (shut_down, shutting_down) = watch::channel(false);
+        let api = Arc::new(Api {
+            requests: requests.clone(),
+            stall: stalled.clone(),
+            blobs: blobs.clone(),
+            stopping: stopping.clone(),
+        });
+        let mut until = stopping;
+        let stopped = async move {
+            // An error would mean that the sender is gone, which ends serving as well.
+            drop(until.wait_for(|stopping| *stopping).await);
+        };
+        let options = ServeOptions { token, tls, healthy: health };
+        let server = tokio::spawn(proto::server::serve(connections, api, options, stopped));
+        let around = Surroundings {
+            journal,
+            blobs,
+            results,
+            clock,
+            requests: requests.clone(),
+            stall,
+            shutdown: shutting_down,
+        };
+        let health = tokio::spawn(tell_health(stalled, healthy.clone()));
+        let mut the_loop = tokio::spawn(run(core, receiver, around));
+
+        let ended = tokio::select! {
+            ended = &mut the_loop => ended.unwrap_or(Err(JournalError::Gone)),
+            () = shutdown => {
+                tracing::info!("stopping");
+                shut_down.send_replace(true);
+                tokio::select! {
+                    // Not sent while the loop waits for room; it sees the other sign.
+                    _ = requests.send(Request::Stop) => {}
+                    () = tokio::time::sleep(STOP_GRACE) => {}
+                }
+                the_loop.await.unwrap_or(Err(JournalError::Gone))
+            }
+        };
+        health.abort();
+        healthy.send_replace(false);
+        stop.send_replace(true);
+        let served = tokio::time::timeout(STOP_GRACE, server).await;
+        ended?;
+        // A call that outlasts the grace is cut off: nothing it was not answered is promised to it.
+        if let Ok(Ok(served)) = served {
+            served?;
+        }
+        Ok(())
+    }
 }
 
 /// Keeps the health service at whether anything can be stored.

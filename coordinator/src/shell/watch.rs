@@ -19,8 +19,16 @@ const FINISHED_KEPT: usize = 16;
 #[derive(Default)]
 pub struct Watchers {
     watchers: Vec<Watcher>,
-    finished: HashMap<SweepName, VecDeque<(u64, FinishedJob)>>,
+    finished: HashMap<SweepName, VecDeque<Commit>>,
     commits: u64,
+}
+
+/// A commit, of which words are made only for those who watch.
+struct Commit {
+    /// Which of all commits it was.
+    number: u64,
+    job: JobId,
+    final_risk: Option<f64>,
 }
 
 struct Watcher {
@@ -38,10 +46,10 @@ impl Watchers {
     }
 
     /// A job committed.
-    pub fn finished(&mut self, sweep: &SweepName, job: FinishedJob) {
+    pub fn finished(&mut self, sweep: &SweepName, job: JobId, final_risk: Option<f64>) {
         self.commits += 1;
         let kept = self.finished.entry(sweep.clone()).or_default();
-        kept.push_back((self.commits, job));
+        kept.push_back(Commit { number: self.commits, job, final_risk });
         if kept.len() > FINISHED_KEPT {
             kept.pop_front();
         }
@@ -104,9 +112,10 @@ pub fn tell_watchers(core: &mut Core) {
             return !watcher.progress.is_closed();
         }
         let news = core.watchers.finished.get(&watcher.sweep).into_iter().flatten();
-        let news: Vec<_> = news.filter(|(number, _)| *number > watcher.told).collect();
-        let told = news.last().map_or(watcher.told, |(number, _)| *number);
-        let finished = news.into_iter().map(|(_, job)| job.clone()).collect();
+        let news: Vec<_> = news.filter(|commit| commit.number > watcher.told).collect();
+        let told = news.last().map_or(watcher.told, |commit| commit.number);
+        let finished = news.into_iter().filter_map(|commit| finished_job(lineage, commit));
+        let finished = finished.collect();
         let message = SweepProgress { finished, ..now.clone() };
         let over = message.is_over();
         match watcher.progress.try_send(message) {
@@ -124,8 +133,9 @@ pub fn tell_watchers(core: &mut Core) {
 }
 
 /// The job as watchers are told of it.
-pub fn finished_job(lineage: &Lineage, id: JobId, final_risk: Option<f64>) -> Option<FinishedJob> {
-    let number = lineage.number(id)?;
+fn finished_job(lineage: &Lineage, commit: &Commit) -> Option<FinishedJob> {
+    let &Commit { job, final_risk, .. } = commit;
+    let number = lineage.number(job)?;
     let status = lineage.job(number).state.as_str().to_owned();
-    Some(FinishedJob { job: id, point: lineage.point(number), status, final_risk })
+    Some(FinishedJob { job, point: lineage.point(number), status, final_risk })
 }

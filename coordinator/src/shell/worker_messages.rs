@@ -1,16 +1,15 @@
 //! What workers say, decided one message at a time.
 
-use domain::{Cell, Row, SweepName, Table, Timestamp, WorkerId};
+use domain::{Table, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{
     Attempt, Checkpoint, FromWorker, Hello, Outcome, Progress, RowBatch, ToWorker,
 };
-use proto::rows;
+use proto::rows::{self, Value};
 use tokio::sync::mpsc;
 
 use super::core::Core;
 use super::roster::SessionNo;
-use super::watch::finished_job;
 use crate::journal::{SpoolChange, SpooledRows};
 use crate::machine::{Input, Job, Refusal, RowCounts, State};
 use crate::sink::FILLED_IN;
@@ -251,26 +250,10 @@ impl Core {
         cells: &[u8],
         now: Timestamp,
     ) -> Result<(), String> {
-        let decoded = rows::decode(Table::Jobs, cells, 1).map_err(|error| error.to_string())?;
-        let mut row = decoded.into_iter().next().ok_or("there is no jobs row")?;
-        let diverged = match cell(&row, "status") {
-            Some(Cell::Text(status)) if status == "completed" => false,
-            Some(Cell::Text(status)) if status == "diverged" => true,
-            _ => return Err("the jobs row has no status".to_owned()),
-        };
-        let Some(Cell::Text(engine)) = cell(&row, "engine_revision") else {
-            return Err("the jobs row names no engine revision".to_owned());
-        };
-        let engine = engine.clone();
-        let final_risk = match cell(&row, "final_risk") {
-            Some(Cell::Float(risk)) => Some(*risk),
-            _ => None,
-        };
+        let JobsRow { cells, diverged, engine, final_risk } = JobsRow::complete(cells, worker)?;
         let input = Input::Commit { attempt: attempt.number, rows, diverged, engine };
         let Some(event) = self.decide(worker, attempt, input, now)? else { return Ok(()) };
 
-        complete(&mut row, worker);
-        let cells = rows::encode(Table::Jobs, &[row]);
         self.record(event, now);
         if let Some(worker) = self.roster.get(worker) {
             self.blame.committed(&worker.hello.host);
@@ -281,34 +264,42 @@ impl Core {
             table: Table::Jobs,
             rows: SpooledRows { first_row: 0, row_count: 1, cells },
         });
-        self.announce(&attempt.sweep, attempt, final_risk);
+        self.watchers.finished(&attempt.sweep, attempt.job, final_risk);
         Ok(())
     }
-
-    fn announce(&mut self, sweep: &SweepName, attempt: &Attempt, final_risk: Option<f64>) {
-        let lineage = self.machine.lineage(sweep);
-        let job = lineage.and_then(|lineage| finished_job(lineage, attempt.job, final_risk));
-        if let Some(job) = job {
-            self.watchers.finished(sweep, job);
-        }
-    }
 }
 
-/// A cell of a `jobs` row.
-fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a Cell> {
-    row.get(Table::Jobs.own_index(column)?)
+/// A `jobs` row as it is stored, and what the coordinator reads in it.
+struct JobsRow {
+    cells: Vec<u8>,
+    diverged: bool,
+    engine: String,
+    final_risk: Option<f64>,
 }
 
-/// Puts into a `jobs` row what is known now and not later, and takes out what follows from the sweep: it is filled in when
-/// the row becomes part of a file.
-fn complete(row: &mut Row, worker: WorkerId) {
-    let mut set = |column, cell| {
-        if let Some(index) = Table::Jobs.own_index(column) {
-            row[index] = cell;
-        }
-    };
-    set("worker", worker.to_string().into());
-    for column in FILLED_IN {
-        set(column, Cell::Null);
+impl JobsRow {
+    /// Puts into a row what is known now and not later, and takes out what follows from the sweep: it is filled in when the
+    /// row becomes part of a file.
+    fn complete(cells: &[u8], worker: WorkerId) -> Result<Self, String> {
+        let worker = worker.to_string();
+        let (mut diverged, mut engine, mut final_risk) = (None, None, None);
+        let cells = rows::revise(Table::Jobs, cells, |column, value| {
+            match (column.name, value) {
+                ("worker", _) => return Some(Value::Text(&worker)),
+                (name, _) if FILLED_IN.contains(&name) => return Some(Value::Null),
+                ("status", Value::Text("completed")) => diverged = Some(false),
+                ("status", Value::Text("diverged")) => diverged = Some(true),
+                ("engine_revision", Value::Text(text)) => engine = Some(text.to_owned()),
+                ("final_risk", Value::Float(risk)) => final_risk = Some(risk),
+                _ => {}
+            }
+            None
+        });
+        Ok(Self {
+            cells: cells.map_err(|error| error.to_string())?,
+            diverged: diverged.ok_or("the jobs row has no status")?,
+            engine: engine.ok_or("the jobs row names no engine revision")?,
+            final_risk,
+        })
     }
 }

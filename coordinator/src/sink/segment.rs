@@ -41,6 +41,8 @@ pub struct Contents {
 pub struct JobContents {
     pub id: JobId,
     pub spec: JobSpec,
+    /// Canonical.
+    pub spec_text: String,
     pub sweep_id: SweepId,
     /// The one that gave the result.
     pub attempt: AttemptNo,
@@ -54,7 +56,7 @@ impl JobContents {
     /// The cells of [`FILLED_IN`].
     fn filled_in(&self) -> [Cell; FILLED_IN.len()] {
         [
-            self.spec.canonical().into(),
+            self.spec_text.as_str().into(),
             self.sweep_id.to_string().into(),
             self.attempt.0.into(),
             Cell::Time(self.queued_at.as_micros()),
@@ -178,6 +180,10 @@ impl<'a> TableSink<'a> {
 
     /// Adds a job's rows of this table, in the order of their numbers.
     fn spooled(&mut self, job: &JobContents, spool: &SpoolReader<'_>) -> Result<(), SinkError> {
+        let batches = spool(job.id, self.table)?;
+        if batches.is_empty() {
+            return Ok(());
+        }
         let identity = identity_cells(job.id, &job.spec);
         let mut filled_in = vec![None; self.table.own_columns().len()];
         if self.table == Table::Jobs {
@@ -186,7 +192,7 @@ impl<'a> TableSink<'a> {
                 filled_in[index] = Some(cell);
             }
         }
-        for SpooledRows { row_count, cells, .. } in spool(job.id, self.table)? {
+        for SpooledRows { row_count, cells, .. } in batches {
             let own = &mut self.columns[IDENTITY.len()..];
             let read = rows::read(self.table, &cells, row_count, |index, value| {
                 own[index].append(filled_in[index].as_ref().map_or(value, Value::from));

@@ -41,6 +41,7 @@ step_size = 0.1
     let job = |(index, id)| JobContents {
         id,
         spec: sweep.job(index),
+        spec_text: sweep.job(index).canonical(),
         sweep_id: sweep.id(),
         attempt: AttemptNo(1),
         queued_at: Timestamp::ZERO,

@@ -3,7 +3,7 @@
 //! The canonical text is the sweep file's settings as nested canonical JSON: every field that applies, except that a
 //! field at rest ([`is_rest`]) is left out. A field added later gets a rest too, its old behaviour, so that no identity moves.
 
-use super::{At, Confusion, Conv, JobSpec, Mode, Shape};
+use super::{At, Confusion, Conv, JobSpec, Mode, Seeds, Shape};
 use crate::canonical::CanonicalError;
 use crate::id::JobId;
 use crate::json;
@@ -14,11 +14,27 @@ use crate::value::Value;
 impl JobSpec {
     /// The canonical JSON of everything that can change a result row.
     pub fn canonical(&self) -> String {
+        self.written_by(|out, _, value| json::write_value(out, value))
+    }
+
+    /// [`Self::canonical`] of this job and of all that differ from it in their seeds alone.
+    pub(crate) fn template(&self) -> Template {
+        let mut gaps = Vec::new();
+        let text = self.written_by(|out, name, value| {
+            match Seeds::FIELDS.iter().position(|field| field.as_str() == name) {
+                Some(seed) => gaps.push((out.len(), seed)),
+                None => json::write_value(out, value),
+            }
+        });
+        Template { text, gaps }
+    }
+
+    fn written_by(&self, write: impl FnMut(&mut String, &str, &Value)) -> String {
         let settings = self.settings();
         let said = settings.iter().filter(|(field, value)| !is_rest(*field, value));
         let mut fields: Vec<(&str, &Value)> = said.map(|(f, value)| (f.as_str(), value)).collect();
         fields.sort_unstable_by_key(|(name, _)| *name);
-        json::write_nested(fields)
+        json::write_nested_by(fields, write)
     }
 
     /// The job's identity: a digest of [`Self::canonical`].
@@ -125,6 +141,32 @@ impl JobSpec {
             set(Field::AugmentSeed, seeds.augment.into());
         }
         settings
+    }
+}
+
+/// A canonical text with gaps for its seeds.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    text: String,
+    /// Where each gap is, and which of [`Seeds::FIELDS`] belongs there.
+    gaps: Vec<(usize, usize)>,
+}
+
+impl Template {
+    /// The canonical text of the job with these seeds.
+    pub fn with(&self, seeds: &Seeds) -> String {
+        let Seeds { data, init, order, measure, augment } = *seeds;
+        // In the order of their fields.
+        let seeds = [data, init, order, measure, augment];
+        let mut text = String::with_capacity(self.text.len() + self.gaps.len() * 20);
+        let mut from = 0;
+        for &(at, seed) in &self.gaps {
+            text.push_str(&self.text[from..at]);
+            json::write_value(&mut text, &seeds[seed].into());
+            from = at;
+        }
+        text.push_str(&self.text[from..]);
+        text
     }
 }
 

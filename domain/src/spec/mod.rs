@@ -14,6 +14,7 @@ mod seeds;
 mod train;
 
 pub use build::{Facts, FileFacts, Files};
+pub(crate) use canonical::Template;
 pub use conv::{Block, Conv, ConvKind};
 pub use data::{Data, DataKind, Labels};
 pub use measure::{At, Confusion, Measure, Mode};

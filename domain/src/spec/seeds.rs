@@ -1,5 +1,7 @@
 //! The five random streams of a job. The same seed sees the same data in every cell (common random numbers).
 
+use crate::settings::Field;
+
 /// A seed for each purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seeds {
@@ -11,6 +13,15 @@ pub struct Seeds {
 }
 
 impl Seeds {
+    /// The settings that the seeds of a spec are written as, in the order of the struct.
+    pub(crate) const FIELDS: [Field; 5] = [
+        Field::DataSeed,
+        Field::InitSeed,
+        Field::OrderSeed,
+        Field::MeasureSeed,
+        Field::AugmentSeed,
+    ];
+
     /// The same seed for every purpose.
     pub fn all(seed: u64) -> Self {
         Self { data: seed, init: seed, order: seed, measure: seed, augment: seed }

@@ -7,6 +7,7 @@
 mod changes;
 mod plan;
 mod point;
+mod specs;
 mod text;
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,6 +16,7 @@ pub use changes::FieldChange;
 pub use plan::{Fault, Place};
 pub(crate) use plan::{Plan, Resolved};
 pub use point::Point;
+pub use specs::Specs;
 
 pub use crate::axis::{Axis, POINTS_MAX};
 pub use crate::grid::CELLS_MAX;
@@ -89,7 +91,8 @@ impl Sweep {
 
     /// The job of every point, in order. Points that differ only in fields that do not apply have the same.
     pub fn job_ids(&self) -> Vec<JobId> {
-        (0..self.len()).map(|index| self.job(index).id()).collect()
+        let mut specs = Specs::default();
+        (0..self.len()).map(|index| JobId::of(&specs.text(self, index))).collect()
     }
 
     /// Each distinct job, with the index of the first point that is it, in the order of the points.

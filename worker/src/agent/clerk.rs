@@ -10,7 +10,7 @@ use proto::message::{
     Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch, ToWorker,
 };
 
-use super::held::Held;
+use super::held::{BYTES_MAX, Held};
 use super::seats::{Seated, Seats};
 
 /// Grants are asked for ahead only so far that each should start within this time: what waits here, others cannot run.
@@ -61,8 +61,13 @@ pub struct Clerk {
 impl Clerk {
     /// The clerk of a worker with `slots` free slots.
     pub fn new(slots: u32) -> Self {
+        Self::with_room(slots, BYTES_MAX)
+    }
+
+    /// The same, where slots must wait once so many bytes of rows are not acknowledged.
+    pub fn with_room(slots: u32, bytes_max: usize) -> Self {
         Self {
-            held: Held::default(),
+            held: Held::new(bytes_max),
             seats: Seats::new(slots),
             taken: 0,
             typical: None,

@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::held::BYTES_MAX;
+use super::overflow::OVERFLOW_BYTES_MAX;
+
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -18,10 +21,31 @@ pub struct Config {
     /// The binary to start trial processes with, as `PROGRAM trial`.
     pub program: PathBuf,
     pub memory_bytes: u64,
+    pub rows: RowsKept,
     /// Until the agent's own time limit, if there is one.
     pub time_left: Option<Duration>,
     /// Give up when no coordinator answers for this long; `None`: never.
     pub retry_for: Option<Duration>,
+}
+
+/// Bytes of rows that no coordinator has acknowledged: how many are kept before trials wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowsKept {
+    /// In memory, beside some 8 MiB on their way between trials and there. At least [`RowsKept::IN_MEMORY_MIN`].
+    pub in_memory: usize,
+    /// Those after, in the cache folder.
+    pub on_disk: u64,
+}
+
+impl RowsKept {
+    /// The least that may be kept in memory: with none at all nothing would ever be sent.
+    pub const IN_MEMORY_MIN: usize = 1 << 20;
+}
+
+impl Default for RowsKept {
+    fn default() -> Self {
+        Self { in_memory: BYTES_MAX, on_disk: OVERFLOW_BYTES_MAX }
+    }
 }
 
 /// Whether and how the agent is to stop.
@@ -47,6 +71,10 @@ pub struct Ended {
 pub enum AgentError {
     #[error("a worker has 1 to {limit} slots, found {found}")]
     Slots { found: u32, limit: u32 },
+    #[error(
+        "{found} bytes are too few for rows that wait for the coordinator, a worker needs {least}"
+    )]
+    RowsKept { found: usize, least: usize },
     #[error("the cache {} cannot be used", path.display())]
     Cache { path: PathBuf, source: io::Error },
     #[error("the path of the cache {} is not UTF-8", path.display())]

@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep_until};
 use super::blobs::Blobs;
 use super::child::Launch;
 use super::clerk::{Clerk, News, Order};
-use super::config::{AgentError, Config, Ended, StopRequest};
+use super::config::{AgentError, Config, Ended, RowsKept, StopRequest};
 use super::ending::chain;
 use super::exchange::Exchange;
-use super::link::{Link, LinkError, Turn};
-use super::overflow::{OVERFLOW_BYTES_MAX, Overflow};
+use super::link::{Link, LinkError, Turn, by_file};
+use super::overflow::Overflow;
 use super::relay::relay;
 use super::seats::Seated;
 use super::slot::{Assignment, Common, Intent, Signal, Slot};
@@ -107,6 +107,10 @@ impl Desk {
         if found == 0 || found > limit {
             return Err(AgentError::Slots { found, limit });
         }
+        let (found, least) = (config.rows.in_memory, RowsKept::IN_MEMORY_MIN);
+        if found < least {
+            return Err(AgentError::RowsKept { found, least });
+        }
         let path = config.cache.clone();
         if path.to_str().is_none() {
             return Err(AgentError::CachePath { path });
@@ -122,7 +126,7 @@ impl Desk {
         let (passed_on, tales) = mpsc::channel(TALES_WAITING);
         let (sender, signals) = mpsc::channel(SIGNALS_WAITING);
         let mut tasks = JoinSet::new();
-        let overflow = Overflow::new(config.cache.clone(), OVERFLOW_BYTES_MAX);
+        let overflow = Overflow::new(config.cache.clone(), config.rows.on_disk);
         tasks.spawn(relay(heard, overflow, passed_on, sender.clone()));
         let common =
             Common { launch, blobs: Arc::new(blobs), exchange, tales: told, signals: sender };
@@ -136,9 +140,9 @@ impl Desk {
         Ok(Self {
             worker,
             started: clock::timer(),
-            link: Link::new(config.connection.clone(), worker),
+            link: Link::new(by_file(config.connection.clone()), worker),
             clients,
-            clerk: Clerk::new(config.slots),
+            clerk: Clerk::with_room(config.slots, config.rows.in_memory),
             places,
             tasks,
             tales,

@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use domain::Table;
 use proto::message::{Attempt, Checkpoint, FromWorker, Outcome, Progress, RowBatch};
 
-/// Bytes of messages that may wait for acknowledgement in memory; those after wait on disk, see `overflow`. 64 MiB is some
-/// 30,000 confusion rows: minutes of an absent coordinator for hundreds of slots.
+/// Bytes of messages that may wait for acknowledgement in memory where nothing else is said; those after wait on disk, see
+/// `overflow`. 64 MiB is some 30,000 confusion rows: minutes of an absent coordinator for hundreds of slots.
 pub const BYTES_MAX: usize = 64 << 20;
 
 /// Messages that may wait for acknowledgement in memory, so that the small ones are bounded too.
 pub const MESSAGES_MAX: usize = 16_384;
 
 /// What a worker holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Held {
     attempts: BTreeMap<Attempt, Entry>,
     /// Unacknowledged messages in the order in which they are sent.
@@ -30,6 +30,8 @@ pub struct Held {
     /// Messages from this number on have not been sent on this connection.
     unsent: u64,
     bytes: usize,
+    /// Once there are so many bytes, no more is to be told.
+    bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,12 @@ struct Entry {
 }
 
 impl Held {
+    /// Nothing yet; room for `bytes_max` bytes of messages, and the one that goes beyond them.
+    pub fn new(bytes_max: usize) -> Self {
+        let (attempts, messages) = (BTreeMap::new(), BTreeMap::new());
+        Self { attempts, messages, next: 0, unsent: 0, bytes: 0, bytes_max }
+    }
+
     /// Takes an attempt in; `false`: it is here already.
     pub fn take(&mut self, attempt: Attempt) -> bool {
         if self.has(&attempt) {
@@ -70,7 +78,7 @@ impl Held {
 
     /// Whether no more is to be told until something is acknowledged.
     pub fn is_full(&self) -> bool {
-        self.bytes >= BYTES_MAX || self.messages.len() >= MESSAGES_MAX
+        self.bytes >= self.bytes_max || self.messages.len() >= MESSAGES_MAX
     }
 
     /// Every attempt here, for a hello.
@@ -225,7 +233,7 @@ mod tests {
 
     #[test]
     fn messages_leave_once_and_in_order_and_again_after_a_reconnect() {
-        let mut held = Held::default();
+        let mut held = Held::new(BYTES_MAX);
         assert!(held.take(attempt(1)) && held.take(attempt(2)) && !held.take(attempt(1)));
         held.rows(batch(1, 0, 2));
         held.rows(batch(2, 0, 2));
@@ -242,7 +250,7 @@ mod tests {
 
     #[test]
     fn acknowledgements_are_cumulative_and_spare_other_tables_and_attempts() {
-        let mut held = Held::default();
+        let mut held = Held::new(BYTES_MAX);
         held.take(attempt(1));
         held.take(attempt(2));
         for first in [0, 2, 4] {
@@ -262,7 +270,7 @@ mod tests {
 
     #[test]
     fn an_attempt_stays_until_its_outcome_is_settled_and_takes_its_messages_with_it() {
-        let mut held = Held::default();
+        let mut held = Held::new(BYTES_MAX);
         held.take(attempt(1));
         held.rows(batch(1, 0, 1));
         held.finish(&attempt(1), Outcome::Released);
@@ -279,7 +287,7 @@ mod tests {
 
     #[test]
     fn trials_wait_when_the_bounds_are_reached_and_go_on_when_rows_are_durable() {
-        let mut held = Held::default();
+        let mut held = Held::new(BYTES_MAX);
         held.take(attempt(1));
         let big = RowBatch { cells: vec![0; 4 << 20], ..batch(1, 0, 1) };
         let mut first_row = 0;
@@ -297,7 +305,7 @@ mod tests {
         /// the next connection, in order; and the account of bytes is exact.
         #[test]
         fn nothing_is_lost_and_order_is_kept(inputs in proptest::collection::vec((0..6u8, 0..3u8, 0..12u64), 0..80)) {
-            let mut held = Held::default();
+            let mut held = Held::new(BYTES_MAX);
             let mut next_row = [0u64; 3];
             for (input, job, number) in inputs {
                 match input {

@@ -7,7 +7,7 @@
 //!    └──────────────────────────┴─────────────────┘
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -76,9 +76,21 @@ pub enum Turn {
     HeartbeatDue,
 }
 
+/// Finds the coordinator and connects to it, anew at each try.
+pub type Find =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Client, LinkError>> + Send>> + Send>;
+
+/// Finds the coordinator that wrote the connection file at `path` last.
+pub fn by_file(path: PathBuf) -> Find {
+    Box::new(move || {
+        let path = path.clone();
+        Box::pin(async move { Ok(Client::connect(&Connection::read(&path)?).await?) })
+    })
+}
+
 /// The link of one worker.
 pub struct Link {
-    path: PathBuf,
+    find: Find,
     worker: WorkerId,
     state: State,
     tries: u32,
@@ -104,11 +116,11 @@ struct Session {
 }
 
 impl Link {
-    /// A link by the connection file at `path`, not yet open.
-    pub fn new(path: PathBuf, worker: WorkerId) -> Self {
+    /// A link, not yet open.
+    pub fn new(find: Find, worker: WorkerId) -> Self {
         let now = clock::timer();
         let state = State::Waiting { until: now };
-        Self { path, worker, state, tries: 0, away_since: now }
+        Self { find, worker, state, tries: 0, away_since: now }
     }
 
     /// Since when no session is open; `None`: one is.
@@ -123,9 +135,9 @@ impl Link {
 
     /// Begins to open a session.
     pub fn open(&mut self, hello: Hello) {
-        let path = self.path.clone();
+        let found = (self.find)();
         self.state = State::Opening(Box::pin(async move {
-            let opened = timeout(OPEN_LIMIT, open(&path, hello)).await;
+            let opened = timeout(OPEN_LIMIT, open(found, hello)).await;
             opened.unwrap_or(Err(LinkError::Silent { limit: OPEN_LIMIT }))
         }));
     }
@@ -208,9 +220,11 @@ impl Session {
     }
 }
 
-async fn open(path: &Path, hello: Hello) -> Result<(Client, Session), LinkError> {
-    let connection = Connection::read(path)?;
-    let client = Client::connect(&connection).await?;
+async fn open(
+    found: impl Future<Output = Result<Client, LinkError>>,
+    hello: Hello,
+) -> Result<(Client, Session), LinkError> {
+    let client = found.await?;
     let (outgoing, receiver) = mpsc::channel(SESSION_QUEUE);
     drop(outgoing.try_send(FromWorker::Hello(hello)));
     let mut incoming = client.session(receiver).await?;

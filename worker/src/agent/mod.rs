@@ -30,7 +30,7 @@ mod frame;
 mod held;
 mod host;
 mod jobs_row;
-mod link;
+pub mod link;
 mod message;
 mod oom;
 mod overflow;
@@ -41,6 +41,6 @@ pub mod seats;
 mod slot;
 mod tail;
 
-pub use config::{AgentError, Config, Ended, StopRequest};
+pub use config::{AgentError, Config, Ended, RowsKept, StopRequest};
 pub use desk::run;
 pub use process::trial_process;

@@ -18,7 +18,8 @@ use proto::error::WireError;
 use proto::limits::MESSAGE_BYTES_MAX;
 use proto::message::{Attempt, FromWorker};
 
-/// Bytes that one worker keeps on disk at most; its trials wait when they are used up. 1 GiB is some 500,000 confusion rows.
+/// Bytes that one worker keeps on disk at most where nothing else is said; its trials wait when they are used up. 1 GiB is
+/// some 500,000 confusion rows.
 pub const OVERFLOW_BYTES_MAX: u64 = 1 << 30;
 
 /// Length of a file after which the next one is begun: what was read is given back in such pieces.

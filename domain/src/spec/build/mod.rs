@@ -52,7 +52,7 @@ impl JobSpec {
         let model = model::build(settings, kind, loss, outputs)?;
         let train = train::build(settings, loss, kind, &data)?;
         let measure = measure::build(settings, &model, &train, &data)?;
-        let seeds = Seeds::from_settings(settings, train.augment);
+        let seeds = Seeds::given(|field| settings.int(field), train.augment);
         Ok(Self { model, data, train, measure, seeds })
     }
 }
@@ -60,9 +60,9 @@ impl JobSpec {
 impl Seeds {
     /// `seed`, 0 where it is left out, and those streams that are set apart. Where nothing is augmented, that seed
     /// follows the data, so that two jobs that differ in it alone are one.
-    fn from_settings(settings: &Settings, augment: bool) -> Self {
-        let common = settings.int(Field::Seed).unwrap_or(0);
-        let apart = |field| settings.int(field).unwrap_or(common);
+    pub(crate) fn given(seed: impl Fn(Field) -> Option<u64>, augment: bool) -> Self {
+        let common = seed(Field::Seed).unwrap_or(0);
+        let apart = |field| seed(field).unwrap_or(common);
         let data = apart(Field::DataSeed);
         Self {
             data,

@@ -6,6 +6,7 @@ use domain::{AttemptNo, JobId};
 
 use super::*;
 use crate::agent::clock;
+use crate::agent::frame::Frame;
 use crate::agent::process::tests::tiny_spec;
 use crate::trial::cost;
 
@@ -123,6 +124,25 @@ async fn a_job_that_needs_more_memory_than_it_was_granted_is_not_started() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn the_trial_process_is_told_what_was_granted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said = folder.path().join("said");
+    let granted = Grant { threads: 3, ..grant() };
+    let start = Start {
+        tag: 1,
+        spec: granted.spec.clone(),
+        bundle: None,
+        resume: None,
+        threads: granted.threads,
+    };
+    let expected = Frame::from(&ToTrial::Start(start)).head();
+    let script = format!("head -c {} > {}; exit 3", expected.len(), said.display());
+    let mut bench = Bench::new("/bin/sh", &script);
+    bench.outcome(granted, Intent::Run).await.expect("it ends");
+    assert_eq!(std::fs::read(said).expect("it was told"), expected);
 }
 
 #[tokio::test]
