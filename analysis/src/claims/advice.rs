@@ -55,7 +55,7 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
             "shallower networks"
         } else if axes.has_free_dim && 2 * at_lowest >= all {
             let count = axes.dims.len() + 1;
-            extend(&mut axes.dims, 4, count);
+            extend(&mut axes.dims, fourfold, count);
             if dim_count > 1 {
                 "most of them at the lowest dim, so a higher one"
             } else {
@@ -73,13 +73,16 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
     for (name, values) in [("widths", &mut axes.widths), ("depths", &mut axes.depths)] {
         if values.len() < VALUES_MIN {
             reasons.push(format!("{} {name} are too few for a slope", values.len()));
-            extend(values, 2, VALUES_MIN);
+            match (name, axes.is_conv) {
+                ("depths", true) => extend(values, deeper_network, VALUES_MIN),
+                _ => extend(values, twice, VALUES_MIN),
+            }
         }
     }
     if dim_count < VALUES_MIN && axes.has_free_dim {
         let dims = if dim_count == 1 { "one dim".to_owned() } else { format!("{dim_count} dims") };
         reasons.push(format!("{dims} cannot show how the boundary moves with d"));
-        extend(&mut axes.dims, 4, VALUES_MIN);
+        extend(&mut axes.dims, fourfold, VALUES_MIN);
     }
     if axes.seed_count() < SEEDS_MIN {
         reasons.push(format!("{} seeds are too few for a region", axes.seed_count()));
@@ -103,6 +106,8 @@ struct Axes {
     depths: Vec<i64>,
     dims: Vec<i64>,
     has_free_dim: bool,
+    /// A convolutional network, whose depths are 6n + 4.
+    is_conv: bool,
     /// Where all streams share a seed, only `seeds`; else the seeds of data and of initial weights.
     seeds: Vec<i64>,
     data_seeds: Vec<i64>,
@@ -112,7 +117,8 @@ struct Axes {
 impl Axes {
     /// None for models without width and depth.
     fn of(group: &Group) -> Option<Self> {
-        let mlp = group.is("model_kind", "mlp");
+        let is_conv = group.is("model_kind", "cnn") || group.is("model_kind", "wrn");
+        let is_known = is_conv || group.is("model_kind", "mlp");
         let streams = |stream: usize| group.values(|trial: &Trial| Some(trial.streams[stream]));
         let is_shared = |trial: &Trial| {
             let [data, init, order, measure, _] = trial.streams;
@@ -124,11 +130,12 @@ impl Axes {
             depths: group.values(|trial| trial.depth),
             dims: group.values(|trial| trial.dim),
             has_free_dim: group.is("data_kind", "sphere") || group.is("data_kind", "gaussian"),
+            is_conv,
             seeds: if shared { streams(0) } else { Vec::new() },
             data_seeds: if shared { Vec::new() } else { streams(0) },
             init_seeds: if shared { Vec::new() } else { streams(1) },
         };
-        (mlp && !found.widths.is_empty() && !found.depths.is_empty()).then_some(found)
+        (is_known && !found.widths.is_empty() && !found.depths.is_empty()).then_some(found)
     }
 
     fn seed_count(&self) -> usize {
@@ -137,21 +144,23 @@ impl Axes {
 
     fn deeper(&mut self) {
         let count = self.depths.len() + 1;
-        extend(&mut self.depths, 2, count);
+        extend(&mut self.depths, if self.is_conv { deeper_network } else { twice }, count);
     }
 
-    /// Halves the first depth; not where it is 1 or 0 already.
+    /// Halves the first depth; not where it is the least already.
     fn shallower(&mut self) -> bool {
         let first = self.depths[0];
-        if first > 1 {
-            self.depths.insert(0, first / 2);
+        let next = if self.is_conv { 6 * ((first - 4) / 12) + 4 } else { first / 2 };
+        let is_less = next >= if self.is_conv { SHALLOWEST_NETWORK } else { 1 } && next < first;
+        if is_less {
+            self.depths.insert(0, next);
         }
-        first > 1
+        is_less
     }
 
     fn wider(&mut self) {
         let count = self.widths.len() + 1;
-        extend(&mut self.widths, 2, count);
+        extend(&mut self.widths, twice, count);
     }
 
     fn more_seeds(&mut self) {
@@ -223,12 +232,29 @@ impl Axes {
     }
 }
 
-/// Multiplies the last value by `factor` until there are `count`.
-fn extend(values: &mut Vec<i64>, factor: i64, count: usize) {
+/// Puts what comes after the last value behind it until there are `count`.
+fn extend(values: &mut Vec<i64>, next: fn(i64) -> i64, count: usize) {
     while let Some(last) = values.last().filter(|_| values.len() < count) {
-        let next = last.saturating_mul(factor).max(last + 1);
+        let next = next(*last).max(last + 1);
         values.push(next);
     }
+}
+
+fn twice(value: i64) -> i64 {
+    value.saturating_mul(2)
+}
+
+fn fourfold(value: i64) -> i64 {
+    value.saturating_mul(4)
+}
+
+/// Of a convolutional network: 6n + 4 with n = 1.
+const SHALLOWEST_NETWORK: i64 = 10;
+
+/// Half as many blocks again: 10, 16, 22, 34, 52, 76, among them the depths that were published.
+fn deeper_network(depth: i64) -> i64 {
+    let n = (depth - 4) / 6;
+    6 * ((3 * n + 1) / 2).max(n + 1) + 4
 }
 
 /// A value as TOML, on one line.

@@ -1,6 +1,6 @@
 //! The neural-net bound: eta below 5 at every weight that SGD visits.
 
-use super::{Claim, Evidence, Verdict, found};
+use super::{Claim, Evidence, Verdict, found, told};
 use crate::study::Group;
 
 pub(super) const CLAIM: Claim = Claim {
@@ -37,8 +37,10 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     } else if largest > BOUND {
         (Verdict::Contradicted, format!("eta reaches {largest:.3}"))
     } else if largest < BINDING * BOUND {
-        let reason =
-            format!("eta never exceeds {largest:.2e}: a bound so far away is not tested by this");
+        let reason = format!(
+            "eta never exceeds {}: a bound so far away is not tested by this",
+            told(largest)
+        );
         (Verdict::CannotTell, reason)
     } else {
         (

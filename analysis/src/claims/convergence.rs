@@ -1,6 +1,6 @@
 //! Low confusion goes with fast convergence: an association between cells, and no more than that.
 
-use super::{Claim, Evidence, Verdict, found};
+use super::{Claim, Evidence, Verdict, found, told};
 use crate::statistics::{holm, kendall};
 use crate::study::{Group, Moment, Panel, Statistic};
 
@@ -49,8 +49,10 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
             };
             let taus = found.iter().zip(&adjusted).map(|((dim, kendall), p)| {
                 format!(
-                    "d = {dim}: tau {:+.2} over {} cells (p = {p:.2e})",
-                    kendall.tau, kendall.count
+                    "d = {dim}: tau {:+.2} over {} cells (p = {})",
+                    kendall.tau,
+                    kendall.count,
+                    told(*p)
                 )
             });
             let taus = taus.collect::<Vec<_>>().join(", ");

@@ -123,6 +123,11 @@ fn every(count: usize) -> String {
     if count == 2 { "both settings".to_owned() } else { format!("all {count} settings") }
 }
 
+/// A positive number as a sentence has it: with an exponent only where it is very small.
+fn told(number: f64) -> String {
+    if number > 0.0 && number < 1e-3 { format!("{number:.0e}") } else { format!("{number:.3}") }
+}
+
 /// Evidence of a group, without its name: [`judge`] knows that.
 fn found(verdict: Verdict, reason: String, sensitivity: Vec<String>) -> Evidence {
     Evidence { group: String::new(), verdict, reason, sensitivity }
@@ -131,6 +136,11 @@ fn found(verdict: Verdict, reason: String, sensitivity: Vec<String>) -> Evidence
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_an_exponent_only_where_they_are_very_small() {
+        assert_eq!([0.275, 1.35e-1, 1.68e-7].map(told), ["0.275", "0.135", "2e-7"]);
+    }
 
     #[test]
     fn groups_that_disagree_leave_the_claim_open() {

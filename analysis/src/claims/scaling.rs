@@ -1,7 +1,7 @@
 //! The poster's scaling, `l/β² ≥ Ω̃(1/√d)`, read as a boundary `β* ∝ l^(1/2) d^(1/4)`.
 
 use super::{Claim, Evidence, Verdict, found};
-use crate::scaling::{FREEDOM_MIN, Law, Survey, Variant};
+use crate::scaling::{Estimate, FREEDOM_MIN, Law, Score, Survey, Variant};
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "The depth at which confusion sets in grows as l^½ d^¼.",
@@ -22,6 +22,7 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     }
     let lines = survey.variants.iter().map(|variant| line(variant, poster)).collect();
     let mut lines: Vec<String> = lines;
+    lines.extend(collapse_lines(survey, poster));
     lines.extend(score_lines(survey));
     let tell = |reason: String, lines| Some(found(Verdict::CannotTell, reason, lines));
     if survey.freedom < FREEDOM_MIN {
@@ -29,11 +30,7 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
         return tell(format!("{seeds} seeds are too few for a joint region: five at least"), lines);
     }
     let fitted: Vec<_> = plain.iter().filter_map(|v| v.estimate.as_ref().ok()).collect();
-    let is_told = |estimate: &&&crate::scaling::Estimate| {
-        estimate.region.is_some()
-            && estimate.censored_count() as f64 <= CENSORED_MAX * estimate.rows.len() as f64
-    };
-    let told: Vec<_> = fitted.iter().filter(is_told).collect();
+    let told: Vec<_> = fitted.iter().filter(|estimate| is_told(estimate)).collect();
     if told.len() < 3 || 2 * told.len() < plain.len() {
         let reason = format!(
             "of {} boundaries only {} could be drawn with no more than half of their rows censored",
@@ -51,7 +48,15 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     let compared = scores(survey).count();
     let all = told.len();
     let held_out = format!("beaten on held-out rows in {beaten} of {compared} comparisons");
-    let (verdict, reason) = if holding == 0 && 2 * beaten > compared {
+    let elsewhere = holding_elsewhere(survey, poster);
+    let (verdict, reason) = if holding == 0 && elsewhere > 0 {
+        (
+            Verdict::CannotTell,
+            format!(
+                "none of {all} regions holds (½, ¼), but {elsewhere} of one regime alone or of the collapse do; {held_out}"
+            ),
+        )
+    } else if holding == 0 && 2 * beaten > compared {
         (Verdict::Contradicted, format!("none of {all} regions holds (½, ¼); {held_out}"))
     } else if holding < all {
         (
@@ -81,8 +86,48 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     Some(found(verdict, reason, lines))
 }
 
+/// Whether a boundary has a region, and no more rows censored than say something.
+fn is_told(estimate: &Estimate) -> bool {
+    let censored = estimate.censored_count() as f64;
+    estimate.region.is_some() && censored <= CENSORED_MAX * estimate.rows.len() as f64
+}
+
+/// Regions besides the plain ones that hold the poster's exponents: of one side of `l β = d`, with no more than half of the
+/// rows censored, and of the collapse, which needs no threshold.
+fn holding_elsewhere(survey: &Survey, poster: [f64; 2]) -> usize {
+    let regimes = survey.variants.iter().filter(|variant| variant.boundary.regime.is_some());
+    let regimes = regimes.filter_map(|variant| variant.estimate.as_ref().ok()).filter(|estimate| {
+        is_told(estimate) && estimate.has_dims && estimate.holds(poster) == Some(true)
+    });
+    let regions = survey.collapses.iter().filter_map(|(_, _, region)| region.as_ref());
+    regimes.count() + regions.filter(|region| region.contains(poster)).count()
+}
+
+fn collapse_lines(survey: &Survey, poster: [f64; 2]) -> impl Iterator<Item = String> {
+    let mut estimates = survey.variants.iter().filter_map(|variant| variant.estimate.as_ref().ok());
+    let has_dims = estimates.any(|estimate| estimate.has_dims);
+    survey.collapses.iter().map(move |(moment, found, region)| {
+        let mut text =
+            format!("rms cosine {}, all cells on one curve, no threshold: ", moment.label());
+        let exponents = [("p", found.p), ("q", found.q)].into_iter().enumerate();
+        for (k, (name, exponent)) in exponents.take(if has_dims { 2 } else { 1 }) {
+            text += &format!("{name} = {exponent:.2}");
+            if let Some((low, high)) = region.as_ref().map(|region| region.extent(k)) {
+                text += &format!(" [{low:.2}, {high:.2}]");
+            }
+            text += if has_dims && k == 0 { ", " } else { "; " };
+        }
+        text += &format!("{:.0} % of the variance predicted; ", 100.0 * found.predicted);
+        text + match region.as_ref().map(|region| region.contains(poster)) {
+            Some(true) => "holds (½, ¼)",
+            Some(false) => "excludes (½, ¼)",
+            None => "no region",
+        }
+    })
+}
+
 /// The rival exponents that every region holds as well.
-fn rivals(told: &[&&crate::scaling::Estimate]) -> Vec<&'static str> {
+fn rivals(told: &[&&Estimate]) -> Vec<&'static str> {
     let others = Law::ALL.into_iter().filter(|law| *law != Law::Poster);
     let held = others.filter(|law| {
         let exponents = law.exponents();
@@ -91,7 +136,7 @@ fn rivals(told: &[&&crate::scaling::Estimate]) -> Vec<&'static str> {
     held.map(Law::label).collect()
 }
 
-fn scores(survey: &Survey) -> impl Iterator<Item = &crate::scaling::Score> {
+fn scores(survey: &Survey) -> impl Iterator<Item = &Score> {
     let all = survey.scores.iter().flat_map(|(_, _, scores)| scores);
     all.filter(|score| score.law == Law::Poster)
 }
@@ -133,17 +178,26 @@ fn line(variant: &Variant, poster: [f64; 2]) -> String {
 fn score_lines(survey: &Survey) -> impl Iterator<Item = String> {
     survey.scores.iter().filter(|(_, _, scores)| !scores.is_empty()).map(
         |(moment, statistic, scores)| {
-            let of = |score: &crate::scaling::Score| {
-                format!("{} ({:.2} ± {:.2})", score.law.label(), score.behind, score.behind_error)
+            let of = |(rank, score): (usize, &Score)| match rank {
+                0 => format!("{} predicts best", score.law.label()),
+                _ => format!(
+                    "{} ({:.2} ± {:.2} nats a cell behind)",
+                    score.law.label(),
+                    score.behind,
+                    score.behind_error
+                ),
             };
-            let listed: Vec<_> = scores.iter().take(3).map(of).collect();
-            let poster = scores.iter().find(|score| score.law == Law::Poster).map(of);
+            // The three best, and where the poster's stands.
+            let ranked = scores.iter().enumerate();
+            let listed: Vec<_> = ranked
+                .filter(|(rank, score)| *rank < 3 || score.law == Law::Poster)
+                .map(of)
+                .collect();
             format!(
-                "held-out rows, {} {}, nats a cell behind the best: {}; {}",
+                "held-out rows, {} {}: {}",
                 statistic.label(),
                 moment.label(),
-                listed.join(", "),
-                poster.unwrap_or_default()
+                listed.join("; ")
             )
         },
     )

@@ -124,7 +124,7 @@ pub(super) fn evidence(group: &Group, direction: Direction) -> Option<Evidence> 
     }
     let lines = trends.iter().map(|(statistic, moment, t)| {
         format!(
-            "{} {}: {} of {} rows as claimed, {} against it; mean change {:+.3}, tau {:+.2}, {} of {} neighbours reversed: {}",
+            "{} {}: {} of {} rows as claimed, {} against it; mean change {:+.3}, tau {:+.2} the claimed way, {} of {} neighbours reversed: {}",
             statistic.label(),
             moment.label(),
             t.claimed,

@@ -4,7 +4,7 @@ use super::axis::{FigureAxis, Scale};
 use super::chart::{Chart, Mark, Plot, spread};
 use super::{Figure, View, csv_line};
 use crate::scaling::{Estimate, Law, Survey, threshold_curve};
-use crate::statistics::Crossing;
+use crate::statistics::{Crossing, Region};
 use crate::study::Statistic;
 
 const STATISTIC: Statistic = Statistic::ALL[0];
@@ -20,7 +20,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     })?;
     let estimate = variant.estimate.as_ref().ok()?;
     let mut chart = Chart { plots: vec![depths(estimate)], legend: Vec::new() };
-    chart.plots.extend(region(estimate));
+    chart.plots.extend(estimate.region.as_ref().and_then(region_plot));
     chart.legend = names(&dims(estimate));
     let mut csv = "data_dim,model_width,critical_depth,censored\n".to_owned();
     for row in &estimate.rows {
@@ -40,7 +40,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     let region = match (&estimate.region, estimate.has_dims) {
         (None, _) => "Seeds are too few for a region of the exponents.".to_owned(),
         (Some(_), true) => {
-            "Right: the joint 95 % region of the exponents from resampled seeds, and what the laws say.".to_owned()
+            "Right: the joint 95 % region of the exponents from resampled seeds; crosses are what the laws say.".to_owned()
         }
         (Some(region), false) => {
             let (low, high) = region.extent(0);
@@ -52,7 +52,10 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         title: format!("Where the rms cosine reaches {threshold} {}", view.moment.label()),
         caption: format!(
             "The critical depth, interpolated in ln β on an isotonic fit; an arrow says that a row crosses beyond its \
-             depths. Lines: the censored fit, {law}. {region} A line across l β = d fits two regimes at once: see the sensitivity."
+             depths, and is fitted as such. Lines: the fit, {law}; a row lies off it by a factor of {:.1} (one standard deviation). {region} It \
+             says what other seeds would give, not whether a power law fits. A line across l β = d fits two regimes at once: see the \
+             sensitivity.",
+            estimate.sigma.exp()
         ),
         svg: chart.svg(),
         csv,
@@ -127,14 +130,14 @@ fn depths(estimate: &Estimate) -> Plot {
     Plot { title: "boundary".to_owned(), x, y: y.naming(&powers), marks }
 }
 
-/// The region with the laws; none where one dim leaves only one exponent, or seeds are too few.
-fn region(estimate: &Estimate) -> Option<Plot> {
-    let outline = estimate.region.as_ref()?.outline(72);
+/// A region with the laws; none where one dim leaves only one exponent.
+pub(super) fn region_plot(region: &Region) -> Option<Plot> {
+    let outline = region.outline(72);
     if outline.is_empty() {
         return None;
     }
     let outline: Vec<_> = outline.into_iter().map(|[p, q]| (p, q)).collect();
-    let [p, q] = estimate.exponents;
+    let [p, q] = region.center;
     let laws = [
         (Law::Poster, "poster"),
         (Law::Iclr, "ICLR"),
@@ -145,12 +148,12 @@ fn region(estimate: &Estimate) -> Option<Plot> {
     ];
     let mut marks = vec![
         Mark::Area { points: outline.clone(), series: 3 },
-        Mark::Dots { points: vec![(p, q)], series: 0 },
+        Mark::Signs { points: vec![(p, q)], is_measured: true },
     ];
     let mut words = vec![((p, q), "measured".to_owned())];
     for (law, name) in laws {
         let [p, q] = law.exponents()?;
-        marks.push(Mark::Dots { points: vec![(p, q)], series: 7 });
+        marks.push(Mark::Signs { points: vec![(p, q)], is_measured: false });
         words.push(((p, q), name.to_owned()));
     }
     marks.push(Mark::Words(words));

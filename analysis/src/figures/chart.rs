@@ -38,6 +38,11 @@ pub(super) enum Mark {
         points: Vec<(f64, f64)>,
         series: usize,
     },
+    /// Places of no series: what was measured as a spot, what laws say as crosses.
+    Signs {
+        points: Vec<(f64, f64)>,
+        is_measured: bool,
+    },
     /// Names beside points, where they cover neither each other nor a point.
     Words(Vec<((f64, f64), String)>),
 }
@@ -204,9 +209,10 @@ impl Mark {
     /// Every point of it, for the range of the axes.
     pub(super) fn points(&self) -> Vec<(f64, f64)> {
         match self {
-            Self::Line { points, .. } | Self::Dots { points, .. } | Self::Area { points, .. } => {
-                points.clone()
-            }
+            Self::Line { points, .. }
+            | Self::Dots { points, .. }
+            | Self::Area { points, .. }
+            | Self::Signs { points, .. } => points.clone(),
             Self::Band { points, .. } | Self::Bars { points, .. } => {
                 points.iter().flat_map(|&(x, low, high)| [(x, low), (x, high)]).collect()
             }
@@ -236,6 +242,24 @@ impl Mark {
             Self::Dots { points, series } => {
                 points.iter().for_each(|point| marker(out, at(*point), *series));
                 out.push('\n');
+            }
+            Self::Signs { points, is_measured } => {
+                for (x, y) in points.iter().map(|point| at(*point)) {
+                    let _ = match is_measured {
+                        true => {
+                            writeln!(
+                                out,
+                                "<circle class=\"spot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.4\"/>"
+                            )
+                        }
+                        false => writeln!(
+                            out,
+                            "<path class=\"cross\" d=\"M{:.1} {:.1}l7 7m0 -7l-7 7\"/>",
+                            x - 3.5,
+                            y - 3.5
+                        ),
+                    };
+                }
             }
             Self::Bars { points, series } => {
                 for &(x, low, high) in points {

@@ -1,15 +1,17 @@
 //! The collapse plot: every cell against the index that makes them one curve, and against the poster's.
 
 use super::axis::{FigureAxis, Scale};
+use super::boundary::region_plot;
 use super::chart::{Chart, Mark, Plot, spread};
 use super::{Figure, View, csv_line};
-use crate::scaling::{Law, Survey};
+use crate::scaling::{Law, Survey, collapse_share};
+use crate::statistics::Region;
 use crate::study::{Cell, Statistic};
 
 const STATISTIC: Statistic = Statistic::ALL[0];
 
 pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
-    let (_, found) = survey.collapses.iter().find(|(moment, _)| *moment == view.moment)?;
+    let (_, found, region) = survey.collapses.iter().find(|(moment, ..)| *moment == view.moment)?;
     let panel = view.panel(STATISTIC);
     let weights = panel.even_weights();
     let cells = panel.cells.iter().filter(|cell| cell.depth > 0);
@@ -38,6 +40,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         let y = FigureAxis::new("rms cosine", Scale::Linear, all.iter().map(|point| point.1));
         chart.plots.push(Plot { title, x, y, marks });
     }
+    chart.plots.extend(region.as_ref().and_then(region_plot));
     let name = |(index, dim)| (spread(index, dims.len()), format!("d = {dim}"));
     chart.legend = dims.iter().enumerate().map(name).collect();
     let mut csv = "data_dim,model_width,model_depth,rms_cos,trials\n".to_owned();
@@ -55,8 +58,10 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         title: format!("All cells on one curve? {}", view.moment.label()),
         caption: format!(
             "No threshold: the exponents under which one increasing curve through all other rows best predicts a row \
-             (one width and dim), {:.1} % of the variance between cells; beside it the poster's.{edge}",
-            100.0 * found.predicted
+             (one width and dim), {:.1} % of the variance between cells; the poster's predict {:.1} %.{edge} {}",
+            100.0 * found.predicted,
+            100.0 * collapse_share(&panel, &weights, poster)?,
+            told(region.as_ref(), dims.len() > 1)
         ),
         svg: chart.svg(),
         csv,
@@ -65,4 +70,19 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
             3,
         ),
     })
+}
+
+/// What the region of the exponents says.
+fn told(region: Option<&Region>, has_dims: bool) -> String {
+    let Some(region) = region else {
+        return "No region of the exponents: it takes five seeds of each kind, and exponents within what is searched.".to_owned();
+    };
+    let [(p_low, p_high), (q_low, q_high)] = [0, 1].map(|k| region.extent(k));
+    match has_dims {
+        true => format!(
+            "The joint 95 % region of the exponents, from resampled seeds, reaches from {p_low:.2} to {p_high:.2} in p and from \
+             {q_low:.2} to {q_high:.2} in q."
+        ),
+        false => format!("95 % interval of p, from resampled seeds: {p_low:.2} to {p_high:.2}."),
+    }
 }

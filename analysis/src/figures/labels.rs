@@ -5,12 +5,17 @@ const LETTER: f64 = 6.2;
 const HEIGHT: f64 = 12.0;
 /// Half the size of a marker, with a little air.
 const MARKER: f64 = 5.0;
+/// How far up or down a name beside its point may move.
+const SHIFT: f64 = 4.0;
+/// By how much another point has to be farther from a name than its own.
+const NEARER: f64 = 1.5;
 
 /// A rectangle: left, top, right, bottom.
 type Box = [f64; 4];
 
-/// The start of the baseline of each name. Names are placed one by one, each at the first of the eight places around its
-/// point that is free; where none is, to the right.
+/// The start of the baseline of each name. Names are placed one by one, each at the first of the twelve places around its
+/// point that is free and plainly nearer to it than to any other point; where none is, at the free one that is nearest to it by
+/// comparison, or to the right.
 pub(super) fn place(points: &[((f64, f64), &str)], frame: Box) -> Vec<(f64, f64)> {
     let marker = |(x, y): (f64, f64)| [x - MARKER, y - MARKER, x + MARKER, y + MARKER];
     let mut taken: Vec<Box> = points.iter().map(|(at, _)| marker(*at)).collect();
@@ -22,6 +27,10 @@ pub(super) fn place(points: &[((f64, f64), &str)], frame: Box) -> Vec<(f64, f64)
         let places = [
             (right, y - HEIGHT / 2.0),
             (left, y - HEIGHT / 2.0),
+            (right, y - HEIGHT / 2.0 + SHIFT),
+            (right, y - HEIGHT / 2.0 - SHIFT),
+            (left, y - HEIGHT / 2.0 + SHIFT),
+            (left, y - HEIGHT / 2.0 - SHIFT),
             (middle, above),
             (middle, below),
             (right, above),
@@ -38,7 +47,17 @@ pub(super) fn place(points: &[((f64, f64), &str)], frame: Box) -> Vec<(f64, f64)
                 && own[3] <= frame[3];
             is_inside && taken.iter().all(|other| !overlap(own, *other))
         };
-        let best = *places.iter().find(is_free).unwrap_or(&places[0]);
+        // How much farther the nearest other point is.
+        let clarity = |place: &(f64, f64)| {
+            let others = points.iter().map(|(other, _)| *other).filter(|other| *other != (x, y));
+            let nearest = others.map(|other| gap(at(*place), other)).fold(f64::INFINITY, f64::min);
+            nearest / gap(at(*place), (x, y))
+        };
+        let free = || places.iter().filter(is_free);
+        let best = *free()
+            .find(|place| clarity(place) > NEARER)
+            .or_else(|| free().max_by(|a, b| clarity(a).total_cmp(&clarity(b))))
+            .unwrap_or(&places[0]);
         taken.push(at(best));
         // The baseline lies a fifth of the line above its lower edge.
         found.push((best.0, best.1 + 0.8 * HEIGHT));
@@ -48,6 +67,11 @@ pub(super) fn place(points: &[((f64, f64), &str)], frame: Box) -> Vec<(f64, f64)
 
 fn overlap(a: Box, b: Box) -> bool {
     a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
+}
+
+/// How far a point is from a rectangle.
+fn gap([left, top, right, bottom]: Box, (x, y): (f64, f64)) -> f64 {
+    (left - x).max(x - right).max(0.0).hypot((top - y).max(y - bottom).max(0.0))
 }
 
 #[cfg(test)]
@@ -87,6 +111,10 @@ mod tests {
             for ((x, y), _) in points {
                 assert!(!overlap(*own, [x - 4.0, y - 4.0, x + 4.0, y + 4.0]), "{own:?}");
             }
+            let gaps = points.map(|(at, _)| gap(*own, at));
+            let others = gaps.iter().enumerate().filter(|(other, _)| *other != index);
+            let is_plain = others.into_iter().all(|(_, other)| *other > 1.1 * gaps[index]);
+            assert!(is_plain, "{} could name another point: {gaps:?}", points[index].1);
         }
     }
 

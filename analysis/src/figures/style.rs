@@ -10,6 +10,7 @@ svg{font:12px system-ui,sans-serif;--ink:#222;--grid:#e3e3e3;--paper:#fff;\
 --s0:#b48ce0;--s1:#8f95e6;--s2:#6fa8dc;--s3:#4fb9c4;--s4:#35c7a0;--s5:#6bd66b;--s6:#b5de2b;--s7:#fde725}}\
 text{fill:var(--ink);stroke:none}.mid{text-anchor:middle}.end{text-anchor:end}.head{font-weight:600}.small{font-size:11px}\
 .grid{stroke:var(--grid);fill:none}.frame{stroke:var(--ink);fill:none;stroke-width:.8}\
+.spot{fill:var(--ink)}.cross{stroke:var(--ink);fill:none;stroke-width:1.5}\
 .s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}\
 .s4{--c:var(--s4)}.s5{--c:var(--s5)}.s6{--c:var(--s6)}.s7{--c:var(--s7)}\
 .line{stroke:var(--c);fill:none;stroke-width:1.6}.dash{stroke-dasharray:5 4}\
@@ -37,7 +38,7 @@ pub(super) fn flat(svg: &str) -> String {
     let mut sheet = format!(
         "svg{{font-family:'DejaVu Sans';font-size:12px}}text{{fill:{ink}}}.mid{{text-anchor:middle}}.end{{text-anchor:end}}\
          .head{{font-weight:700}}.small{{font-size:11px}}.grid{{stroke:{grid};fill:none}}\
-         .frame{{stroke:{ink};fill:none;stroke-width:.8}}.line{{fill:none;stroke-width:1.6}}\
+         .frame{{stroke:{ink};fill:none;stroke-width:.8}}.spot{{fill:{ink}}}.cross{{stroke:{ink};fill:none;stroke-width:1.5}}.line{{fill:none;stroke-width:1.6}}\
          .dash{{stroke-dasharray:5 4}}.ring{{stroke-width:1.4}}.band{{opacity:.16}}.area{{fill-opacity:.14;stroke-width:1.6}}"
     );
     for series in 0..8 {

@@ -12,6 +12,7 @@ const PAGE_SHEET: &str = "\
 body{font:16px/1.5 system-ui,sans-serif;color:var(--fore);background:var(--back);max-width:960px;margin:0 auto;padding:1.5rem}\
 h1{font-size:1.7rem;margin:.2em 0}h2{font-size:1.3rem;margin:2em 0 .5em;border-bottom:1px solid var(--rule)}h3{font-size:1.05rem;margin:1.6em 0 .2em}\
 p{margin:.4em 0}.soft{color:var(--soft);font-size:.92rem}svg{max-width:100%;height:auto;display:block;margin:.5em 0}\
+.wide{overflow-x:auto}@media(max-width:640px){body{padding:.8rem}.wide svg{max-width:none}}\
 pre{background:var(--box);padding:.7em;overflow-x:auto;font-size:.82rem;border-radius:4px}\
 details{margin:.3em 0}summary{cursor:pointer;color:var(--soft)}li{margin:.15em 0;font-size:.9rem;overflow-wrap:anywhere}\
 .claim{border-left:4px solid var(--open);padding:.2em 0 .2em .9em;margin:1em 0}.claim p{margin:.15em 0}\
@@ -24,6 +25,13 @@ const LIMITS: &str = "The published bounds are sufficient conditions with consta
     none of them, exponents that disagree refute none. A verdict is given only where every statistic, threshold and moment \
     that was fixed beforehand agrees; else it is \"cannot tell\".";
 
+/// What the sentences below take for known.
+const WORDS: &str = "Words: l is width, β depth, d the dimension of the data. A cell is one l, β and d, averaged over \
+    seeds; a row is the cells that differ in one of the three alone. β* is the depth at which a row's statistic reaches a \
+    threshold; a row is censored where that lies before its first depth or beyond its last, and then only bounds β*. A \
+    region is all exponents that other seeds could well have given (95 %); it holds those inside. At the start: at the initial \
+    weights. A setting: all but l, β, d and seeds.";
+
 pub(super) fn html(report: &Report) -> String {
     let sweep = report.study.sweep.as_str();
     let mut out = format!(
@@ -33,7 +41,7 @@ pub(super) fn html(report: &Report) -> String {
     );
     overview(&mut out, report);
     out.push_str("<h2>Claims</h2>\n");
-    let _ = writeln!(out, "<p class=\"soft\">{LIMITS}</p>");
+    let _ = writeln!(out, "<p class=\"soft\">{LIMITS}</p>\n<p class=\"soft\">{WORDS}</p>");
     report.findings.iter().for_each(|finding| claim(&mut out, finding));
     if !report.advice.is_empty() {
         out.push_str("<h2>What to add</h2>\n");
@@ -70,7 +78,7 @@ fn overview(out: &mut String, report: &Report) {
         )
     });
     let _ = writeln!(out, "<p class=\"soft\">{trials} trials with a result, {scope}.</p>");
-    out.push_str("<table>\n<tr><th>setting</th><th>widths</th><th>depths</th><th>dims</th><th>seeds</th><th>trials</th><th>diverged</th></tr>\n");
+    out.push_str("<div class=\"wide\"><table>\n<tr><th>setting</th><th>widths</th><th>depths</th><th>dims</th><th>seeds</th><th>trials</th><th>diverged</th></tr>\n");
     for group in groups {
         let label = report.study.label(group);
         let label = if label.is_empty() { "all".to_owned() } else { label };
@@ -94,7 +102,7 @@ fn overview(out: &mut String, report: &Report) {
             group.trials.iter().filter(|trial| trial.is_diverged).count()
         );
     }
-    out.push_str("</table>\n");
+    out.push_str("</table></div>\n");
     if groups.len() > GROUPS_MAX {
         let rest = groups.len() - GROUPS_MAX;
         let _ = writeln!(out, "<p>{rest} more settings are judged, but not drawn.</p>");
@@ -167,7 +175,7 @@ fn figure(out: &mut String, figure: &Figure) {
     };
     let _ = writeln!(
         out,
-        "<figure id=\"{name}\" style=\"margin:0\">\n<h3>{}</h3>\n{svg}<figcaption class=\"soft\">{} \
+        "<figure id=\"{name}\" style=\"margin:0\">\n<h3>{}</h3>\n<div class=\"wide\">{svg}</div><figcaption class=\"soft\">{} \
          <a href=\"{name}.svg\">SVG</a> · {png}<a href=\"{name}.csv\">CSV</a></figcaption>\n\
          <details><summary>SQL</summary><pre>{}</pre></details>\n</figure>",
         escape(title),

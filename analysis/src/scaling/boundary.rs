@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::statistics::bootstrap::{Clusters, Kind};
-use crate::statistics::collapse::{Collapse, Point, collapse};
+use crate::statistics::collapse::{Collapse, Point, collapse, collapse_near, predicted};
+use crate::statistics::isotonic::Curve;
 use crate::statistics::{
-    Crossing, FitError, Observation, Part, Random, Region, censored, crossing,
+    Crossing, FitError, Observation, Part, Parts, Random, Region, censored, crossing,
 };
 use crate::study::{Cell, Panel};
 
@@ -177,15 +178,16 @@ pub(super) fn region_of(
         return None;
     }
     let mut random = Random::new(BOOTSTRAP_SEED);
-    let part = |kind: &Kind| {
+    let mut part = |kind: &Kind| {
         let drawn = (0..resamples).filter_map(|_| draw(&kind.resample(&mut random)));
         let drawn: Vec<_> = drawn.collect();
         let is_whole = drawn.len() as f64 >= (1.0 - LOST_MAX) * resamples as f64;
         let (freedom, inflation) = (kind.freedom(), kind.inflation());
         is_whole.then_some(Part { resamples: drawn, freedom, inflation })
     };
-    let parts: Option<Vec<_>> = clusters.kinds().iter().map(part).collect();
-    Region::new(center, &parts?, ALPHA)
+    let sources: Option<Vec<_>> = clusters.kinds().iter().map(&mut part).collect();
+    let parts = Parts { sources: sources?, trials: clusters.trials().and_then(&mut part) };
+    Region::new(center, &parts, ALPHA)
 }
 
 /// Degrees of freedom without which there is no region: fewer clusters do not tell how clusters scatter.
@@ -228,11 +230,51 @@ fn regime_of(cell: &Cell) -> Regime {
 
 /// The collapse of a panel onto one curve, seeds weighted by `weights`.
 pub fn collapse_of(panel: &Panel, weights: &[f64]) -> Option<Collapse> {
-    let point = |cell: &Cell| {
-        let (value, weight) = cell.mean(weights).filter(|_| cell.depth > 0)?;
-        let [ln_width, ln_depth, ln_dim] =
-            [cell.width, cell.depth, cell.dim].map(|x| (x as f64).ln());
-        Some(Point { ln_width, ln_depth, ln_dim, value, weight })
+    collapse(&points(panel, weights))
+}
+
+/// The share of the variance between cells that a collapse by these exponents predicts.
+pub fn collapse_share(panel: &Panel, weights: &[f64], exponents: [f64; 2]) -> Option<f64> {
+    predicted(&points(panel, weights), exponents)
+}
+
+/// The joint 95 % region of the exponents of a collapse, from `resamples` draws of whole clusters of seeds; none too where
+/// one is at the edge of the search, beyond which resamples cannot scatter.
+///
+/// What resampling adds to a cell's mean is added to the curve there, not to the mean: that has the noise of its seeds
+/// already, and noise upon noise makes the search, which is no smooth function of it, scatter by more than it does.
+pub fn collapse_region(
+    panel: &Panel,
+    found: &Collapse,
+    clusters: &Clusters,
+    resamples: usize,
+) -> Option<Region> {
+    if found.is_at_edge {
+        return None;
+    }
+    let (center, even) = ([found.p, found.q], panel.even_weights());
+    let whole = points(panel, &even);
+    let known = whole.iter().map(|point| (point.index(center), point.value, point.weight));
+    let curve = Curve::through(known.collect());
+    let about_the_curve = |cell: &Cell, weights: &[f64]| {
+        let (drawn, mean) = (point(cell, weights)?, cell.mean(&even)?.0);
+        let value = curve.at(drawn.index(center))? + drawn.value - mean;
+        Some(Point { value, ..drawn })
     };
-    collapse(&panel.cells.iter().filter_map(point).collect::<Vec<_>>())
+    let draw = |weights: &[f64]| {
+        let cells = panel.cells.iter().filter_map(|cell| about_the_curve(cell, weights));
+        collapse_near(&cells.collect::<Vec<_>>(), center)
+    };
+    region_of(center, clusters, resamples, draw)
+}
+
+fn points(panel: &Panel, weights: &[f64]) -> Vec<Point> {
+    panel.cells.iter().filter_map(|cell| point(cell, weights)).collect()
+}
+
+/// A cell as a collapse sees it; none at depth 0, which has no logarithm, or without a value.
+fn point(cell: &Cell, weights: &[f64]) -> Option<Point> {
+    let (value, weight) = cell.mean(weights).filter(|_| cell.depth > 0)?;
+    let [ln_width, ln_depth, ln_dim] = [cell.width, cell.depth, cell.dim].map(|x| (x as f64).ln());
+    Some(Point { ln_width, ln_depth, ln_dim, value, weight })
 }

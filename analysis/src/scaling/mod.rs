@@ -10,6 +10,7 @@ mod survey;
 
 pub use boundary::{
     Boundary, Convention, Estimate, FREEDOM_MIN, Regime, Row, Treatment, collapse_of,
+    collapse_region, collapse_share,
 };
 pub use held_out::{Score, compare};
 pub use law::Law;

@@ -1,10 +1,10 @@
 //! Every way of drawing the boundary that a reader could have asked for, side by side.
 
-use super::boundary::{Boundary, Convention, Estimate, Regime, Row, Treatment};
+use super::boundary::{Boundary, Convention, Estimate, Regime, Row, Treatment, collapse_region};
 use super::held_out::{Score, compare};
-use crate::statistics::FitError;
 use crate::statistics::bootstrap::Clusters;
 use crate::statistics::collapse::Collapse;
+use crate::statistics::{FitError, Region};
 use crate::study::{Group, Moment, Panel, Statistic};
 
 /// One way of drawing the boundary and what it gave.
@@ -58,11 +58,15 @@ pub struct Survey {
     pub variants: Vec<Variant>,
     /// Clusters of seeds less strata: what regions rest on.
     pub freedom: usize,
-    /// By moment: the collapse of the rms cosine.
-    pub collapses: Vec<(Moment, Collapse)>,
+    /// By moment: the collapse of the rms cosine, and the region of its exponents.
+    pub collapses: Vec<(Moment, Collapse, Option<Region>)>,
     /// By moment and statistic: the laws by held-out rows, the best first.
     pub scores: Vec<(Moment, Statistic, Vec<Score>)>,
 }
+
+/// A collapse is resampled so many times less often than a boundary: each resample is a search. Of the report's 500 that
+/// leaves 125, and a standard error of 6 % of a region's extent.
+const COLLAPSE_SHARE: usize = 4;
 
 /// Draws the boundary of a group in every way, with `resamples` bootstrap draws each.
 pub fn survey(group: &Group, resamples: usize) -> Survey {
@@ -104,7 +108,11 @@ impl Survey {
                 add(Boundary { regime: Some(regime), ..plain }, &clusters, Drawn::All);
             }
             let collapse = super::boundary::collapse_of(panel, &weights);
-            self.collapses.extend(collapse.map(|collapse| (moment, collapse)));
+            self.collapses.extend(collapse.map(|collapse| {
+                let resamples = resamples / COLLAPSE_SHARE;
+                let region = collapse_region(panel, &collapse, &clusters, resamples);
+                (moment, collapse, region)
+            }));
             for (drawn, others) in [
                 (Drawn::WithinData, Clusters::stratified(&panel.seeds)),
                 (Drawn::ByData, Clusters::by_data(&panel.seeds)),

@@ -8,6 +8,8 @@ use super::Random;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clusters {
     kinds: Vec<Kind>,
+    /// Where kinds are crossed: each trial by itself.
+    trials: Option<Kind>,
 }
 
 /// One kind of seed. What is drawn together was measured together.
@@ -23,9 +25,9 @@ impl Clusters {
     ///
     /// Where the same other seeds occur with several data seeds, each kind is drawn by itself, and the variances of both add
     /// up: resampled within data seeds alone, initial weights that all of them share would seem to be as many as there
-    /// are jobs. That is the variance of two-way clusters (Cameron, Gelbach and Miller, *Journal of Business & Economic
-    /// Statistics* 29, 2011) without the term it takes off for what a single trial adds, which both kinds count: with
-    /// few clusters that could leave none at all. Drawing both kinds at once (the pigeonhole bootstrap, Owen, *Annals of
+    /// are jobs. What a single trial adds, both kinds count; drawn by themselves, trials tell how much that is, and
+    /// [`Region`](super::Region) takes it off once (the variance of two-way clusters of Cameron, Gelbach and Miller, *Journal of Business &
+    /// Economic Statistics* 29, 2011). Drawing both kinds at once (the pigeonhole bootstrap, Owen, *Annals of
     /// Applied Statistics* 1, 2007) counts it three times. Else stratified by data seed.
     pub fn of(labels: &[(i64, i64)]) -> Self {
         let count =
@@ -34,6 +36,7 @@ impl Clusters {
         match data > 1 && other > 1 && other < labels.len() {
             true => Self {
                 kinds: vec![Kind::by(labels, |label| label.0), Kind::by(labels, |label| label.1)],
+                trials: Some(Kind::each(labels.len())),
             },
             false => Self::stratified(labels),
         }
@@ -51,17 +54,22 @@ impl Clusters {
             true => vec![strata.into_values().flatten().collect()],
             false => strata.into_values().collect(),
         };
-        Self { kinds: vec![Kind { strata, seed_count: labels.len() }] }
+        Self { kinds: vec![Kind { strata, seed_count: labels.len() }], trials: None }
     }
 
     /// All seeds of one data seed a cluster, and one stratum: what other data would give with the same weights.
     pub fn by_data(labels: &[(i64, i64)]) -> Self {
-        Self { kinds: vec![Kind::by(labels, |label| label.0)] }
+        Self { kinds: vec![Kind::by(labels, |label| label.0)], trials: None }
     }
 
     /// What is drawn, one after the other.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
+    }
+
+    /// Each trial by itself, where what trials add is counted by more than one kind.
+    pub fn trials(&self) -> Option<&Kind> {
+        self.trials.as_ref()
     }
 
     /// Degrees of freedom of the rarer kind.
@@ -71,6 +79,11 @@ impl Clusters {
 }
 
 impl Kind {
+    /// Each seed a cluster, in one stratum.
+    fn each(seed_count: usize) -> Self {
+        Self { strata: vec![(0..seed_count).map(|seed| vec![seed]).collect()], seed_count }
+    }
+
     /// All seeds of one label a cluster, in one stratum.
     fn by(labels: &[(i64, i64)], label: fn(&(i64, i64)) -> i64) -> Self {
         let mut clusters: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
@@ -138,8 +151,11 @@ mod tests {
         let [data, other] = crossed.kinds() else { panic!("{crossed:?}") };
         assert_eq!((crossed.freedom(), data.freedom(), other.freedom()), (1, 1, 2));
         assert_eq!((data.inflation(), other.inflation()), (2.0, 1.5));
+        let trials = crossed.trials().unwrap();
+        assert_eq!((trials.freedom(), trials.inflation()), (5, 1.2));
         let mut random = Random::new(3);
         for _ in 0..50 {
+            assert_eq!(trials.resample(&mut random).iter().sum::<f64>(), 6.0);
             let counts = data.resample(&mut random);
             assert!(counts[..3] == [counts[0]; 3] && counts[3..] == [2.0 - counts[0]; 3]);
             let counts = other.resample(&mut random);

@@ -12,6 +12,13 @@ pub struct Point {
     pub weight: f64,
 }
 
+impl Point {
+    /// `s = ln β − p ln l − q ln d`.
+    pub fn index(&self, [p, q]: [f64; 2]) -> f64 {
+        self.ln_depth - p * self.ln_width - q * self.ln_dim
+    }
+}
+
 /// The exponents of the best collapse.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Collapse {
@@ -25,8 +32,25 @@ pub struct Collapse {
 
 const LOW: f64 = -1.0;
 const HIGH: f64 = 2.0;
-/// Steps of the search: each pass looks one step of the one before around its best.
-const STEPS: [f64; 3] = [0.15, 0.03, 0.005];
+
+/// One pass of a search: a grid of this step, so many steps to either side of the best of the pass before.
+struct Pass {
+    step: f64,
+    reach: i32,
+}
+
+/// All of [−1, 2]², then around the best.
+const EVERYWHERE: [Pass; 3] =
+    [Pass { step: 0.15, reach: 10 }, Pass { step: 0.03, reach: 5 }, Pass { step: 0.005, reach: 6 }];
+/// From exponents that are nearly the best ones. A tenth of the points, and resamples end where the search of all does.
+const NEARBY: [Pass; 4] = [
+    Pass { step: 0.1, reach: 1 },
+    Pass { step: 0.03, reach: 2 },
+    Pass { step: 0.01, reach: 2 },
+    Pass { step: 0.005, reach: 1 },
+];
+/// A pass whose best is at the edge of its grid begins again there; so often, since ties could turn it in circles.
+const MOVES_MAX: usize = 40;
 
 /// The (p, q) in [−1, 2]² whose index `s = ln β − p ln l − q ln d` best predicts each row of cells from the others.
 ///
@@ -39,84 +63,138 @@ const STEPS: [f64; 3] = [0.15, 0.03, 0.005];
 /// would not do: it depends on their order alone, and on grids of powers of two that stays the same over wide ranges
 /// of exponents. Where the cells have one dim, q is 0. None with fewer than three rows, or values all equal.
 pub fn collapse(points: &[Point]) -> Option<Collapse> {
-    let total: f64 = points.iter().map(|point| point.weight).sum();
-    let mean = points.iter().map(|point| point.weight * point.value).sum::<f64>() / total;
-    let spread: f64 = points.iter().map(|p| p.weight * (p.value - mean).powi(2)).sum();
-    let mut sorted = points.to_vec();
-    sorted.sort_by(|a, b| a.ln_dim.total_cmp(&b.ln_dim).then(a.ln_width.total_cmp(&b.ln_width)));
-    let is_row = |a: &Point, b: &Point| (a.ln_dim, a.ln_width) == (b.ln_dim, b.ln_width);
-    let rows: Vec<_> = sorted.chunk_by(is_row).collect();
-    if rows.len() < 3 || spread.is_nan() || spread <= 0.0 {
-        return None;
-    }
-    let has_one = |of: fn(&Point) -> f64| points.iter().all(|point| of(point) == of(&points[0]));
-    if has_one(|point| point.ln_width) || has_one(|point| point.ln_depth) {
-        return None;
-    }
-    let (mut p, mut q) = ((LOW, HIGH), (LOW, HIGH));
-    if has_one(|point| point.ln_dim) {
-        q = (0.0, 0.0);
-    }
-    let mut best = Best { left: f64::INFINITY, p: 0.0, q: 0.0, count: 0.0 };
-    for step in STEPS {
-        best = Best { left: f64::INFINITY, p: 0.0, q: 0.0, count: 0.0 };
-        for p in grid(p, step) {
-            for q in grid(q, step) {
-                best.take(error(&rows, p, q), p, q);
-            }
-        }
-        let around = |center: f64, (low, high): (f64, f64)| {
-            ((center - step).max(low), (center + step).min(high))
-        };
-        p = around(best.p / best.count, (LOW, HIGH));
-        q = if q.0 == q.1 { q } else { around(best.q / best.count, (LOW, HIGH)) };
-    }
-    let (p, q) = (best.p / best.count, best.q / best.count);
+    let spread = spread(points)?;
+    let middle = 0.5 * (LOW + HIGH);
+    let best = Search::of(points)?.best([middle; 2], &EVERYWHERE);
+    let [p, q] = best.mean();
     let at_edge = |x: f64| !(LOW + 0.05..=HIGH - 0.05).contains(&x);
     let predicted = 1.0 - best.left / spread;
     Some(Collapse { p, q, predicted, is_at_edge: at_edge(p) || at_edge(q) })
 }
 
-fn grid((low, high): (f64, f64), step: f64) -> impl Iterator<Item = f64> {
-    let count = ((high - low) / step).round() as usize;
-    (0..=count).map(move |k| low + step * k as f64)
+/// The share of the variance that these exponents predict, as [`Collapse::predicted`] is for the best.
+pub fn predicted(points: &[Point], exponents: [f64; 2]) -> Option<f64> {
+    Some(1.0 - Search::of(points)?.error(exponents) / spread(points)?)
+}
+
+/// The weighted sum of squares about the mean; none where it is 0.
+fn spread(points: &[Point]) -> Option<f64> {
+    let total: f64 = points.iter().map(|point| point.weight).sum();
+    let mean = points.iter().map(|point| point.weight * point.value).sum::<f64>() / total;
+    let spread: f64 = points.iter().map(|p| p.weight * (p.value - mean).powi(2)).sum();
+    (spread > 0.0).then_some(spread)
+}
+
+/// The (p, q) of [`collapse`] for resampled values of cells whose own is `start`: found by going downhill from there.
+pub fn collapse_near(points: &[Point], start: [f64; 2]) -> Option<[f64; 2]> {
+    Some(Search::of(points)?.best(start, &NEARBY).mean())
+}
+
+/// The cells in which exponents are looked for, and the memory it takes.
+struct Search {
+    /// By rows.
+    points: Vec<Point>,
+    /// Where in `points` each row begins and ends.
+    rows: Vec<std::ops::Range<usize>>,
+    has_dims: bool,
+    /// The index of each point, its row, and its place in `points`, in the order of the index.
+    placed: Vec<(f64, usize, usize)>,
+    curve: Curve,
+}
+
+impl Search {
+    /// None of fewer than three rows, of one width or of one depth.
+    fn of(points: &[Point]) -> Option<Self> {
+        let varies = |of: fn(&Point) -> f64| points.iter().any(|point| of(point) != of(&points[0]));
+        let row = |point: &Point| (point.ln_dim, point.ln_width);
+        let has_dims = varies(|point| point.ln_dim);
+        let mut points_by_row = points.to_vec();
+        points_by_row
+            .sort_by(|a, b| a.ln_dim.total_cmp(&b.ln_dim).then(a.ln_width.total_cmp(&b.ln_width)));
+        let mut rows = Vec::new();
+        let mut placed = Vec::new();
+        for cells in points_by_row.chunk_by(|a, b| row(a) == row(b)) {
+            let first = placed.len();
+            placed.extend((first..first + cells.len()).map(|place| (0.0, rows.len(), place)));
+            rows.push(first..placed.len());
+        }
+        let is_open =
+            rows.len() >= 3 && varies(|point| point.ln_width) && varies(|point| point.ln_depth);
+        let curve = Curve::default();
+        is_open.then_some(Self { points: points_by_row, rows, has_dims, placed, curve })
+    }
+
+    /// The best exponents from `start`, pass by pass.
+    fn best(&mut self, start: [f64; 2], passes: &[Pass]) -> Best {
+        let mut center = [start[0], if self.has_dims { start[1] } else { 0.0 }];
+        let mut best = Best::default();
+        for &Pass { step, reach } in passes {
+            let reach_q = if self.has_dims { reach } else { 0 };
+            for _ in 0..MOVES_MAX {
+                best = Best::default();
+                for i in -reach..=reach {
+                    for j in -reach_q..=reach_q {
+                        let at = [center[0] + step * f64::from(i), center[1] + step * f64::from(j)];
+                        if at.iter().all(|x| (LOW - 1e-9..=HIGH + 1e-9).contains(x)) {
+                            best.take(self.error(at), at);
+                        }
+                    }
+                }
+                let edge = (f64::from(reach) - 0.5) * step;
+                let has_moved = (0..2).any(|k| (best.mean()[k] - center[k]).abs() > edge);
+                center = best.mean();
+                if !has_moved {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    /// What the curves through all rows but one leave of that one, over all rows.
+    fn error(&mut self, exponents: [f64; 2]) -> f64 {
+        let Self { points, rows, placed, curve, .. } = self;
+        let index = |point: &Point| point.index(exponents);
+        placed.iter_mut().for_each(|(x, _, place)| *x = index(&points[*place]));
+        // Sorted once: what is left of it without a row is in order still. Ties by place, so that the sum is always the same.
+        placed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+        let mut left = 0.0;
+        for (out, cells) in rows.iter().enumerate() {
+            let others = placed.iter().filter(|(_, row, _)| *row != out);
+            curve.fit(others.map(|&(x, _, place)| (x, points[place].value, points[place].weight)));
+            let miss = |c: &Point| Some(c.weight * (c.value - curve.at(index(c))?).powi(2));
+            left += points[cells.clone()].iter().filter_map(miss).sum::<f64>();
+        }
+        left
+    }
 }
 
 /// The least residual so far, and the sum of the grid points that have it.
 struct Best {
     left: f64,
-    p: f64,
-    q: f64,
+    sum: [f64; 2],
     count: f64,
 }
 
-impl Best {
-    fn take(&mut self, left: f64, p: f64, q: f64) {
-        if left < self.left * (1.0 - 1e-9) {
-            *self = Self { left, p, q, count: 1.0 };
-        } else if left <= self.left * (1.0 + 1e-9) {
-            (self.p, self.q, self.count) = (self.p + p, self.q + q, self.count + 1.0);
-        }
+impl Default for Best {
+    fn default() -> Self {
+        Self { left: f64::INFINITY, sum: [0.0; 2], count: 0.0 }
     }
 }
 
-/// What the curves through all rows but one leave of that one, over all rows.
-fn error(rows: &[&[Point]], p: f64, q: f64) -> f64 {
-    let index = |c: &Point| c.ln_depth - p * c.ln_width - q * c.ln_dim;
-    let placed = rows
-        .iter()
-        .enumerate()
-        .flat_map(|(row, cells)| cells.iter().map(move |c| (row, (index(c), c.value, c.weight))));
-    // Sorted once: what is left of it without a row is in order still.
-    let mut placed: Vec<_> = placed.collect();
-    placed.sort_by(|a, b| a.1.0.total_cmp(&b.1.0));
-    let of_row = |out: usize| {
-        let others = placed.iter().filter(|(row, _)| *row != out);
-        let curve = Curve::through(others.map(|(_, point)| *point).collect());
-        let miss = |c: &Point| Some(c.weight * (c.value - curve.at(index(c))?).powi(2));
-        rows[out].iter().filter_map(miss).sum::<f64>()
-    };
-    (0..rows.len()).map(of_row).sum()
+impl Best {
+    fn take(&mut self, left: f64, at: [f64; 2]) {
+        if left < self.left * (1.0 - 1e-9) {
+            *self = Self { left, sum: at, count: 1.0 };
+        } else if left <= self.left * (1.0 + 1e-9) {
+            self.sum = [self.sum[0] + at[0], self.sum[1] + at[1]];
+            self.count += 1.0;
+        }
+    }
+
+    fn mean(&self) -> [f64; 2] {
+        self.sum.map(|sum| sum / self.count)
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +220,27 @@ mod tests {
             let found = collapse(&cells(p, q, &[2.8, 4.2, 5.5])).unwrap();
             assert!((found.p - p).abs() < 0.05 && (found.q - q).abs() < 0.05, "{found:?}");
             assert!(found.predicted > 0.98 && !found.is_at_edge, "{found:?}");
+            let cells = cells(p, q, &[2.8, 4.2, 5.5]);
+            let of = |exponents| predicted(&cells, exponents).unwrap();
+            assert!((of([found.p, found.q]) - found.predicted).abs() < 0.01, "{found:?}");
+            assert!(of([p + 0.5, q]) < found.predicted, "{found:?}");
         }
+    }
+
+    #[test]
+    fn from_nearby_it_finds_the_same_exponents() {
+        for (p, q) in [(0.5, 0.25), (1.0, 0.0), (-0.33, 0.67)] {
+            let cells = cells(p, q, &[2.8, 4.2, 5.5]);
+            let found = collapse(&cells).unwrap();
+            for start in [[p + 0.2, q - 0.15], [p - 0.4, q], [p, q + 0.3]] {
+                let near = collapse_near(&cells, start).unwrap();
+                let is_same = (near[0] - found.p).abs() < 0.03 && (near[1] - found.q).abs() < 0.03;
+                assert!(is_same, "{near:?} from {start:?}, {found:?}");
+            }
+        }
+        let found = collapse_near(&cells(0.8, 0.0, &[4.2]), [0.6, 0.0]).unwrap();
+        assert!((found[0] - 0.8).abs() < 0.06 && found[1] == 0.0, "{found:?}");
+        assert_eq!(collapse_near(&[], [0.0; 2]), None);
     }
 
     #[test]

@@ -12,60 +12,88 @@
 /// Linear in the number of values.
 pub fn increasing(values: &[f64], weights: &[f64]) -> Vec<f64> {
     assert_eq!(values.len(), weights.len(), "one weight a value");
-    // Blocks of equal level: its mean, its weight, how many values it holds.
-    let mut blocks: Vec<(f64, f64, usize)> = Vec::with_capacity(values.len());
-    for (&value, &weight) in values.iter().zip(weights) {
-        let mut block = (value, weight, 1);
-        while let Some(&(level, heft, count)) = blocks.last()
-            && (level >= block.0 || heft == 0.0 || block.1 == 0.0)
-        {
-            let total = heft + block.1;
-            let level = match total {
-                0.0 => block.0,
-                total => (level * heft + block.0 * block.1) / total,
-            };
-            block = (level, total, count + block.2);
-            blocks.pop();
-        }
-        blocks.push(block);
+    let mut blocks = Vec::with_capacity(values.len());
+    for (place, (&level, &weight)) in values.iter().zip(weights).enumerate() {
+        let place = place as f64;
+        pool(&mut blocks, Block { level, weight, first: place, last: place });
     }
-    blocks.iter().flat_map(|&(level, _, count)| std::iter::repeat_n(level, count)).collect()
+    let count = |block: &Block| (block.last - block.first) as usize + 1;
+    blocks.iter().flat_map(|block| std::iter::repeat_n(block.level, count(block))).collect()
+}
+
+/// Neighbours of one level: their mean, their weight, and their least and greatest arguments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Block {
+    level: f64,
+    weight: f64,
+    first: f64,
+    last: f64,
+}
+
+/// Puts a block behind the others, with which it becomes one as long as they are not lower.
+fn pool(blocks: &mut Vec<Block>, mut block: Block) {
+    while let Some(&before) = blocks.last()
+        && (before.level >= block.level || before.weight == 0.0 || block.weight == 0.0)
+    {
+        let weight = before.weight + block.weight;
+        let level = match weight {
+            0.0 => block.level,
+            weight => (before.level * before.weight + block.level * block.weight) / weight,
+        };
+        block = Block { level, weight, first: before.first, last: block.last };
+        blocks.pop();
+    }
+    blocks.push(block);
 }
 
 /// An increasing curve: straight between its points, level beyond them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    points: Vec<(f64, f64)>,
+    blocks: Vec<Block>,
 }
 
 impl Curve {
     /// The curve through the isotonic fit to points `(x, y, weight)`.
+    pub fn through(mut points: Vec<(f64, f64, f64)>) -> Self {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut curve = Self::default();
+        curve.fit(points.into_iter());
+        curve
+    }
+
+    /// Becomes the curve through the isotonic fit to points in the order of their `x`, in the memory it has.
     ///
     /// Points of one `x`, to rounding, are one point first: a curve has one level there, and to order them by their
     /// values would let it follow their noise.
-    pub fn through(mut points: Vec<(f64, f64, f64)>) -> Self {
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let is_same =
-            |a: &(f64, f64, f64), b: &(f64, f64, f64)| b.0 - a.0 <= TIE * b.0.abs().max(1.0);
-        let pooled = points.chunk_by(is_same).map(|tied| {
-            let weight: f64 = tied.iter().map(|point| point.2).sum();
-            let sum: f64 = tied.iter().map(|point| point.1 * point.2).sum();
-            (tied[0].0, sum / weight, weight)
-        });
-        let pooled: Vec<_> = pooled.collect();
-        let values: Vec<_> = pooled.iter().map(|point| point.1).collect();
-        let weights: Vec<_> = pooled.iter().map(|point| point.2).collect();
-        let levels = increasing(&values, &weights);
-        Self { points: pooled.iter().zip(levels).map(|(point, level)| (point.0, level)).collect() }
+    pub fn fit(&mut self, points: impl Iterator<Item = (f64, f64, f64)>) {
+        self.blocks.clear();
+        let mut tied: Option<Block> = None;
+        for (x, level, weight) in points {
+            match &mut tied {
+                Some(block) if x - block.first <= TIE * x.abs().max(1.0) => {
+                    let sum = block.level * block.weight + level * weight;
+                    block.weight += weight;
+                    block.level = sum / block.weight;
+                }
+                _ => {
+                    let next = Block { level, weight, first: x, last: x };
+                    tied.replace(next).into_iter().for_each(|block| pool(&mut self.blocks, block));
+                }
+            }
+        }
+        tied.into_iter().for_each(|block| pool(&mut self.blocks, block));
     }
 
     /// The level at `x`; none of a curve without points.
     pub fn at(&self, x: f64) -> Option<f64> {
-        let after = self.points.partition_point(|point| point.0 < x);
-        let before = after.checked_sub(1).and_then(|place| self.points.get(place));
-        match (before, self.points.get(after)) {
-            (Some(a), Some(b)) => Some(a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0)),
-            (end, None) | (None, end) => end.map(|end| end.1),
+        let after = self.blocks.partition_point(|block| block.last < x);
+        let before = after.checked_sub(1).and_then(|place| self.blocks.get(place));
+        match (before, self.blocks.get(after)) {
+            (Some(a), Some(b)) if x < b.first => {
+                Some(a.level + (b.level - a.level) * (x - a.last) / (b.first - a.last))
+            }
+            (_, Some(block)) | (Some(block), None) => Some(block.level),
+            (None, None) => None,
         }
     }
 }

@@ -16,11 +16,12 @@ pub mod page;
 pub mod random;
 pub mod region;
 pub mod student;
+mod two_way;
 
 pub use censored::{CensoredFit, FitError, Observation};
 pub use crossing::Crossing;
 pub use random::Random;
-pub use region::{Part, Region};
+pub use region::{Part, Parts, Region};
 
 /// The mean, and none of no numbers.
 pub fn mean(values: &[f64]) -> Option<f64> {

@@ -1,14 +1,23 @@
 //! A joint confidence region for one or two exponents: an ellipse around the estimate, from its resamples.
 
 use super::student::two_sided_quantile;
+use super::two_way::{Matrix, counted_once};
 
 /// The points `θ` with `(θ − θ̂)ᵀ S⁻¹ (θ − θ̂) ≤ c`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     pub center: [f64; 2],
     /// S. Where only the first exponent was estimated, all entries of the second are 0.
-    covariance: [[f64; 2]; 2],
+    covariance: Matrix,
     radius_squared: f64,
+}
+
+/// Resampled estimates of each source of variation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    pub sources: Vec<Part>,
+    /// Where two sources are crossed, what each trial resampled by itself gives: both sources count what trials add alone.
+    pub trials: Option<Part>,
 }
 
 /// Resampled estimates of one source of variation.
@@ -23,7 +32,7 @@ pub struct Part {
 
 impl Part {
     /// `inflation · Σ (θₛ − θ̄)(θₛ − θ̄)ᵀ / (B − 1)`.
-    fn covariance(&self) -> [[f64; 2]; 2] {
+    fn covariance(&self) -> Matrix {
         let n = self.resamples.len() as f64;
         let mean = [0, 1].map(|i| self.resamples.iter().map(|theta| theta[i]).sum::<f64>() / n);
         [0, 1].map(|i| {
@@ -39,18 +48,19 @@ impl Region {
     /// The region of coverage `1 − alpha` around `center`, from resampled estimates of each source of variation.
     ///
     /// ```text
-    /// S = Σₖ Sₖ
+    /// S = Σₖ Sₖ − E, see `two_way`;  E = (nₜ Sₜ − Σₖ νₖ Sₖ) / (nₜ − Σₖ νₖ),   Sₜ from single trials, nₜ their number less one
     /// c = ν (α^(−2/(ν−1)) − 1)        two exponents: Hotelling's T², 2ν/(ν−1) · F(2, ν−1)
     /// c = t(1 − α/2, ⌊ν⌋)²            one exponent
-    /// ν = (p + p²) / Σₖ (tr Rₖ² + (tr Rₖ)²)/νₖ,   Rₖ = S⁻¹Sₖ,   p exponents
+    /// ν = (p + p²) / Σₖ (tr Rₖ² + (tr Rₖ)²)/νₖ,   Rₖ = (Σ Sₖ)⁻¹Sₖ,   p exponents
     /// ```
     ///
     /// A percentile interval from five clusters is too short: the resamples know only the five. The quantile of
     /// Hotelling's T² with the clusters' degrees of freedom ν widens it by what five clusters leave unknown about S.
     /// Where sources add up, ν is that of the sum (Krishnamoorthy and Yu, *Statistics & Probability Letters* 66, 2004; with one
-    /// exponent Satterthwaite's): between the least νₖ and their sum. None with less than two (one) degrees of freedom in
-    /// a source, or a degenerate S.
-    pub fn new(center: [f64; 2], parts: &[Part], alpha: f64) -> Option<Self> {
+    /// exponent Satterthwaite's): between the least νₖ and their sum; what is taken off adds no freedom, since the estimate
+    /// of E is no better known than they are. None with less than two (one) degrees of freedom in a source, or a degenerate S.
+    pub fn new(center: [f64; 2], parts: &Parts, alpha: f64) -> Option<Self> {
+        let Parts { sources: parts, trials } = parts;
         let each: Vec<_> = parts.iter().map(Part::covariance).collect();
         let sum = |i: usize, j: usize| each.iter().map(|part| part[i][j]).sum::<f64>();
         let covariance = [[sum(0, 0), sum(0, 1)], [sum(1, 0), sum(1, 1)]];
@@ -61,17 +71,21 @@ impl Region {
             return None;
         }
         let nu = region.freedom(&each, parts);
+        let covariance = match trials.as_ref().and_then(|trials| alone(trials, &each, parts)) {
+            Some(trials) => counted_once(covariance, trials),
+            None => covariance,
+        };
         let radius_squared = match region.is_flat() {
             true => two_sided_quantile(alpha, (nu + 1e-9) as usize).powi(2),
             false => nu * (alpha.powf(-2.0 / (nu - 1.0)) - 1.0),
         };
-        radius_squared.is_finite().then_some(Self { radius_squared, ..region })
+        radius_squared.is_finite().then_some(Self { center, covariance, radius_squared })
     }
 
     /// ν of the sum of covariances.
-    fn freedom(&self, each: &[[[f64; 2]; 2]], parts: &[Part]) -> f64 {
+    fn freedom(&self, each: &[Matrix], parts: &[Part]) -> f64 {
         let [[a, b], [_, d]] = self.covariance;
-        let spent = |(of, part): (&[[f64; 2]; 2], &Part)| {
+        let spent = |(of, part): (&Matrix, &Part)| {
             let (trace, square) = if self.is_flat() {
                 let share = of[0][0] / a;
                 (share, share * share)
@@ -133,6 +147,18 @@ impl Region {
     }
 }
 
+/// E: what single trials add, of the covariance `trials` of trials resampled by themselves. None without any freedom left.
+fn alone(trials: &Part, each: &[Matrix], parts: &[Part]) -> Option<Matrix> {
+    let all = trials.freedom as f64;
+    let left = all - parts.iter().map(|part| part.freedom as f64).sum::<f64>();
+    let whole = trials.covariance();
+    let entry = |i: usize, j: usize| {
+        let of_seeds = each.iter().zip(parts).map(|(of, part)| part.freedom as f64 * of[i][j]);
+        (all * whole[i][j] - of_seeds.sum::<f64>()) / left
+    };
+    (left > 0.0).then(|| [0, 1].map(|i| [0, 1].map(|j| entry(i, j))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,14 +170,19 @@ mod tests {
     }
 
     fn region(center: [f64; 2], resamples: &[[f64; 2]], freedom: usize) -> Option<Region> {
-        Region::new(center, &[part(resamples, freedom)], 0.05)
+        Region::new(center, &sources(&[part(resamples, freedom)]), 0.05)
+    }
+
+    fn sources(parts: &[Part]) -> Parts {
+        Parts { sources: parts.to_vec(), trials: None }
     }
 
     /// Two alike sources of 4 degrees of freedom have 8 together, one that adds nothing has no say, and the freedom does not
     /// move with the units of an exponent.
     #[test]
     fn sources_that_add_up_have_the_freedom_of_their_sum() {
-        let radius = |parts: &[Part]| Region::new([0.0; 2], parts, 0.05).unwrap().radius_squared;
+        let radius =
+            |parts: &[Part]| Region::new([0.0; 2], &sources(parts), 0.05).unwrap().radius_squared;
         let of = |nu: f64| nu * (0.05_f64.powf(-2.0 / (nu - 1.0)) - 1.0);
         let near = |found: f64, nu: f64| (found / of(nu) - 1.0).abs() < 1e-9;
         assert!(near(radius(&[part(&CROSS, 4), part(&CROSS, 4)]), 8.0));
@@ -168,6 +199,24 @@ mod tests {
         let line = CROSS.map(|theta| [theta[0], 0.0]);
         let t = two_sided_quantile(0.05, 8).powi(2);
         assert!((radius(&[part(&line, 4), part(&line, 4)]) / t - 1.0).abs() < 1e-9);
+    }
+
+    /// A layout of 5 by 5 seeds in which trials alone vary: both kinds have all of it, and one of the two is left.
+    #[test]
+    fn what_single_trials_add_is_counted_once() {
+        let parts = [part(&CROSS, 4), part(&CROSS, 4)];
+        let of = |trials: Option<Part>| {
+            Region::new([0.0; 2], &Parts { sources: parts.to_vec(), trials }, 0.05).unwrap()
+        };
+        let (twice, once) = (of(None), of(Some(part(&CROSS, 24))));
+        assert_eq!(twice.radius_squared, once.radius_squared);
+        let ratio = [0, 1].map(|k| once.covariance[k][k] / twice.covariance[k][k]);
+        assert!(ratio.iter().all(|ratio| (ratio - 0.5).abs() < 1e-12), "{ratio:?}");
+        // Seeds alone: of trials by themselves a third of each kind's variance shows, 8 of 24 degrees of freedom.
+        let third = CROSS.map(|theta| theta.map(|x| x / 3.0_f64.sqrt()));
+        let none = of(Some(part(&third, 24)));
+        assert!((none.covariance[0][0] / twice.covariance[0][0] - 1.0).abs() < 1e-12, "{none:?}");
+        assert_eq!(of(Some(part(&CROSS, 8))), twice);
     }
 
     /// scipy.stats.f, `analysis/tests/reference.py`: the factor at 4 and 20 degrees of freedom.
@@ -197,12 +246,12 @@ mod tests {
         assert!((region.extent(0).1 - half).abs() < 1e-8, "{region:?}");
         assert!(region.contains([0.9 * half, 77.0]) && region.outline(9).is_empty());
         let none = |resamples: &[[f64; 2]], freedom| {
-            assert_eq!(Region::new([0.0; 2], &[part(resamples, freedom)], 0.05), None);
+            assert_eq!(Region::new([0.0; 2], &sources(&[part(resamples, freedom)]), 0.05), None);
         };
         none(&CROSS, 1);
         none(&line, 0);
         none(&[], 9);
         none(&[[1.0, 1.0]; 5], 9);
-        assert_eq!(Region::new([0.0; 2], &[], 0.05), None);
+        assert_eq!(Region::new([0.0; 2], &sources(&[]), 0.05), None);
     }
 }

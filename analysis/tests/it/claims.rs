@@ -291,3 +291,71 @@ fn what_is_missing_is_asked_for_as_a_sweep_file() {
         assert_eq!(job.data.digest.unwrap().to_string(), digest);
     }
 }
+
+/// The sweep in `sweeps/` of convolutional networks on CIFAR-10, with what is said of its files.
+fn cifar() -> (domain::Sweep, domain::spec::FileFacts) {
+    let text = std::fs::read_to_string("../sweeps/cifar10.toml").unwrap();
+    let facts = domain::spec::FileFacts {
+        digest: "d63bd9a826af91c1fea371965a64e11ee20f13e46b5f52c59901136605b3a487".parse().unwrap(),
+        samples: 50_000,
+        test_samples: 10_000,
+        dim: 3_072,
+        classes: 10,
+    };
+    let draft = domain::sweep_file::parse(&text, "cifar10.toml").unwrap();
+    let path = draft.paths()[0].path.to_owned();
+    (draft.resolve(&[(path, facts.clone())].into()).unwrap(), facts)
+}
+
+/// More of a sweep of convolutional networks: depths of the form 6n + 4, the data where they were, and every job that was
+/// done is one of the new ones.
+#[test]
+fn what_is_missing_of_convolutional_networks_keeps_the_jobs_that_are_done() {
+    let (sweep, facts) = cifar();
+    for kind in ["cnn", "wrn"] {
+        let jobs = sweep.jobs().map(|(index, id)| (sweep.job(index), id));
+        let done: Vec<_> = jobs.filter(|(job, _)| job.model.kind() == kind).collect();
+        let mut group = of(0.5, 0.25, 1e-3, 2).group(1);
+        let like = group.trials[0].clone();
+        group.trials = done
+            .iter()
+            .map(|(job, id)| {
+                let seed = job.seeds.data as i64;
+                Trial {
+                    job: id.to_string(),
+                    width: Some(1),
+                    depth: job.model.depth().map(i64::from),
+                    dim: Some(3_072),
+                    seeds: (seed, seed),
+                    streams: [seed; 5],
+                    ..like.clone()
+                }
+            })
+            .collect();
+        group.spec = Some(done[0].0.canonical());
+        group.settings.extend([("model_kind", text(kind)), ("data_kind", text("cifar10"))]);
+        group.settings.retain(|(name, value)| *name != "model_kind" || *value == text(kind));
+        let survey = survey(&group, 50);
+        let study = Study {
+            sweep: sweep.name().clone(),
+            scope: None,
+            groups: vec![group],
+            differences: Vec::new(),
+        };
+        let path = "cifar-10-batches-bin".to_owned();
+        let paths = [(facts.digest.to_string(), path.clone())].into();
+        let advice = advise(&study, &study.groups[0], &survey, &paths).unwrap();
+        assert!(advice.file.contains("\"model.width\" = [1, 2, 4]\n"), "{}", advice.file);
+        assert!(advice.file.contains("\nseed = [0, 1, 2, 3, 4]\n"), "{}", advice.file);
+        let draft = domain::sweep_file::parse(&advice.file, "more.toml").unwrap();
+        assert_eq!(draft.paths()[0].path, path);
+        let more = draft.resolve(&[(path, facts.clone())].into()).unwrap();
+        let ids: std::collections::BTreeSet<_> = more.job_ids().into_iter().collect();
+        assert!(
+            ids.len() > done.len() && done.iter().all(|(_, id)| ids.contains(id)),
+            "{}",
+            advice.file
+        );
+        assert!(more.jobs().all(|(index, _)| more.job(index).model.depth().unwrap() % 6 == 4));
+    }
+}
