@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::api::Api;
 use super::blobs::Blobs;
 use super::clock::Clock;
-use super::core::{Core, Settings};
+use super::core::{Core, Requests, Settings};
 use super::identity::{self, IdentityError};
 use super::request::Request;
 use super::run::{REQUESTS_QUEUED, Surroundings, run};
@@ -88,12 +88,6 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     let prepared = config.results.clone();
     let prepared = tokio::task::spawn_blocking(move || prepared.prepare()).await;
     let results = prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let settings = Settings {
-        lease: config.lease,
-        journal: journal.id(),
-        epoch: journal.epoch(),
-        results: results.root().display().to_string(),
-    };
     let Replay { snapshot, events } = replay;
     let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {
         ServeError::Replay { path: config.journal.clone(), event, source }
@@ -101,11 +95,19 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     tracing::info!(journal = %journal.id(), epoch = %journal.epoch(), events = events.len(), "journal open");
     drop(events);
     let clock = Clock::start(machine.latest());
-    let core = Core::new(machine, settings, clock.now());
     let blob_folder = config.journal.join("blobs");
-    let blobs = Blobs::open(&blob_folder)
-        .and_then(|blobs| blobs.retain(&core.needed_blobs()).map(|()| blobs))
-        .map_err(|source| ServeError::Folder { path: blob_folder, source })?;
+    let blob_failed = |source| ServeError::Folder { path: blob_folder.clone(), source };
+    let blobs = Blobs::open(&blob_folder).map_err(blob_failed)?;
+    let here = blobs.clone();
+    let settings = Settings {
+        lease: config.lease,
+        journal: journal.id(),
+        epoch: journal.epoch(),
+        results: results.root().display().to_string(),
+        has_blob: Box::new(move |digest| here.has(digest)),
+    };
+    let core = Core::new(machine, settings, clock.now());
+    blobs.look_through(&core.needed_blobs()).map_err(blob_failed)?;
 
     let listen = |source| ServeError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
@@ -140,6 +142,7 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     };
     let options = ServeOptions { token, tls, healthy: health };
     let server = tokio::spawn(proto::server::serve(listener, api, options, stopped));
+    let strays = tokio::spawn(tidy_strays(config.lease, blobs.clone(), requests.clone()));
     let around = Surroundings {
         journal,
         blobs,
@@ -168,6 +171,7 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         }
     };
     health.abort();
+    strays.abort();
     healthy.send_replace(false);
     stop.send_replace(true);
     let served = tokio::time::timeout(STOP_GRACE, server).await;
@@ -177,6 +181,14 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         served?;
     }
     Ok(())
+}
+
+/// Removes the blobs that nobody needed at the start and nobody has spoken of since: after one lease, every worker that outlived
+/// the coordinator before has told again what that one did not acknowledge.
+async fn tidy_strays(lease: Duration, blobs: Blobs, requests: Requests) {
+    tokio::time::sleep(lease).await;
+    // A loop that is gone leaves them to the next start.
+    drop(requests.send(Request::Tidy(blobs.strays())).await);
 }
 
 /// Keeps the health service at whether anything can be stored.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::spec::KeepWeights;
 use domain::{AttemptNo, JobId};
 
 use super::*;
@@ -65,6 +66,7 @@ fn grant() -> Grant {
         checkpoint: Duration::from_secs(60),
         memory_bytes: 0,
         threads: 1,
+        keep_weights: KeepWeights::None,
         data_path: None,
     }
 }
