@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::spec::Confusion;
+use domain::spec::{Confusion, KeepWeights, Precision};
 use domain::{JobSpec, Sweep};
 use worker::trial;
 
@@ -89,6 +89,8 @@ pub struct SweepCost {
     pub parameters_max: u64,
     pub steps_rows: u64,
     pub confusion_rows: u64,
+    /// Of the weights that are kept.
+    pub weights_bytes: u64,
 }
 
 impl SweepCost {
@@ -111,6 +113,13 @@ impl SweepCost {
             all.parameters_max = all.parameters_max.max(job.parameters);
             all.steps_rows += job.steps_rows;
             all.confusion_rows += job.confusion_rows;
+            let number = if spec.model.precision == Precision::F32 { 4 } else { 8 };
+            let kept = match sweep.run().keep_weights {
+                KeepWeights::None => 0,
+                KeepWeights::Final => 1,
+                KeepWeights::Measured => job.steps_rows,
+            };
+            all.weights_bytes += kept * number * job.parameters;
         }
         all.cells = cells.len() as u64;
         Ok(all)
@@ -127,6 +136,7 @@ impl SweepCost {
         self.jobs * BYTES_PER_JOB
             + self.steps_rows * BYTES_PER_STEPS_ROW
             + self.confusion_rows * BYTES_PER_CONFUSION_ROW
+            + self.weights_bytes
     }
 }
 

@@ -119,6 +119,8 @@ pub enum ExportError {
     NoStep { job: String },
     #[error("job {job} reads the data set {digest}, which is in no folder that was named")]
     NoData { job: String, digest: domain::Digest },
+    #[error("the kept weights of job {job} at step {step} cannot be taken")]
+    Kept { job: String, step: u64, source: analysis::results::WeightsError },
     #[error("job {job} cannot be run again to this step")]
     Trial { job: String, source: worker::trial::TrialError },
 }
@@ -136,11 +138,12 @@ impl Failure {
             | Self::NoSuchWorker { .. }
             | Self::TooFewCores { .. }
             | Self::Open(_)
-            | Self::Export(_)
             | Self::DataChanged { .. } => 2,
             Self::Connection(error) => connection_code(error),
             Self::Call(error) => call_code(error),
             Self::Lost { .. } => 69,
+            Self::Export(ExportError::Kept { .. }) => 74,
+            Self::Export(_) => 2,
             Self::InUse { .. } => 73,
             Self::Serve(error) if error.is_in_use() => 73,
             Self::Serve(error) if error.is_unreadable() => 65,
@@ -218,6 +221,9 @@ impl Failure {
                 "the column job_id of the table jobs lists them; its first digits do, where no other job has them"
             }
             Self::Export(ExportError::Ambiguous { .. }) => "give more digits of the id",
+            Self::Export(ExportError::Kept { .. }) => {
+                "--train-again makes the same weights anew, from the job's spec"
+            }
             Self::Export(ExportError::NoData { .. }) => {
                 "name the folder with its files, or one above it, with --data-folder DIR"
             }

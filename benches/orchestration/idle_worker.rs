@@ -120,7 +120,7 @@ impl IdleWorker {
         }
         let (steps_rows, confusion_rows) = (u64::from(rows_each), 0);
         let cells = self.jobs_row.clone();
-        let result = Outcome::Result { steps_rows, confusion_rows, cells };
+        let result = Outcome::Result { steps_rows, confusion_rows, weights: 0, cells };
         self.clerk.finish(&attempt, result);
         self.clerk.vacate(slot, Duration::ZERO)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The protocol that this build speaks. A worker with another number is refused; it grows with each change that an
 /// older peer would misread.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// Largest gRPC message either end takes. A row batch is at most [`ROW_BATCH_BYTES_MAX`], a sweep at most
 /// [`SWEEP_BYTES_MAX`]; the rest is room for framing.

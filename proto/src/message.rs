@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::spec::KeepWeights;
 use domain::{
     AttemptNo, Digest, Epoch, FailureClass, FailureReport, JobId, JournalId, SweepId, SweepName,
     Table, WorkerId,
@@ -30,6 +31,8 @@ pub enum FromWorker {
     Rows(RowBatch),
     /// A checkpoint that the coordinator has as a blob.
     Checkpoint(Attempt, Checkpoint),
+    /// Weights to keep that the coordinator has as a blob, step after step.
+    Weights(Attempt, Kept),
     Outcome(Attempt, Outcome),
     /// It leaves in good order and holds nothing any more.
     Goodbye,
@@ -66,6 +69,11 @@ pub enum ToWorker {
         reason: String,
     },
     Checkpoint {
+        attempt: Attempt,
+        step: u64,
+    },
+    /// The weights at `step` are durable, and so are those before.
+    Weights {
         attempt: Attempt,
         step: u64,
     },
@@ -108,6 +116,7 @@ pub struct Grant {
     pub data_path: Option<String>,
     /// How many threads the job is to use, from 1 to [`domain::spec::THREADS_MAX`].
     pub threads: u32,
+    pub keep_weights: KeepWeights,
 }
 
 /// A stored checkpoint, and what the rows before it come to.
@@ -119,6 +128,14 @@ pub struct Checkpoint {
     pub confusion_rows: u64,
     pub engine_revision: String,
     pub instruction_set: String,
+}
+
+/// Weights at a measured step that are to be kept with the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub step: u64,
+    /// Of the blob that holds them.
+    pub digest: Digest,
 }
 
 /// Numbered rows of one table of one job.
@@ -135,10 +152,12 @@ pub struct RowBatch {
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A result, completed or diverged, with the number of rows of each table and the `jobs` row.
+    /// A result, completed or diverged, with the number of rows of each table, of steps with kept weights, and the `jobs`
+    /// row.
     Result {
         steps_rows: u64,
         confusion_rows: u64,
+        weights: u64,
         cells: Vec<u8>,
     },
     Failure(FailureReport),

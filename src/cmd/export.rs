@@ -4,20 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use analysis::Results;
+use analysis::results::KeptWeights;
 use clap::Args;
 use domain::{Cell, ColumnType, Digest, JobSpec, Row, SweepName, Table};
 use serde_json::{Map, Value, json};
 use store::Location;
 use worker::data::{Bundle, bundle};
-use worker::trial;
+use worker::trial::{self, Exported};
 
 use crate::config;
 use crate::failure::{ExportError, Failure};
 use crate::output::{Output, note};
+use crate::text::chain;
 
 /// Write the weights of a job and the examples it measured as safetensors files, and check its stored figures.
 ///
-/// The job is run again in this process up to the step; its measurement is compared with the stored one, bit for bit.
+/// Weights that the run kept are taken from its files. Else the job is run again in this process up to the step, and its
+/// measurement is compared with the stored one, bit for bit.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// The folder or URL (s3://, gs://, az://) of the results.
@@ -35,6 +38,9 @@ pub struct ExportArgs {
     /// The measured step [default: the last one with a risk].
     #[arg(long, value_name = "STEP")]
     step: Option<u64>,
+    /// Train again even where the weights were kept, and compare.
+    #[arg(long)]
+    train_again: bool,
     /// A folder where data sets of files lie; may be given more than once. The cache of RESULTS is looked at first.
     #[arg(long, value_name = "DIR")]
     data_folder: Vec<PathBuf>,
@@ -52,64 +58,110 @@ struct Stored {
     instructions: String,
 }
 
-/// Runs the job again, compares, and writes both files.
+/// Where exported weights come from.
+enum Weights {
+    /// The run kept them.
+    Kept(KeptWeights),
+    /// The job was trained again; the first difference to what is stored.
+    Again(Box<Exported>, Option<String>),
+}
+
+/// Takes the kept weights, or runs the job again and compares; and writes both files.
 pub fn run(args: &ExportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let results = config::results(&args.results)?;
     let stored = find(&results, &args.job)?;
+    let job = || stored.id.clone();
     let spec = JobSpec::from_canonical(&stored.spec)
-        .map_err(|source| ExportError::Spec { job: stored.id.clone(), source: Box::new(source) })?;
+        .map_err(|source| ExportError::Spec { job: job(), source: Box::new(source) })?;
     let step = match args.step {
         Some(step) => step,
         None => last_step(&results, &stored)?,
     };
     let data = spec.data.digest.map(|digest| data_set(args, &stored, digest)).transpose()?;
-    let exported = trial::export(&spec, data.as_ref(), step)
-        .map_err(|source| ExportError::Trial { job: stored.id.clone(), source })?;
-    let kept = measured_rows(&results, &stored, step)?;
-    let found: Vec<Row> = exported.confusion.iter().cloned().map(|row| row.into_row()).collect();
-    let curve = curve_row(&results, &stored, step)?;
-    let differing = compare(&kept, &found, curve.as_ref(), exported.curve.clone().into_row());
-
+    let rows = stored_rows(&results, &stored, Table::Confusion, step)?;
+    let curve = stored_rows(&results, &stored, Table::Steps, step)?.into_iter().next();
+    let kept = results.kept_weights(&stored.sweep, spec.id())?;
+    let kept = kept.into_iter().find(|kept| kept.step == step);
+    let failed = |source| ExportError::Trial { job: job(), source };
+    let (weights, probe, measured) = match &kept {
+        Some(kept) if !args.train_again => {
+            let probe = trial::examples(&spec, data.as_ref()).map_err(failed)?;
+            (Weights::Kept(kept.clone()), probe, Vec::new())
+        }
+        _ => {
+            let exported = trial::export(&spec, data.as_ref(), step).map_err(failed)?;
+            let found = exported.confusion.iter().cloned().map(|row| row.into_row());
+            let found: Vec<Row> = found.collect();
+            let new_curve = exported.curve.clone().into_row();
+            let differing = compare(&rows, &found, curve.as_ref(), new_curve);
+            let probe = exported.probe.clone();
+            (Weights::Again(Box::new(exported), differing), probe, found)
+        }
+    };
     let of_scope = |row: &&Row| {
         let scope = &row[column("scope")];
         row[column("layer")] == Cell::Null
-            && row[column("measure_batch")] == exported.probe.batch.into()
-            && exported.probe.scope.is_some_and(|s| *scope == s.into())
+            && row[column("measure_batch")] == probe.batch.into()
+            && probe.scope.is_some_and(|s| *scope == s.into())
     };
-    let figures = kept.iter().find(of_scope).or_else(|| found.iter().find(of_scope));
+    let figures = rows.iter().find(of_scope).or_else(|| measured.iter().find(of_scope));
+    let (source, engine, instructions, same_bits) = match &weights {
+        Weights::Kept(_) => ("kept", &*stored.engine, &*stored.instructions, None),
+        Weights::Again(_, differing) => {
+            let (engine, instructions) = (trial::ENGINE_REVISION, trial::instruction_set());
+            ("trained again", engine, instructions, Some(differing.is_none()))
+        }
+    };
     let header = |content: &str| {
         json!({
             "format": FORMAT,
             "content": content,
             "job": stored.id,
             "step": step,
-            "scope": exported.probe.scope,
-            "measure_batch": exported.probe.batch,
-            "engine_revision": trial::ENGINE_REVISION,
-            "instruction_set": trial::instruction_set(),
+            "scope": probe.scope,
+            "measure_batch": probe.batch,
+            "source": source,
+            "engine_revision": engine,
+            "instruction_set": instructions,
             "version": env!("CARGO_PKG_VERSION"),
-            "same_bits": differing.is_none(),
+            "same_bits": same_bits,
             "stored": figures.map(figures_of),
             "spec": serde_json::from_str::<Value>(&stored.spec).unwrap_or_default(),
         })
         .to_string()
     };
-    write(&args.weights, &exported.weights_file(header("weights")))?;
-    write(&args.data, &exported.data_file(header("data")))?;
+    let of_file = |kept: &KeptWeights| {
+        let file = results.weights_file(kept, header("weights"));
+        file.map_err(|source| ExportError::Kept { job: job(), step, source })
+    };
+    let bytes = match &weights {
+        Weights::Kept(kept) => of_file(kept)?,
+        Weights::Again(exported, _) => exported.weights_file(header("weights")),
+    };
+    write(&args.weights, &bytes)?;
+    write(&args.data, &probe.file(header("data")))?;
+
     out.line(&format!("job {} of {} at step {step}", stored.id, stored.sweep))?;
-    say_engine(&stored);
-    match differing {
-        None => out.line(&format!(
-            "the measurement made anew has the stored bits, in all {} rows",
-            kept.len() + usize::from(curve.is_some())
-        ))?,
-        Some(difference) => {
-            note(&format!(
-                "warning: the measurement made anew differs from the stored one: {difference}"
-            ));
-            out.line(
-                "the files hold this engine's weights; the stored figures are in their metadata",
-            )?;
+    match &weights {
+        Weights::Kept(kept) => {
+            let file = &kept.file;
+            out.line(&format!(
+                "these weights were kept by the run, in {file}; nothing was trained again"
+            ))?;
+        }
+        Weights::Again(_, differing) => {
+            say_engine(&stored);
+            say_difference(differing.as_deref(), rows.len() + usize::from(curve.is_some()), out)?;
+            match kept.as_ref().map(of_file) {
+                None => {
+                    out.line("the job was trained again: the run kept no weights of this step")?
+                }
+                Some(Ok(kept)) if kept == bytes => {
+                    out.line("the job was trained again: the kept weights have the same bits")?;
+                }
+                Some(Ok(_)) => note("warning: the kept weights have other bits than these"),
+                Some(Err(error)) => note(&format!("warning: {}", chain(&error))),
+            }
         }
     }
     if let Some(row) = figures {
@@ -121,6 +173,27 @@ pub fn run(args: &ExportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     }
     out.line(&format!("weights: {}", args.weights.display()))?;
     out.line(&format!("data: {}", args.data.display()))
+}
+
+/// Says whether the measurement made anew is the stored one, of so many rows.
+fn say_difference(
+    differing: Option<&str>,
+    rows: usize,
+    out: &mut Output<'_>,
+) -> Result<(), Failure> {
+    match differing {
+        None => {
+            out.line(&format!("the measurement made anew has the stored bits, in all {rows} rows"))
+        }
+        Some(difference) => {
+            note(&format!(
+                "warning: the measurement made anew differs from the stored one: {difference}"
+            ));
+            out.line(
+                "the files hold this engine's weights; the stored figures are in their metadata",
+            )
+        }
+    }
 }
 
 /// The job whose id begins with `prefix`.
@@ -213,14 +286,6 @@ fn stored_rows(
         }
     })?;
     Ok(rows)
-}
-
-fn measured_rows(results: &Results, stored: &Stored, step: u64) -> Result<Vec<Row>, Failure> {
-    stored_rows(results, stored, Table::Confusion, step)
-}
-
-fn curve_row(results: &Results, stored: &Stored, step: u64) -> Result<Option<Row>, Failure> {
-    Ok(stored_rows(results, stored, Table::Steps, step)?.into_iter().next())
 }
 
 /// The first difference between what is stored and what was found, in words; volatile columns apart.

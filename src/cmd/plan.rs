@@ -58,6 +58,7 @@ enum PlanRow {
         steps_rows: u64,
         confusion_rows: u64,
         result_bytes: u64,
+        weights_bytes: u64,
     },
 }
 
@@ -134,6 +135,7 @@ fn write_plan(
                 steps_rows: total.steps_rows,
                 confusion_rows: total.confusion_rows,
                 result_bytes: total.result_bytes(),
+                weights_bytes: total.weights_bytes,
             },
         ),
         Format::Text => {
@@ -185,10 +187,14 @@ fn summary(
         ),
         format!("memory   up to {} a job, {whose}", text::bytes(need)),
         format!(
-            "results  about {}: {} of steps, {} of confusion",
+            "results  about {}: {} of steps, {} of confusion{}",
             text::bytes(total.result_bytes()),
             text::counted(total.steps_rows, "row"),
             text::counted(total.confusion_rows, "row"),
+            match total.weights_bytes {
+                0 => String::new(),
+                bytes => format!(", {} of kept weights", text::bytes(bytes)),
+            },
         ),
     ]
 }

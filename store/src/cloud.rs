@@ -11,7 +11,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
+    Error, GetOptions, ListResult, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
 };
 use tokio::runtime::Runtime;
 
@@ -66,14 +66,9 @@ impl Cloud {
 
     pub(crate) fn list(&self, folder: &str) -> io::Result<Listing> {
         let (objects, key) = (self.objects(), Key::from(folder));
-        let found = wait(async move { objects.list_with_delimiter(Some(&key)).await })?;
-        let name = |key: &Key| key.filename().unwrap_or_default().to_owned();
-        let folders = found.common_prefixes.iter().map(name).collect();
-        let files = found.objects.iter().map(|object| (name(&object.location), object.size));
-        let mut listing = Listing { folders, files: files.collect() };
-        listing.folders.sort();
-        listing.files.sort();
-        Ok(listing)
+        let listed = key.clone();
+        let found = wait(async move { objects.list_with_delimiter(Some(&listed)).await })?;
+        Ok(listing(&key, &found))
     }
 
     pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
@@ -108,6 +103,18 @@ impl Cloud {
         }
         upload.finish().map_err(|source| PutError { path: self.root.join(name), source }.into())
     }
+}
+
+/// What is directly in `folder`. Some servers have an object of no bytes for every folder, this one too: those are no files.
+fn listing(folder: &Key, found: &ListResult) -> Listing {
+    let name = |key: &Key| key.filename().unwrap_or_default().to_owned();
+    let mut folders: Vec<_> = found.common_prefixes.iter().map(name).collect();
+    folders.sort();
+    let is_marker = |key: &Key| key == folder || found.common_prefixes.contains(key);
+    let files = found.objects.iter().filter(|o| o.size > 0 || !is_marker(&o.location));
+    let mut files: Vec<_> = files.map(|object| (name(&object.location), object.size)).collect();
+    files.sort();
+    Listing { folders, files }
 }
 
 impl Creations for Cloud {
@@ -179,4 +186,36 @@ pub(crate) fn wait<T: Send + 'static>(future: impl Future<Output = T> + Send + '
         drop(sender.send(future.await));
     });
     receiver.recv().expect("the runtime is there until the process ends")
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn objects_of_no_bytes_that_stand_for_folders_are_no_files() {
+        let object = |location: &str, size| ObjectMeta {
+            location: Key::from(location),
+            last_modified: Default::default(),
+            size,
+            e_tag: None,
+            version: None,
+        };
+        let found = ListResult {
+            common_prefixes: vec![Key::from("a/deep"), Key::from("a/both")],
+            objects: vec![
+                object("a", 0),
+                object("a/deep", 0),
+                object("a/both", 7),
+                object("a/empty", 0),
+                object("a/b", 3),
+            ],
+        };
+        let Listing { folders, files } = listing(&Key::from("a"), &found);
+        assert_eq!(folders, ["both", "deep"]);
+        let expected = [("b", 3), ("both", 7), ("empty", 0)];
+        assert_eq!(files, expected.map(|(name, bytes)| (name.to_owned(), bytes)));
+    }
 }

@@ -93,7 +93,7 @@ async fn flood(client: &Client, batches: u64, memory: impl Fn() -> u64) -> u64 {
         most = most.max(memory());
     }
     let cells = rows::encode(Table::Jobs, &[jobs_row()]);
-    let outcome = Outcome::Result { steps_rows: batches, confusion_rows: 0, cells };
+    let outcome = Outcome::Result { steps_rows: batches, confusion_rows: 0, weights: 0, cells };
     outgoing.send(FromWorker::Outcome(attempt.clone(), outcome)).await.expect("open");
     loop {
         if let ToWorker::Outcome { attempt: settled, refusal } =

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use coordinator::journal::{Batch, LogJournal, SpoolChange, SpooledRows};
 use coordinator::machine::{Event, HandedIn, Snapshot, Submitted};
+use coordinator::sink::Head;
+use domain::spec::KeepWeights;
 use domain::{
     AttemptNo, Cell, ConfusionRow, Digest, FailureClass, FailureReport, JobId, JobSpec, JournalId,
     Row, StepRow, Sweep, Table, Timestamp, WorkerId, sweep_file,
 };
 use proto::limits::PROTOCOL;
 use proto::message::{
-    Attempt, Checkpoint, FromWorker, Grant, Hello, Outcome, Progress, RowBatch, Submission,
+    Attempt, Checkpoint, FromWorker, Grant, Hello, Kept, Outcome, Progress, RowBatch, Submission,
     ToWorker,
 };
 use proto::{rows, untrusted};
+use safetensors::tensor::{Dtype, TensorView};
 use worker::data::bundle::{Bundle, read_folder};
 use worker::trial::{self, Given, Observer, Wish};
 
@@ -59,6 +62,7 @@ pub fn all() -> Vec<Target> {
         cifar(),
         bundles(),
         checkpoints(),
+        weights(),
     ]
 }
 
@@ -189,13 +193,15 @@ fn wire() -> Target {
     let (table, first_row, row_count) = (Table::Steps, 4, 1);
     let batch = RowBatch { attempt: attempt.clone(), table, first_row, row_count, cells };
     let report = FailureReport::new(FailureClass::Exit, "exit code 3");
-    let result = Outcome::Result { steps_rows: 1, confusion_rows: 0, cells: vec![1, 2] };
+    let result =
+        Outcome::Result { steps_rows: 1, confusion_rows: 0, weights: 1, cells: vec![1, 2] };
     let said = [
         FromWorker::Hello(hello),
         FromWorker::Capacity { free_slots: 3, taken: 5 },
         FromWorker::Heartbeat(vec![progress]),
         FromWorker::Rows(batch),
         FromWorker::Checkpoint(attempt.clone(), checkpoint()),
+        FromWorker::Weights(attempt.clone(), Kept { step: 5, digest: Digest([2; 32]) }),
         FromWorker::Outcome(attempt.clone(), result),
         FromWorker::Outcome(attempt.clone(), Outcome::Failure(report)),
     ];
@@ -208,6 +214,7 @@ fn wire() -> Target {
         memory_bytes: 9,
         data_path: Some("p".into()),
         threads: 3,
+        keep_weights: KeepWeights::Final,
     };
     let heard = [
         ToWorker::Grant(grant),
@@ -411,4 +418,19 @@ fn checkpoints() -> Target {
         trial::run(&spec, given, &mut Taker::default()).is_ok()
     });
     Target { cost: 4, ..target }
+}
+
+/// What a worker stores for the coordinator to keep: only its header is believed, and only where it fits.
+fn weights() -> Target {
+    let shapes = [vec![3, 4], vec![1, 3]];
+    let bytes: Vec<Vec<u8>> = shapes.iter().map(|shape| vec![7; 8 * shape[0] * shape[1]]).collect();
+    let views = ["weights.0", "weights.1"].into_iter().zip(shapes.iter().zip(&bytes)).map(
+        |(name, (shape, bytes))| {
+            (name, TensorView::new(Dtype::F64, shape.clone(), bytes).expect("it fits"))
+        },
+    );
+    let sample = safetensors::serialize(views, None).expect("names differ");
+    Target::new("weights", vec![sample], |bytes| {
+        Head::read(&mut &*bytes, bytes.len() as u64).is_ok()
+    })
 }

@@ -2,18 +2,19 @@
 
 use std::process::Command;
 
+use domain::Table;
 use store::PutError;
 
 use crate::content::{assert_once, content, content_of};
 use crate::end_to_end::SMALL;
 use crate::faults::{committed, slow, undisturbed};
 use crate::harness::{Place, gradsweep, succeed, text, wait_for};
-use crate::s3_server::{Kind, S3Server};
+use crate::object_server::{Kind, ObjectServer};
 
 const URL: &str = "s3://bucket/deep/results";
 
 /// A client command that reads the results behind [`URL`].
-fn reader(server: &S3Server, arguments: &[&str]) -> Command {
+fn reader(server: &ObjectServer, arguments: &[&str]) -> Command {
     let mut command = gradsweep();
     command.args(arguments).envs(server.environment());
     command
@@ -22,7 +23,7 @@ fn reader(server: &S3Server, arguments: &[&str]) -> Command {
 #[test]
 fn a_killed_coordinator_and_a_store_that_is_away_cost_nothing_but_time() {
     let mut place = Place::new();
-    let Some(mut server) = S3Server::start(Kind::SeaweedFs, &place) else { return };
+    let Some(mut server) = ObjectServer::start(Kind::SeaweedFs, &place) else { return };
     place.elsewhere = Some((URL.to_owned(), server.environment()));
     let mut coordinator = place.coordinator();
     let _worker = place.worker(2);
@@ -58,6 +59,9 @@ fn a_killed_coordinator_and_a_store_that_is_away_cost_nothing_but_time() {
     let left = server.store(URL).list(".gradsweep").expect("lists");
     let probes = left.files.iter().filter(|(name, _)| name.starts_with("probe")).count();
     assert_eq!((probes, left.folders.len()), (0, 0), "no probe is left: {left:?}");
+    // SeaweedFS has an object of no bytes for each folder: that is no file.
+    let top = server.store(URL).list("").expect("lists");
+    assert!(top.folders.contains(&"jobs".to_owned()) && top.files.is_empty(), "{top:?}");
 
     // Whoever reads results reads these.
     let out = place.path("report");
@@ -79,9 +83,19 @@ fn a_killed_coordinator_and_a_store_that_is_away_cost_nothing_but_time() {
 
 #[test]
 fn large_files_arrive_whole_and_what_is_there_stays() {
+    large_files(Kind::SeaweedFs);
+}
+
+#[test]
+fn large_files_arrive_whole_at_azure_too() {
+    large_files(Kind::Azurite);
+}
+
+fn large_files(kind: Kind) {
     let place = Place::new();
-    let Some(server) = S3Server::start(Kind::SeaweedFs, &place) else { return };
-    let store = server.store("s3://bucket/large");
+    let Some(server) = ObjectServer::start(kind, &place) else { return };
+    let store = server.store(&server.url("large"));
+    store.clone().prepare().expect("one of several creators wins");
     // Three parts of an upload, and a last one that is short.
     let bytes: Vec<u8> =
         (0..25_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -110,53 +124,84 @@ fn large_files_arrive_whole_and_what_is_there_stays() {
 
 #[test]
 fn a_run_may_put_its_results_into_a_bucket_and_finds_them_there_again() {
+    run_into(Kind::Moto);
+}
+
+#[test]
+fn a_run_may_put_its_results_into_azure_and_finds_them_there_again() {
+    run_into(Kind::Azurite);
+}
+
+/// Weights too.
+fn run_into(kind: Kind) {
     let place = Place::new();
-    let Some(server) = S3Server::start(Kind::Moto, &place) else { return };
-    let sweep = place.sweep(SMALL);
+    let Some(server) = ObjectServer::start(kind, &place) else { return };
+    let url = server.url("deep/results");
+    let text = format!("{SMALL}\n[run]\nkeep_weights = \"final\"\n");
+    let sweep = place.sweep(&text);
     let run = |arguments: &[&str]| {
-        let mut command = reader(&server, &["run", "--workers", "2", "--out", URL]);
+        let mut command = reader(&server, &["run", "--workers", "2", "--out", &url]);
         command.arg(&sweep).args(arguments).current_dir(place.path(""));
         command.output().expect("starts")
     };
     let first = run(&[]);
     assert!(first.status.success(), "{}", text(&first));
-    assert!(text(&first).contains(&format!("results of small: {URL}")), "{}", text(&first));
-    assert!(place.path("gradsweep-state/s3-bucket-deep-results/journal").is_dir());
+    assert!(text(&first).contains(&format!("results of small: {url}")), "{}", text(&first));
+    let state = format!("gradsweep-state/{}-bucket-deep-results/journal", &url[..2]);
+    assert!(place.path(&state).is_dir());
     let local = Place::new();
-    succeed(&mut local.run(&local.sweep(SMALL), 1));
-    let found = content_of(&server.results(URL), "small");
+    succeed(&mut local.run(&local.sweep(&text), 1));
+    let found = content_of(&server.results(&url), "small");
     assert_eq!(found, content(&local.results(), "small"));
+    assert_eq!(found["weights_index"].len(), 6);
+    let results = server.results(&url);
+    let jobs = results.read(Table::Jobs, &"small".parse().expect("a name"), &["job_id"]);
+    let job = jobs.expect("reads").texts("job_id")[0].expect("never null").to_owned();
+    let mut export = reader(&server, &["export", &url, &job]);
+    export.arg("--weights").arg(place.path("w")).arg("--data").arg(place.path("d"));
+    let said = succeed(&mut export);
+    assert!(said.contains("nothing was trained again"), "{said}");
     let second = run(&[]);
     assert!(text(&second).contains("left to do"), "{}", text(&second));
-    assert_eq!(content_of(&server.results(URL), "small"), found);
+    assert_eq!(content_of(&server.results(&url), "small"), found);
     // A journal of its own knows nothing of it; the results of another run of the sweep are beside, not over, the first.
     let other = run(&["--state", "elsewhere"]);
     assert!(other.status.success() && place.path("elsewhere/journal").is_dir(), "{}", text(&other));
-    let segments = server.store(URL).list("jobs/sweep=small").expect("lists").files.len();
+    let segments = server.store(&url).list("jobs/sweep=small").expect("lists").files.len();
     assert_eq!(segments, 2);
 }
 
 #[test]
 fn a_store_that_lets_two_creators_win_is_refused_at_the_start() {
     let mut place = Place::new();
-    let Some(server) = S3Server::start(Kind::Moto, &place) else { return };
+    let Some(server) = ObjectServer::start(Kind::Moto, &place) else { return };
     place.elsewhere = Some((URL.to_owned(), server.forgetful_environment()));
-    let start = |place: &Place| {
-        let (url, environment) = place.elsewhere.as_ref().expect("it has one");
-        let mut command = gradsweep();
-        command.args(["coordinator", "--listen", "127.0.0.1:0", "--results", url]);
-        command.arg("--journal").arg(place.path("journal")).envs(environment.iter().cloned());
-        let output =
-            command.arg("--connection").arg(place.path("c.json")).output().expect("starts");
-        assert_eq!(output.status.code(), Some(74), "{}", text(&output));
-        text(&output)
-    };
-    let said = start(&place);
+    let said = refused(&place);
     assert!(said.contains("17 of 17 creators") && said.contains("conditional writes"), "{said}");
     place.elsewhere = Some(("s3://nobodys/results".to_owned(), server.environment()));
-    let said = start(&place);
+    let said = refused(&place);
     assert!(
         said.contains("cannot write to s3://nobodys/results") && said.contains("NoSuchBucket"),
         "{said}"
     );
+}
+
+/// What a coordinator says that does not start.
+fn refused(place: &Place) -> String {
+    let (url, environment) = place.elsewhere.as_ref().expect("it has one");
+    let mut command = gradsweep();
+    command.args(["coordinator", "--listen", "127.0.0.1:0", "--results", url]);
+    command.arg("--journal").arg(place.path("journal")).envs(environment.iter().cloned());
+    let output = command.arg("--connection").arg(place.path("c.json")).output().expect("starts");
+    assert_eq!(output.status.code(), Some(74), "{}", text(&output));
+    text(&output)
+}
+
+#[test]
+fn a_store_of_google_s_dialect_without_conditions_is_refused_at_the_start() {
+    let mut place = Place::new();
+    let Some(server) = ObjectServer::start(Kind::GcpEmulator, &place) else { return };
+    place.elsewhere = Some((server.url("results"), server.environment()));
+    let said = refused(&place);
+    assert!(said.contains("creators") && said.contains("conditional writes"), "{said}");
 }

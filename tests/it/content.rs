@@ -19,7 +19,7 @@ pub fn content(results: &Path, sweep: &str) -> Content {
 #[track_caller]
 pub fn content_of(results: &Results, sweep: &str) -> Content {
     let name: SweepName = sweep.parse().expect("a good name");
-    let tables = [Table::Jobs, Table::Steps, Table::Confusion];
+    let tables = [Table::Jobs, Table::Steps, Table::Confusion, Table::WeightsIndex];
     tables.into_iter().map(|table| (table.as_str(), rows(results, table, &name))).collect()
 }
 

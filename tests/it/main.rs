@@ -9,8 +9,9 @@ mod end_to_end;
 mod export;
 mod faults;
 mod harness;
-mod readers;
 #[cfg(feature = "cloud")]
-mod s3_server;
+mod object_server;
+mod readers;
 mod same_bits;
 mod tidy;
+mod weights;

@@ -84,7 +84,7 @@ pub async fn run(
         }
     }
     let cells = rows::encode(Table::Jobs, &[jobs_row(job)]);
-    let result = Outcome::Result { steps_rows: step, confusion_rows: 0, cells };
+    let result = Outcome::Result { steps_rows: step, confusion_rows: 0, weights: 0, cells };
     drop(tell.send(FromWorker::Outcome(grant.attempt, result)).await);
 }
 

@@ -3,13 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coordinator::machine::{Change, Event, Machine, RetryPolicy, State, invariants};
+use domain::spec::KeepWeights;
 use domain::{AttemptNo, JobId, SweepName, Table, WorkerId};
-use proto::message::{Attempt, ToWorker};
+use proto::message::{Attempt, Kept, ToWorker};
 
-use super::trial::table;
+use super::trial::{all_weights, table};
 
 /// A job of a sweep.
 type Key = (SweepName, JobId);
+
+/// A job in a file: its bytes of `steps` and `confusion`, whether its `jobs` row is there, and its kept weights.
+pub struct Written {
+    pub id: JobId,
+    pub rows: [Vec<u8>; 2],
+    pub has_row: bool,
+    pub kept: Vec<Kept>,
+}
 
 /// The observer's record.
 #[derive(Default)]
@@ -20,6 +29,8 @@ pub struct Ledger {
     pub machine: Machine,
     committed: BTreeMap<Key, AttemptNo>,
     holders: BTreeMap<(Key, AttemptNo), WorkerId>,
+    /// What each attempt was told to keep.
+    keeps: BTreeMap<(Key, AttemptNo), KeepWeights>,
     pub failures: u64,
     /// Jobs whose rows are in a visible file, and the file.
     visible: BTreeMap<Key, String>,
@@ -67,7 +78,7 @@ impl Ledger {
     }
 
     /// The coordinator sends this: does what it promises hold?
-    pub fn promise(&self, worker: WorkerId, message: &ToWorker) -> Result<(), String> {
+    pub fn promise(&mut self, worker: WorkerId, message: &ToWorker) -> Result<(), String> {
         let job = |attempt: &Attempt| self.machine.job(&attempt.sweep, attempt.job);
         match message {
             ToWorker::Grant(grant) => {
@@ -76,6 +87,18 @@ impl Ledger {
                 if holder != Some(&worker) {
                     return Err(format!(
                         "{number} of {job} is sent to {worker}, held by {holder:?}"
+                    ));
+                }
+                self.keeps.insert(((sweep.clone(), *job), *number), grant.keep_weights);
+            }
+            ToWorker::Weights { attempt, step } => {
+                let job = job(attempt).ok_or("weights of an unknown job are acknowledged")?;
+                let is_kept = job.kept.iter().any(|kept| kept.step == *step);
+                let is_leased = matches!(job.state, State::Leased { .. });
+                if is_leased && job.last == attempt.number && !is_kept {
+                    let job = attempt.job;
+                    return Err(format!(
+                        "weights of {job} at {step} are acknowledged, not durable"
                     ));
                 }
             }
@@ -108,20 +131,20 @@ impl Ledger {
         }
     }
 
-    /// A file is in place: `rows` are each job's bytes of `steps`, `confusion` and whether its `jobs` row is there.
+    /// A file is in place.
     pub fn visible(
         &mut self,
         sweep: &SweepName,
         segment: &str,
-        jobs: &[(JobId, [Vec<u8>; 2], bool)],
+        jobs: &[Written],
         failures: u64,
     ) -> Result<(), String> {
-        let ids: Vec<_> = jobs.iter().map(|(id, ..)| *id).collect();
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         if let Some(before) = self.segments.get(&(sweep.clone(), segment.to_owned())) {
             let same = *before == ids;
             return same.then_some(()).ok_or(format!("{segment} would be written differently"));
         }
-        for (id, [steps, confusion], has_row) in jobs {
+        for Written { id, rows: [steps, confusion], has_row, kept } in jobs {
             if let Some(other) = self.visible.insert((sweep.clone(), *id), segment.to_owned()) {
                 return Err(format!("{id} is in {segment} and in {other}"));
             }
@@ -130,6 +153,11 @@ impl Ledger {
             }
             if *confusion != table(*id, Table::Confusion) {
                 return Err(format!("{segment}: confusion of {id} is not what it measured"));
+            }
+            let key = (sweep.clone(), *id);
+            let keep = self.committed.get(&key).and_then(|number| self.keeps.get(&(key, *number)));
+            if keep.is_none_or(|keep| *kept != all_weights(*id, *keep)) {
+                return Err(format!("{segment}: {id} was to keep {keep:?}, and kept {kept:?}"));
             }
         }
         self.segments.insert((sweep.clone(), segment.to_owned()), ids);

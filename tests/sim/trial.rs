@@ -1,7 +1,8 @@
 //! The jobs of the simulated sweeps: what each measures is a function of the job alone.
 
+use domain::spec::KeepWeights;
 use domain::{Cell, Digest, JobId, Table};
-use proto::message::{Attempt, Checkpoint, Grant, Outcome, RowBatch};
+use proto::message::{Attempt, Checkpoint, Grant, Kept, Outcome, RowBatch};
 use proto::rows;
 
 pub const ENGINE: &str = "e1";
@@ -35,11 +36,26 @@ pub fn checkpoint_digest(job: JobId, step: u64) -> Digest {
     Digest(digest)
 }
 
+/// A job's weights at a step, as wherever they are made.
+pub fn weights(job: JobId, step: u64) -> Kept {
+    let mut digest = checkpoint_digest(job, step);
+    digest.0[31] = 1;
+    Kept { step, digest }
+}
+
+/// All weights that an attempt keeps.
+pub fn all_weights(job: JobId, keep: KeepWeights) -> Vec<Kept> {
+    let total = steps_of(job);
+    (1..=total).filter(|&step| keep.keeps(step == total)).map(|step| weights(job, step)).collect()
+}
+
 /// What a trial does next.
 #[derive(Debug)]
 pub enum Deed {
     Rows(RowBatch),
     Checkpoint(Checkpoint),
+    /// To be stored now, or asked for again.
+    Weights(Kept),
     End(Outcome),
 }
 
@@ -56,6 +72,9 @@ pub struct Trial {
     /// Rows handed over, by table.
     told: [u64; 2],
     checkpointed: u64,
+    keep: KeepWeights,
+    /// The last step whose weights are stored, or were before it began.
+    kept: u64,
 }
 
 impl Trial {
@@ -69,6 +88,8 @@ impl Trial {
             step: from,
             told: [from, from],
             checkpointed: from,
+            keep: grant.keep_weights,
+            kept: from,
         }
     }
 
@@ -80,6 +101,18 @@ impl Trial {
     /// Steps done.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// The weights to store next.
+    fn due(&self) -> Option<Kept> {
+        let job = self.attempt.job;
+        let kept = all_weights(job, self.keep).into_iter();
+        kept.filter(|kept| kept.step <= self.step).find(|kept| kept.step > self.kept)
+    }
+
+    /// The weights that were due are stored.
+    pub fn stored(&mut self, kept: Kept) {
+        self.kept = kept.step;
     }
 
     fn batch(&mut self, index: usize) -> Deed {
@@ -102,10 +135,16 @@ impl Trial {
         {
             return Some(self.batch(index));
         }
+        if (flush || is_over || wants_checkpoint)
+            && let Some(kept) = self.due()
+        {
+            return Some(Deed::Weights(kept));
+        }
         if self.step == total {
             let (steps_rows, confusion_rows) = (total, total);
             let cells = jobs_row();
-            return Some(Deed::End(Outcome::Result { steps_rows, confusion_rows, cells }));
+            let weights = all_weights(self.attempt.job, self.keep).len() as u64;
+            return Some(Deed::End(Outcome::Result { steps_rows, confusion_rows, weights, cells }));
         }
         if wants_checkpoint && self.step > self.checkpointed {
             self.checkpointed = self.step;

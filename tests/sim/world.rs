@@ -13,12 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coordinator::journal::{Batch, Journal, LogJournal};
-use coordinator::machine::{Machine, Terms};
+use coordinator::machine::{Change, Event, Machine, Terms};
 use coordinator::shell::{Core, Request, SessionNo, Settings};
 use coordinator::sink::{PutError, SinkError};
+use domain::spec::KeepWeights;
 use domain::{
     Digest, FailureClass, FailureReport, JobId, JournalId, Sweep, SweepName, Table, Timestamp,
     WorkerId, sweep_file,
@@ -34,7 +36,7 @@ use worker::agent::clerk::News;
 use super::disk::Disk;
 use super::faults::Faults;
 use super::hand::{ConnectionNo, Hand};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Written};
 use super::trial::{Deed, ENGINE};
 
 /// How long faults go on.
@@ -140,7 +142,10 @@ pub struct World {
     cuts: Vec<Cut>,
     wires: BTreeMap<ConnectionNo, Wire>,
     connections: u64,
-    blobs: BTreeSet<Digest>,
+    blobs: Arc<Mutex<BTreeSet<Digest>>>,
+    /// Blobs that no durable event has named since they were stored: nobody can know that they are not needed.
+    unspoken: BTreeSet<Digest>,
+    submissions: u32,
     results_full_until: i64,
     journal_full_until: i64,
     disk_is_full: bool,
@@ -175,7 +180,9 @@ impl World {
             cuts: vec![Cut::default(); HOSTS],
             wires: BTreeMap::new(),
             connections: 0,
-            blobs: BTreeSet::new(),
+            blobs: Arc::default(),
+            unspoken: BTreeSet::new(),
+            submissions: 0,
             results_full_until: 0,
             journal_full_until: 0,
             disk_is_full: false,
@@ -242,6 +249,10 @@ impl World {
 
     fn summary(&mut self, events: u64) -> Result<Summary, String> {
         self.ledger.settled(&self.cancelled, self.faults.attempts)?;
+        let needed = self.node.as_ref().map(|node| node.core.needed_blobs()).unwrap_or_default();
+        if let Some(digest) = self.blobs().difference(&self.unspoken).next() {
+            return Err(format!("blob {digest} stays, and is needed: {}", needed.contains(digest)));
+        }
         let counts: Vec<_> = self.ledger.machine.lineages().map(|(_, l)| l.counts()).collect();
         Ok(Summary {
             trace: self.trace.finish(),
@@ -296,11 +307,24 @@ impl World {
         self.has_faults() && self.rng.random_bool(chance)
     }
 
+    fn blobs(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a sweep keeps: each name something else, and in some worlds something else each time it is handed in.
+    fn keep(&self, name: &str) -> &'static str {
+        let changes = if self.seeds > 8 { self.submissions } else { 0 };
+        let index = self.seeds + changes + u32::from(name == NAMES[1]);
+        KeepWeights::WORDS[index as usize % KeepWeights::WORDS.len()]
+    }
+
     fn sweep(&self, name: &str) -> Sweep {
         let text = format!(
             "name = \"{name}\"\n[axes]\nseed = {{ start = 0, count = {} }}\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n\
-             [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\nattempts = {}\n",
-            self.seeds, self.faults.attempts,
+             [data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\nattempts = {}\nkeep_weights = \"{}\"\n",
+            self.seeds,
+            self.faults.attempts,
+            self.keep(name),
         );
         let draft = sweep_file::parse(&text, "sim.toml").expect("the sweep is valid");
         draft.resolve(&BTreeMap::new()).expect("it needs no files")

@@ -1,7 +1,8 @@
 //! Results in a folder or an object store: which sweeps and segments it holds, and their columns.
 //!
 //! ```text
-//! RESULTS/{jobs,steps,confusion,failures}/sweep=<name>/<segment>.parquet
+//! RESULTS/{jobs,steps,confusion,failures,weights_index}/sweep=<name>/<segment>.parquet
+//! RESULTS/weights/sweep=<name>/<segment>.safetensors
 //! RESULTS/sweeps/<name>/<SweepId>.json
 //! ```
 //!
@@ -14,6 +15,7 @@ mod error;
 mod frame;
 mod schema;
 mod segment;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,6 +30,7 @@ use difference::Differences;
 pub use error::ResultsError;
 pub use frame::Frame;
 pub use schema::{QUANTITIES, data_type, quantities_schema, table_schema};
+pub use weights::{KeptWeights, WeightsError};
 
 /// The folder that lists each sweep's revisions.
 const REVISIONS: &str = "sweeps";

@@ -12,7 +12,7 @@ use domain::{JobId, SweepName, Table};
 use serde::{Deserialize, Serialize};
 
 use self::event::StoredEvent;
-use self::snapshot::StoredSnapshot;
+use self::snapshot::StoredStart;
 use super::spool::Place;
 use super::{Batch, SpoolChange};
 use crate::machine::{Event, Snapshot};
@@ -65,7 +65,7 @@ pub fn check(bytes: &[u8]) -> u64 {
 
 /// The record of a batch, as bytes; and its spool changes, placed as if the record began at `offset` in the file.
 pub fn encode(batch: &Batch, snapshot: Option<&Snapshot>, offset: u64) -> (Vec<u8>, Vec<Spooled>) {
-    let mut head = Head { snapshot: snapshot.map(StoredSnapshot::of), ..Head::default() };
+    let mut head = Head { start: StoredStart::of(snapshot), ..Head::default() };
     for event in &batch.events {
         let event = StoredEvent::of(event, &mut head.sweeps);
         head.events.push(event);
@@ -112,11 +112,11 @@ pub fn decode(bytes: &[u8], offset: u64) -> Result<Record, BadRecord> {
     let (length, rest) = bytes.split_first_chunk::<HEAD_LENGTH>().ok_or(BadRecord::Short)?;
     let length = u32::from_le_bytes(*length) as usize;
     let (head, payload) = rest.split_at_checked(length).ok_or(BadRecord::Short)?;
-    let Head { snapshot, sweeps, events, spool } = postcard::from_bytes(head)?;
+    let Head { start, sweeps, events, spool } = postcard::from_bytes(head)?;
     let rows_at = offset + (HEAD_LENGTH + length) as u64;
     let spool = place(spool, &sweeps, rows_at, payload.len())?;
     Ok(Record {
-        snapshot: snapshot.map(StoredSnapshot::into_snapshot).transpose()?,
+        snapshot: start.into_snapshot()?,
         events: events
             .into_iter()
             .map(|event| event.into_event(&sweeps))
@@ -168,7 +168,7 @@ fn place(
 /// What a record says, before its rows.
 #[derive(Default, Serialize, Deserialize)]
 struct Head {
-    snapshot: Option<StoredSnapshot>,
+    start: StoredStart,
     /// The names that the numbers stand for.
     sweeps: Vec<String>,
     events: Vec<StoredEvent>,
@@ -217,7 +217,8 @@ fn name(text: &str) -> Result<SweepName, BadRecord> {
 }
 
 /// The place of a table in this list is its number in the file.
-const TABLES: [Table; 4] = [Table::Jobs, Table::Steps, Table::Confusion, Table::Failures];
+const TABLES: [Table; 5] =
+    [Table::Jobs, Table::Steps, Table::Confusion, Table::Failures, Table::WeightsIndex];
 
 fn table_number(table: Table) -> u8 {
     TABLES.iter().position(|known| *known == table).unwrap_or(TABLES.len()) as u8

@@ -21,8 +21,9 @@
 
 use std::time::Duration;
 
+use domain::spec::KeepWeights;
 use domain::{AttemptNo, Digest, FailureClass, FailureReport, JobId, Table, Timestamp, WorkerId};
-use proto::message::Checkpoint;
+use proto::message::{Checkpoint, Kept};
 
 /// One unit of scheduling, and all that the coordinator must remember about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,8 @@ pub struct Job {
     pub checkpoint: Option<Box<Checkpoint>>,
     /// The checkpoint before that: where it goes on from if the latest cannot be read.
     pub earlier: Option<Box<Checkpoint>>,
+    /// Weights of this chain of attempts that are kept, by step: in blobs until its segment is sealed, then in a file.
+    pub kept: Vec<Kept>,
     /// When it was first asked for.
     pub queued_at: Timestamp,
 }
@@ -67,7 +70,7 @@ impl RowCounts {
         match table {
             Table::Steps => Some(self.steps),
             Table::Confusion => Some(self.confusion),
-            Table::Jobs | Table::Failures => None,
+            Table::Jobs | Table::Failures | Table::WeightsIndex => None,
         }
     }
 
@@ -75,7 +78,7 @@ impl RowCounts {
         match table {
             Table::Steps => self.steps = next_row,
             Table::Confusion => self.confusion = next_row,
-            Table::Jobs | Table::Failures => {}
+            Table::Jobs | Table::Failures | Table::WeightsIndex => {}
         }
     }
 }
@@ -167,9 +170,14 @@ pub enum Input {
         attempt: AttemptNo,
         checkpoint: Checkpoint,
     },
+    Weights {
+        attempt: AttemptNo,
+        kept: Kept,
+    },
     Commit {
         attempt: AttemptNo,
         rows: RowCounts,
+        weights: u64,
         diverged: bool,
         engine: String,
     },
@@ -219,6 +227,10 @@ pub enum Change {
     },
     Cancelled,
     Requeued,
+    Weights {
+        attempt: AttemptNo,
+        kept: Kept,
+    },
 }
 
 /// An attempt that ended without a result, and what follows for its job.
@@ -248,6 +260,10 @@ pub enum Refusal {
     OutOfTurn { expected: u64, found: u64 },
     #[error("the result announces {announced} rows, {stored} are stored")]
     Incomplete { announced: u64, stored: u64 },
+    #[error("the result announces weights of {announced} steps, {stored} are stored")]
+    WeightsMissing { announced: u64, stored: u64 },
+    #[error("weights at step {step} come out of turn")]
+    WeightsOutOfTurn { step: u64 },
     #[error("rows of table {table} do not come in batches")]
     WrongTable { table: &'static str },
 }
@@ -274,6 +290,7 @@ impl Job {
             rows: RowCounts::default(),
             checkpoint: None,
             earlier: None,
+            kept: Vec::new(),
             queued_at,
         }
     }
@@ -288,9 +305,22 @@ impl Job {
         self.losses + 1 >= RetryPolicy::LOSSES_MAX
     }
 
-    /// The digests of the checkpoints that an attempt may go on from.
-    pub fn checkpoints(&self) -> impl Iterator<Item = Digest> {
-        [&self.checkpoint, &self.earlier].into_iter().flatten().map(|checkpoint| checkpoint.digest)
+    /// The blobs that it needs: the checkpoints that an attempt may go on from, and kept weights that are in no file yet.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> {
+        let checkpoints = [&self.checkpoint, &self.earlier].into_iter().flatten();
+        checkpoints.map(|c| c.digest).chain(self.kept.iter().map(|kept| kept.digest))
+    }
+
+    /// Whether an attempt that keeps weights as `keep` says may go on from its checkpoint: all that such an attempt would have
+    /// kept before must have been kept.
+    pub fn has_kept_as(&self, keep: KeepWeights) -> bool {
+        let Some(checkpoint) = &self.checkpoint else { return false };
+        self.kept_until(checkpoint.step) as u64 == keep.kept_by(checkpoint.steps_rows)
+    }
+
+    /// How many steps with kept weights there are up to this one.
+    fn kept_until(&self, step: u64) -> usize {
+        self.kept.partition_point(|kept| kept.step <= step)
     }
 
     /// Whether `worker` holds `attempt` of this job now.
@@ -334,6 +364,7 @@ impl Job {
             }
             Input::Rows { attempt, .. }
             | Input::Checkpoint { attempt, .. }
+            | Input::Weights { attempt, .. }
             | Input::Commit { attempt, .. }
             | Input::Fail { attempt, .. }
             | Input::Release { attempt } => Err(Refusal::Fenced { attempt }),
@@ -358,6 +389,7 @@ impl Job {
             }
             Input::Rows { attempt, .. }
             | Input::Checkpoint { attempt, .. }
+            | Input::Weights { attempt, .. }
             | Input::Commit { attempt, .. }
             | Input::Fail { attempt, .. }
             | Input::Release { attempt }
@@ -385,8 +417,16 @@ impl Job {
                 self.complete(rows)?;
                 Ok(Some(Change::Checkpointed { attempt, checkpoint }))
             }
-            Input::Commit { attempt, rows, diverged, engine } => {
+            Input::Weights { attempt, kept } => {
+                let change = Change::Weights { attempt, kept };
+                self.next_kept(kept).map(|is_new| is_new.then_some(change))
+            }
+            Input::Commit { attempt, rows, weights: announced, diverged, engine } => {
                 self.complete(rows)?;
+                let stored = self.kept.len() as u64;
+                if announced != stored {
+                    return Err(Refusal::WeightsMissing { announced, stored });
+                }
                 Ok(Some(Change::Committed { attempt, diverged, engine }))
             }
             Input::Fail { host, report, .. } => {
@@ -401,7 +441,11 @@ impl Job {
         match input {
             Input::Commit { attempt, .. } if committed && attempt == self.last => Ok(None),
             // What the attempt told before its commit comes again where the acknowledgements were lost.
-            Input::Checkpoint { attempt, .. } if committed && attempt == self.last => Ok(None),
+            Input::Checkpoint { attempt, .. } | Input::Weights { attempt, .. }
+                if committed && attempt == self.last =>
+            {
+                Ok(None)
+            }
             Input::Rows { attempt, table, first_row, row_count }
                 if committed
                     && attempt == self.last
@@ -419,9 +463,25 @@ impl Job {
             Input::Grant { .. }
             | Input::Rows { .. }
             | Input::Checkpoint { .. }
+            | Input::Weights { .. }
             | Input::Commit { .. }
             | Input::Fail { .. }
             | Input::Release { .. } => Err(Refusal::Settled),
+        }
+    }
+
+    /// Whether these weights are the next to keep; `false`: they are kept already. Each comes after the row of its step, so
+    /// there are never more of them than rows.
+    fn next_kept(&self, kept: Kept) -> Result<bool, Refusal> {
+        let before = self.kept_until(kept.step);
+        let is_last = before == self.kept.len();
+        match before.checked_sub(1).map(|index| self.kept[index]) {
+            Some(same) if same == kept => Ok(false),
+            Some(other) if other.step == kept.step => {
+                Err(Refusal::WeightsOutOfTurn { step: kept.step })
+            }
+            _ if is_last && (before as u64) < self.rows.steps => Ok(true),
+            _ => Err(Refusal::WeightsOutOfTurn { step: kept.step }),
         }
     }
 
@@ -457,11 +517,17 @@ impl Job {
         Change::Failed(Failed { attempt: self.last, worker, host, at: now, report, again })
     }
 
-    /// Rows are kept for a job that may go on or has a result. Without them, a checkpoint that counts them must not stay:
-    /// whoever went on from it would never measure them again.
+    /// Rows and weights are kept for a job that may go on or has a result. Without them, a checkpoint that counts them must
+    /// not stay: whoever went on from it would never measure them again.
     fn forget_rows(&mut self) {
         self.rows = RowCounts::default();
+        self.kept.clear();
         self.forget_checkpoints();
+    }
+
+    /// Its kept weights are in a file, and so need no blobs any more.
+    pub(super) fn seal(&mut self) {
+        self.kept = Vec::new();
     }
 
     fn forget_checkpoints(&mut self) {
@@ -482,6 +548,8 @@ impl Job {
                     Some(checkpoint) => {
                         self.rows.steps = checkpoint.steps_rows;
                         self.rows.confusion = checkpoint.confusion_rows;
+                        let step = checkpoint.step;
+                        self.kept.retain(|kept| kept.step <= step);
                     }
                     None => self.forget_rows(),
                 }
@@ -495,6 +563,9 @@ impl Job {
                     self.earlier = latest;
                 }
                 self.losses = 0;
+            }
+            Change::Weights { attempt, kept } if leased && *attempt == self.last => {
+                self.kept.push(*kept);
             }
             Change::Committed { attempt, diverged, .. } if leased && *attempt == self.last => {
                 self.state = State::Committed { diverged: *diverged };
@@ -539,7 +610,8 @@ impl Job {
             | Change::Failed(_)
             | Change::Released { .. }
             | Change::Cancelled
-            | Change::Requeued => {
+            | Change::Requeued
+            | Change::Weights { .. } => {
                 let change = Box::new(change.clone());
                 return Err(OutOfOrder { change, state: self.state, last: self.last });
             }

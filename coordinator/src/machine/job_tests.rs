@@ -24,7 +24,19 @@ fn rows(attempt: AttemptNo, first_row: u64, row_count: u64) -> Input {
 }
 
 fn commit(attempt: AttemptNo, rows: RowCounts) -> Input {
-    Input::Commit { attempt, rows, diverged: false, engine: "e1".into() }
+    commit_with(attempt, rows, 0)
+}
+
+fn commit_with(attempt: AttemptNo, rows: RowCounts, weights: u64) -> Input {
+    Input::Commit { attempt, rows, weights, diverged: false, engine: "e1".into() }
+}
+
+fn kept(step: u64) -> Kept {
+    Kept { step, digest: Digest([100 + step as u8; 32]) }
+}
+
+fn weights(attempt: AttemptNo, step: u64) -> Input {
+    Input::Weights { attempt, kept: kept(step) }
 }
 
 fn fail(attempt: AttemptNo) -> Input {
@@ -67,7 +79,8 @@ fn job_after(history: &[(i64, Input)]) -> Job {
 #[test]
 fn a_worker_that_outlives_its_lease_cannot_add_rows_or_commit() {
     let job = job_after(&[(0, grant()), (10, expire()), (15, grant())]);
-    for late in [rows(FIRST, 0, 1), commit(FIRST, NO_ROWS), checkpoint(FIRST, 0), fail(FIRST)] {
+    let late = [rows(FIRST, 0, 1), commit(FIRST, NO_ROWS), checkpoint(FIRST, 0), fail(FIRST)];
+    for late in late.into_iter().chain([weights(FIRST, 1)]) {
         let answer = job.decide(at(16), &POLICY, late);
         assert_eq!(answer, Err(Refusal::Fenced { attempt: FIRST }));
     }
@@ -97,6 +110,70 @@ fn rows_come_in_turn_and_a_result_without_all_its_rows_is_refused() {
     let jobs = Input::Rows { attempt: FIRST, table: Table::Jobs, first_row: 0, row_count: 1 };
     let wrong = job.decide(at(2), &POLICY, jobs);
     assert_eq!(wrong, Err(Refusal::WrongTable { table: "jobs" }));
+}
+
+#[test]
+fn weights_come_after_their_rows_and_in_turn_and_a_result_without_all_of_them_is_refused() {
+    let history =
+        [(0, grant()), (1, rows(FIRST, 0, 2)), (2, weights(FIRST, 4)), (3, weights(FIRST, 9))];
+    let job = job_after(&history);
+    assert_eq!(job.kept, [kept(4), kept(9)]);
+    let decide = |input| job.decide(at(4), &POLICY, input);
+    assert_eq!(decide(weights(FIRST, 9)), Ok(None), "told again");
+    assert_eq!(decide(weights(FIRST, 4)), Ok(None), "told again");
+    let other = Input::Weights { attempt: FIRST, kept: Kept { step: 9, ..kept(1) } };
+    assert_eq!(decide(other), Err(Refusal::WeightsOutOfTurn { step: 9 }), "other bytes");
+    assert_eq!(decide(weights(FIRST, 5)), Err(Refusal::WeightsOutOfTurn { step: 5 }), "too late");
+    assert_eq!(
+        decide(weights(FIRST, 10)),
+        Err(Refusal::WeightsOutOfTurn { step: 10 }),
+        "more than rows"
+    );
+    let two = RowCounts { steps: 2, confusion: 0 };
+    let refused = Refusal::WeightsMissing { announced: 3, stored: 2 };
+    assert_eq!(decide(commit_with(FIRST, two, 3)), Err(refused));
+    let change = decide(commit_with(FIRST, two, 2)).expect("is whole").expect("changes");
+    let mut done = job.clone();
+    done.apply(&change).expect("decide and apply agree");
+    assert_eq!(done.decide(at(5), &POLICY, weights(FIRST, 9)), Ok(None), "told once more");
+    assert_eq!(done.blobs().count(), 2);
+    done.seal();
+    assert_eq!(done.blobs().count(), 0);
+}
+
+#[test]
+fn an_attempt_goes_on_only_where_its_like_have_kept_what_it_would_have() {
+    let measured = [
+        (0, grant()),
+        (1, rows(FIRST, 0, 2)),
+        (1, weights(FIRST, 1)),
+        (1, weights(FIRST, 2)),
+        (2, checkpoint(FIRST, 2)),
+        (3, rows(FIRST, 2, 1)),
+        (3, weights(FIRST, 3)),
+    ];
+    let mut job = job_after(&measured);
+    assert!(job.has_kept_as(KeepWeights::Measured));
+    assert!(!job.has_kept_as(KeepWeights::Final) && !job.has_kept_as(KeepWeights::None));
+    for (millis, input) in [(10, expire()), (11, grant())] {
+        let change = job.decide(at(millis), &POLICY, input).expect("may").expect("changes");
+        job.apply(&change).expect("decide and apply agree");
+    }
+    assert_eq!(job.kept, [kept(1), kept(2)], "those after the checkpoint come again");
+
+    let none = job_after(&[(0, grant()), (1, rows(FIRST, 0, 2)), (2, checkpoint(FIRST, 2))]);
+    assert!(none.has_kept_as(KeepWeights::Final) && none.has_kept_as(KeepWeights::None));
+    assert!(!none.has_kept_as(KeepWeights::Measured));
+    let over = [Input::Cancel, Input::Grant { worker: WORKER, resume: false }];
+    for input in over {
+        let mut job = job.clone();
+        if input != Input::Cancel {
+            job = job_after(&[measured.as_slice(), &[(10, expire())]].concat());
+        }
+        let change = job.decide(at(12), &POLICY, input).expect("may").expect("changes");
+        job.apply(&change).expect("decide and apply agree");
+        assert_eq!((job.kept.len(), job.blobs().count()), (0, 0));
+    }
 }
 
 #[test]
@@ -132,7 +209,7 @@ fn a_checkpoint_that_cannot_be_read_is_followed_by_the_one_before() {
         (11, grant()),
     ];
     let mut job = job_after(&history);
-    assert_eq!((job.rows.steps, job.checkpoints().count()), (6, 2));
+    assert_eq!((job.rows.steps, job.blobs().count()), (6, 2));
     let report = FailureReport::new(FailureClass::Input, "the checkpoint is damaged");
     let input = Input::Fail { attempt: SECOND, host: "h".into(), report };
     for (millis, input) in [(12, input), (20, grant())] {

@@ -423,6 +423,9 @@ impl Lineage {
         match self.plan.take() {
             Some(plan) if plan.segment == segment => {
                 self.sealed_rows += plan.rows;
+                for number in plan.jobs {
+                    self.jobs[number as usize].seal();
+                }
                 Ok(())
             }
             other => {

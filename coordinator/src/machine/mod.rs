@@ -175,9 +175,11 @@ impl Machine {
             (lineage.job(*number).is_suspect(), priority, lineage.counts().leased)
         })?;
         let job = lineage.job(number);
+        let keep = lineage.current().sweep.run().keep_weights;
         let resume = job.checkpoint.as_ref().is_some_and(|checkpoint| {
             checkpoint.engine_revision == offer.engine_revision
                 && checkpoint.instruction_set == offer.instruction_set
+                && job.has_kept_as(keep)
         });
         let input = Input::Grant { worker: offer.worker, resume };
         self.decide_job(now, sweep, job.id, input).ok().flatten()
@@ -201,10 +203,10 @@ impl Machine {
         })
     }
 
-    /// The checkpoints of every job that has any, whatever revision asked for the job.
-    pub fn checkpoints(&self) -> impl Iterator<Item = Digest> + '_ {
+    /// The blobs of every job that needs any, whatever revision asked for the job.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
         let jobs = self.lineages.values().flat_map(Lineage::all_jobs);
-        jobs.flat_map(Job::checkpoints)
+        jobs.flat_map(Job::blobs)
     }
 
     /// Records an event that is durable. On an error the machine is as it was.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::{AttemptNo, JobId, SweepName};
-use proto::message::Checkpoint;
+use proto::message::{Checkpoint, Kept};
 
 use super::job::{Job, Origin, RowCounts, State};
 use super::lineage::{FailureRecord, JobNo, Lineage, Plan};
@@ -51,12 +51,24 @@ pub struct JobSnapshot {
     pub rows: RowCounts,
     pub checkpoint: Option<Box<Checkpoint>>,
     pub earlier: Option<Box<Checkpoint>>,
+    pub kept: Vec<Kept>,
 }
 
 impl JobSnapshot {
     pub(super) fn of(number: JobNo, job: &Job) -> Option<Self> {
-        let Job { id, origin, state, last, failures, losses, rows, checkpoint, earlier, queued_at } =
-            job;
+        let Job {
+            id,
+            origin,
+            state,
+            last,
+            failures,
+            losses,
+            rows,
+            checkpoint,
+            earlier,
+            kept,
+            queued_at,
+        } = job;
         let is_new = *job == Job::new(*id, *origin, *queued_at);
         (!is_new).then(|| Self {
             number,
@@ -67,12 +79,15 @@ impl JobSnapshot {
             rows: *rows,
             checkpoint: checkpoint.clone(),
             earlier: earlier.clone(),
+            kept: kept.clone(),
         })
     }
 
     pub(super) fn put(self, job: &mut Job) {
-        let Self { number: _, state, last, failures, losses, rows, checkpoint, earlier } = self;
-        *job = Job { state, last, failures, losses, rows, checkpoint, earlier, ..job.clone() };
+        let Self { number: _, state, last, failures, losses, rows, checkpoint, earlier, kept } =
+            self;
+        *job =
+            Job { state, last, failures, losses, rows, checkpoint, earlier, kept, ..job.clone() };
     }
 }
 

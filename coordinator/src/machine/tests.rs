@@ -93,7 +93,7 @@ fn run_one(machine: &mut Machine, worker: u8) -> Option<JobId> {
         panic!("a grant is a lease");
     };
     let rows = RowCounts::default();
-    let input = Input::Commit { attempt, rows, diverged: false, engine: "e1".into() };
+    let input = Input::Commit { attempt, rows, weights: 0, diverged: false, engine: "e1".into() };
     let commit = machine.decide_job(now(1), &sweep, job, input).expect("commits");
     machine.apply(&commit.expect("changes")).expect("decide and apply agree");
     Some(job)
@@ -233,7 +233,8 @@ fn ten_thousand_jobs_make_at_most_fifty_segments() {
             machine.apply(&event).expect("decide and apply agree");
         }
         let rows = RowCounts { steps: 21, confusion: 21 };
-        let input = Input::Commit { attempt, rows, diverged: false, engine: "e1".into() };
+        let input =
+            Input::Commit { attempt, rows, weights: 0, diverged: false, engine: "e1".into() };
         let event = machine.decide_job(now(1), &s, job, input).expect("commits").expect("changes");
         machine.apply(&event).expect("decide and apply agree");
         if let Some(plan) = machine.decide_seal(&s, NAME, false) {
@@ -307,6 +308,7 @@ fn decide(machine: &Machine, leases: &Leases, at: Timestamp, happening: &Happeni
         Happening::Commit(index) => decide(*index, |attempt, job| Input::Commit {
             attempt,
             rows: job.rows,
+            weights: job.kept.len() as u64,
             diverged: false,
             engine: "e1".into(),
         }),

@@ -209,6 +209,12 @@ impl CoordinatorApi for Api {
                 tracing::info!(job = %attempt.job, step = checkpoint.step, "a checkpoint is not here any more");
                 continue;
             }
+            if let FromWorker::Weights(_, kept) = &message
+                && let Err(bad) = self.blobs.check_weights(kept.digest)
+            {
+                let problem = format!("blob {} is none of weights: {bad}", kept.digest);
+                return Err(ApiError::Invalid { problem });
+            }
             let request = Request::FromWorker { worker, session, message };
             self.requests.send(request).await.map_err(|_| stopping())?;
         }
@@ -243,6 +249,7 @@ fn check(message: &FromWorker) -> Result<(), ApiError> {
         FromWorker::Capacity { .. }
         | FromWorker::Heartbeat(_)
         | FromWorker::Checkpoint(..)
+        | FromWorker::Weights(..)
         | FromWorker::Outcome(..)
         | FromWorker::Goodbye => Ok(()),
     }

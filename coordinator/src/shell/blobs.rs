@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::Digest;
 use proto::error::ApiError;
@@ -11,10 +12,14 @@ use proto::limits::{BLOB_BYTES_MAX, BLOB_CHUNK_BYTES};
 use store::sync_folder;
 use tokio::sync::mpsc;
 
+use crate::sink::{BadWeights, Head};
+
 /// A folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
+    /// Blobs that were there at the start and that nobody needed.
+    strays: Arc<Mutex<HashSet<Digest>>>,
 }
 
 /// Chunks that wait to be sent to one reader.
@@ -24,7 +29,7 @@ impl Blobs {
     /// The blobs in `folder`, which is made.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), strays: Arc::default() })
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -44,6 +49,7 @@ impl Blobs {
         digest: Digest,
         mut chunks: mpsc::Receiver<Vec<u8>>,
     ) -> Result<u64, ApiError> {
+        self.lock().remove(&digest);
         let path = self.path(digest);
         let aside = Aside(self.folder.join(format!(".{digest}.{}.tmp", uuid::Uuid::new_v4())));
         let file = aside.0.clone();
@@ -109,6 +115,24 @@ impl Blobs {
         Ok(receiver)
     }
 
+    /// The blob as a file.
+    pub fn open_file(&self, digest: Digest) -> io::Result<File> {
+        File::open(self.path(digest))
+    }
+
+    /// Whether the blob is one of weights, if it is here. Blocks for the time of a small read.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_weights(&self, digest: Digest) -> Result<(), BadWeights> {
+        let mut file = match self.open_file(digest) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let length = file.metadata()?.len();
+        Head::read(&mut file, length).map(drop)
+    }
+
     /// Removes a blob that nobody needs any more.
     pub fn remove(&self, digest: Digest) {
         if let Err(error) = fs::remove_file(self.path(digest))
@@ -118,16 +142,29 @@ impl Blobs {
         }
     }
 
-    /// Removes every file that is not one of `needed`: left behind by a crash between two steps.
-    pub fn retain(&self, needed: &HashSet<Digest>) -> io::Result<()> {
+    /// Looks through the folder when nobody uses it yet: what was left behind by a crash between two steps is removed; blobs
+    /// that are not `needed` are strays. Somebody may be about to speak of them: see [`Self::strays`].
+    pub fn look_through(&self, needed: &HashSet<Digest>) -> io::Result<()> {
+        let mut strays = HashSet::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            let named = entry.file_name().to_string_lossy().parse::<Digest>();
-            if !named.is_ok_and(|digest| needed.contains(&digest)) {
-                fs::remove_file(entry.path())?;
+            match entry.file_name().to_string_lossy().parse::<Digest>() {
+                Ok(digest) if needed.contains(&digest) => {}
+                Ok(digest) => drop(strays.insert(digest)),
+                Err(_) => fs::remove_file(entry.path())?,
             }
         }
+        *self.lock() = strays;
         Ok(())
+    }
+
+    /// The strays that nobody has stored again; they are asked for once.
+    pub fn strays(&self) -> HashSet<Digest> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,10 +218,24 @@ mod tests {
         assert_eq!(chunks.recv().await, Some(Ok(b"hello world".to_vec())));
         assert_eq!(chunks.recv().await, None);
         assert!(matches!(blobs.get(Digest([0; 32])), Err(ApiError::Unknown { .. })));
-        blobs.retain(&HashSet::from([digest])).expect("tidies");
-        assert!(blobs.has(digest));
-        blobs.retain(&HashSet::new()).expect("tidies");
-        assert!(!blobs.has(digest));
+    }
+
+    #[tokio::test]
+    async fn strays_are_what_nobody_needs_or_stores_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let blobs = Blobs::open(folder.path()).expect("opens");
+        let texts: [&[u8]; 3] = [b"needed", b"stored again", b"stray"];
+        for text in texts {
+            put(&blobs, Digest::of(text), &[text]).await.expect("puts");
+        }
+        fs::write(folder.path().join(".half.tmp"), b"half").expect("writes");
+        let [needed, again, stray] = texts.map(Digest::of);
+        blobs.look_through(&HashSet::from([needed])).expect("looks");
+        assert!(blobs.has(stray), "not yet removed");
+        assert!(!folder.path().join(".half.tmp").exists());
+        put(&blobs, again, &[b"stored again"]).await.expect("puts");
+        assert_eq!(blobs.strays(), HashSet::from([stray]));
+        assert!(blobs.strays().is_empty(), "told once");
     }
 
     /// Peers that send or read a blob half and then fall silent hold no thread that the journal needs.

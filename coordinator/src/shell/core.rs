@@ -28,7 +28,7 @@ pub struct Owed {
     pub segments: Vec<SweepName>,
     /// Revisions to put on record beside the results.
     pub revisions: Vec<SweepName>,
-    /// Checkpoints that nobody needs any more.
+    /// Checkpoints and weights that nobody needs any more.
     pub dead_blobs: Vec<Digest>,
 }
 
@@ -39,6 +39,9 @@ pub struct Flush {
     pub waiting: Vec<oneshot::Sender<Result<u64, ApiError>>>,
 }
 
+/// Says whether a blob is here.
+pub type HasBlob = Box<dyn Fn(Digest) -> bool + Send>;
+
 /// What the loop works on.
 pub struct Core {
     pub machine: Machine,
@@ -46,8 +49,10 @@ pub struct Core {
     pub leases: Leases,
     pub blame: Blame,
     pub watchers: Watchers,
-    /// How many jobs could go on from each stored checkpoint: two sweeps that ask for the same job make the same bytes.
-    pub checkpoints: HashMap<Digest, u32>,
+    /// How many jobs need each blob: two sweeps that ask for the same job make the same bytes.
+    pub blobs: HashMap<Digest, u32>,
+    /// Whether a blob is here.
+    has_blob: HasBlob,
     /// Latest news of running attempts, from heartbeats.
     pub progress: HashMap<JobKey, Progress>,
     pub batch: Batch,
@@ -76,9 +81,9 @@ impl Core {
         for (sweep, job, _, _) in machine.leases() {
             leases.set((sweep, job), now + settings.lease);
         }
-        let mut checkpoints = HashMap::new();
-        for digest in machine.checkpoints() {
-            *checkpoints.entry(digest).or_default() += 1;
+        let mut blobs = HashMap::new();
+        for digest in machine.blobs() {
+            *blobs.entry(digest).or_default() += 1;
         }
         let touched = machine.lineages().map(|(name, _)| name.clone()).collect();
         let planned = machine.lineages().filter(|(_, lineage)| lineage.planned().is_some());
@@ -93,7 +98,8 @@ impl Core {
             leases,
             blame: Blame::default(),
             watchers: Watchers::default(),
-            checkpoints,
+            blobs,
+            has_blob: settings.has_blob,
             progress: HashMap::new(),
             batch: Batch::default(),
             owed,
@@ -179,9 +185,9 @@ impl Core {
     /// # Panics
     /// If the machine refuses its own decision: a bug, and the journal makes stopping safe.
     pub fn record(&mut self, event: Event, now: Timestamp) {
-        let mut before = Vec::new();
+        let concerned = self.concerned(&event);
+        let before = self.blobs_of(&concerned);
         if let Event::Job { sweep, job, change } = &event {
-            before = self.checkpoints_of(sweep, *job);
             self.before(&(sweep.clone(), *job), change, now);
         }
         self.machine.apply(&event).expect("the machine decided this event a moment ago");
@@ -195,12 +201,12 @@ impl Core {
         }
         match &event {
             Event::Job { sweep, job, change } => {
-                self.count_checkpoints(&before, &self.checkpoints_of(sweep, *job));
                 self.after(&(sweep.clone(), *job), change, now);
             }
             Event::SegmentPlanned { sweep, .. } => self.owed.segments.push(sweep.clone()),
             Event::Submitted(_) | Event::SegmentSealed { .. } | Event::Paused { .. } => {}
         }
+        self.count_blobs(&before, &self.blobs_of(&concerned));
         self.batch.events.push(event);
     }
 
@@ -211,28 +217,51 @@ impl Core {
         }
     }
 
-    /// A job's checkpoints were `before` and are `after`: a blob that nobody can go on from is owed its end.
-    fn count_checkpoints(&mut self, before: &[Digest], after: &[Digest]) {
+    /// The jobs whose need of blobs an event may change.
+    fn concerned<'e>(&self, event: &'e Event) -> Option<(&'e SweepName, Vec<JobId>)> {
+        match event {
+            Event::Job { sweep, job, .. } => Some((sweep, vec![*job])),
+            Event::SegmentSealed { sweep, .. } => {
+                let lineage = self.machine.lineage(sweep)?;
+                let jobs = lineage.planned()?.jobs.iter().map(|&number| lineage.job(number));
+                Some((sweep, jobs.filter(|job| !job.kept.is_empty()).map(|job| job.id).collect()))
+            }
+            Event::Submitted(_) | Event::SegmentPlanned { .. } | Event::Paused { .. } => None,
+        }
+    }
+
+    fn blobs_of(&self, jobs: &Option<(&SweepName, Vec<JobId>)>) -> Vec<Digest> {
+        let Some((sweep, ids)) = jobs else { return Vec::new() };
+        let jobs = ids.iter().filter_map(|&id| self.machine.job(sweep, id));
+        jobs.flat_map(Job::blobs).collect()
+    }
+
+    /// The blobs that some jobs need were `before` and are `after`: one that nobody needs is owed its end.
+    fn count_blobs(&mut self, before: &[Digest], after: &[Digest]) {
         if before == after {
             return;
         }
         for digest in after {
-            *self.checkpoints.entry(*digest).or_default() += 1;
-            self.owed.dead_blobs.retain(|dead| dead != digest);
+            let users = self.blobs.entry(*digest).or_default();
+            *users += 1;
+            // Somebody's again, in the turn in which it became nobody's.
+            if *users == 1 {
+                self.owed.dead_blobs.retain(|dead| dead != digest);
+            }
         }
         for digest in before {
-            let Some(users) = self.checkpoints.get_mut(digest) else { continue };
+            let Some(users) = self.blobs.get_mut(digest) else { continue };
             *users -= 1;
             if *users == 0 {
-                self.checkpoints.remove(digest);
+                self.blobs.remove(digest);
                 self.owed.dead_blobs.push(*digest);
             }
         }
     }
 
-    fn checkpoints_of(&self, sweep: &SweepName, job: JobId) -> Vec<Digest> {
-        let job = self.machine.job(sweep, job);
-        job.into_iter().flat_map(Job::checkpoints).collect()
+    /// Whether a blob is here, and will be when what this turn decides is durable.
+    pub fn has_blob(&self, digest: Digest) -> bool {
+        (self.has_blob)(digest)
     }
 
     /// What a change ends, looked up while the job still says so.
@@ -248,7 +277,10 @@ impl Core {
                 let is_suspect = job.is_suspect();
                 self.roster.hold(*worker, key.clone(), is_suspect);
             }
-            Change::Rows { .. } | Change::Checkpointed { .. } | Change::Requeued => {}
+            Change::Rows { .. }
+            | Change::Checkpointed { .. }
+            | Change::Weights { .. }
+            | Change::Requeued => {}
             Change::Committed { .. }
             | Change::Failed(_)
             | Change::Released { .. }
@@ -295,6 +327,7 @@ impl Core {
             }
             Change::Rows { .. }
             | Change::Checkpointed { .. }
+            | Change::Weights { .. }
             | Change::Committed { .. }
             | Change::Released { .. }
             | Change::Requeued => {}
@@ -343,6 +376,7 @@ impl Core {
             memory_bytes: run.memory.unwrap_or(0),
             data_path: path.map(str::to_owned),
             threads: run.threads,
+            keep_weights: run.keep_weights,
         })
     }
 
@@ -402,6 +436,7 @@ pub struct Settings {
     pub epoch: Epoch,
     /// The results folder, as people are told it.
     pub results: String,
+    pub has_blob: HasBlob,
 }
 
 /// The channel by which the loop is asked.

@@ -66,8 +66,19 @@ impl Core {
         }
         lines.extend(budgets(lineage, job));
         if let Some(checkpoint) = job.checkpoint.as_ref().filter(|_| !job.state.is_settled()) {
-            let step = checkpoint.step;
-            lines.push(format!("its checkpoint at step {step} is kept for the next attempt"));
+            let (step, keep) = (checkpoint.step, lineage.current().sweep.run().keep_weights);
+            lines.push(match job.has_kept_as(keep) {
+                true => format!("its checkpoint at step {step} is kept for the next attempt"),
+                false => format!(
+                    "its checkpoint at step {step} is of no use: the weights before it were not kept as run.keep_weights = \"{}\" \
+                     asks, so the next attempt starts over",
+                    keep.as_str()
+                ),
+            });
+        }
+        if !job.kept.is_empty() {
+            let steps = job.kept.len();
+            lines.push(format!("weights of {steps} steps are kept, and in no file yet"));
         }
         Ok(lines)
     }

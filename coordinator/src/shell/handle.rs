@@ -56,6 +56,11 @@ impl Core {
                 let told = read(self);
                 self.owed.replies.push(told);
             }
+            Request::Tidy(strays) => {
+                let needed = self.needed_blobs();
+                let strays = strays.into_iter().filter(|digest| !needed.contains(digest));
+                self.owed.dead_blobs.extend(strays);
+            }
             Request::Attach { hello, outbox, reply } => {
                 let answer = self.attach(hello, outbox, now);
                 self.answer(reply, answer);
@@ -301,9 +306,10 @@ impl Core {
         }
     }
 
-    /// Blobs that somebody may still ask for: data sets of every revision, and checkpoints that a job can go on from.
+    /// Blobs that somebody may still ask for: data sets of every revision, checkpoints that a job can go on from, and kept
+    /// weights that are in no file yet.
     pub fn needed_blobs(&self) -> HashSet<Digest> {
-        let mut needed: HashSet<_> = self.checkpoints.keys().copied().collect();
+        let mut needed: HashSet<_> = self.blobs.keys().copied().collect();
         for (_, lineage) in self.machine.lineages() {
             needed.extend(lineage.revisions().iter().flat_map(|r| data_sets(&r.sweep)));
         }

@@ -1,8 +1,9 @@
 //! What the loop is asked: by the API, by workers' sessions, and by the sink.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use domain::{JobId, Sweep, SweepId, SweepName, WorkerId};
+use domain::{Digest, JobId, Sweep, SweepId, SweepName, WorkerId};
 use proto::error::ApiError;
 use proto::message::{FromWorker, Hello, RetryQuery, Submitted, SweepProgress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
@@ -67,6 +68,8 @@ pub enum Request {
     },
     /// Looks at the state and changes nothing. What it comes to is told once what was seen is durable.
     Read(Box<dyn FnOnce(&Core) -> Told + Send>),
+    /// Removes these blobs, but those that somebody needs by now.
+    Tidy(HashSet<Digest>),
     Attach {
         hello: Hello,
         outbox: mpsc::Sender<ToWorker>,

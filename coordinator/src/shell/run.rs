@@ -200,6 +200,7 @@ fn write_planned<J: Journal>(core: &Core, around: &Surroundings<J>, sweep: &Swee
                 sweep_id: lineage.origin(number),
                 attempt: lineage.job(number).last,
                 queued_at: lineage.job(number).queued_at,
+                kept: lineage.job(number).kept.clone(),
             })
             .collect(),
         failures: plan
@@ -217,10 +218,11 @@ fn write_planned<J: Journal>(core: &Core, around: &Surroundings<J>, sweep: &Swee
         plan.jobs.iter().all(|&n| matches!(lineage.job(n).state, State::Committed { .. }))
     );
     let (results, journal) = (around.results.clone(), Arc::clone(&around.journal));
-    let requests = around.requests.clone();
+    let (requests, blobs) = (around.requests.clone(), around.blobs.clone());
     tokio::task::spawn_blocking(move || {
         let spool = |job: JobId, table: Table| journal.rows(&contents.sweep, job, table);
-        let result = write_segment(&results, &contents, &spool);
+        let open = |digest| blobs.open_file(digest);
+        let result = write_segment(&results, &contents, &spool, &open);
         let Contents { sweep, segment, .. } = contents;
         // If the loop is gone, the next start finds the plan and writes what is missing.
         drop(requests.blocking_send(Request::Sealed { sweep, segment, result }));

@@ -20,7 +20,7 @@ use tokio_stream::Stream;
 use super::api::Api;
 use super::blobs::Blobs;
 use super::clock::Clock;
-use super::core::{Core, Settings};
+use super::core::{Core, Requests, Settings};
 use super::identity::{self, IdentityError};
 use super::request::Request;
 use super::run::{REQUESTS_QUEUED, Surroundings, run};
@@ -128,6 +128,7 @@ pub struct Coordinator<J> {
     blobs: Blobs,
     results: Store,
     clock: Clock,
+    lease: Duration,
 }
 
 impl<J: Journal> Coordinator<J> {
@@ -137,25 +138,27 @@ impl<J: Journal> Coordinator<J> {
     /// [`ServeError`] where the journal's events cannot follow each other, or the blobs' folder cannot be used.
     pub fn open(journal: J, replay: Replay, place: Place) -> Result<Self, ServeError> {
         let Place { folder, results, lease } = place;
-        let settings = Settings {
-            lease,
-            journal: journal.id(),
-            epoch: journal.epoch(),
-            results: results.root().display().to_string(),
-        };
         let Replay { snapshot, events } = replay;
         let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {
             ServeError::Replay { path: folder.clone(), event, source }
         })?;
-        let (id, epoch) = (settings.journal, settings.epoch);
+        let (id, epoch) = (journal.id(), journal.epoch());
         tracing::info!(journal = %id, %epoch, events = events.len(), "journal open");
         let clock = Clock::start(machine.latest());
-        let core = Core::new(machine, settings, clock.now());
         let path = folder.join("blobs");
-        let blobs = Blobs::open(&path)
-            .and_then(|blobs| blobs.retain(&core.needed_blobs()).map(|()| blobs))
-            .map_err(|source| ServeError::Folder { path, source })?;
-        Ok(Self { core, journal: Arc::new(journal), blobs, results, clock })
+        let failed = |source| ServeError::Folder { path: path.clone(), source };
+        let blobs = Blobs::open(&path).map_err(failed)?;
+        let here = blobs.clone();
+        let settings = Settings {
+            lease,
+            journal: id,
+            epoch,
+            results: results.root().display().to_string(),
+            has_blob: Box::new(move |digest| here.has(digest)),
+        };
+        let core = Core::new(machine, settings, clock.now());
+        blobs.look_through(&core.needed_blobs()).map_err(failed)?;
+        Ok(Self { core, journal: Arc::new(journal), blobs, results, clock, lease })
     }
 
     /// Answers whoever connects, until `shutdown` resolves.
@@ -169,7 +172,7 @@ impl<J: Journal> Coordinator<J> {
         tls: Option<TlsIdentity>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        let Self { core, journal, blobs, results, clock } = self;
+        let Self { core, journal, blobs, results, clock, lease } = self;
         let (requests, receiver) = mpsc::channel(REQUESTS_QUEUED);
         let (stop, stopping) = watch::channel(false);
         let (healthy, health) = watch::channel(true);
@@ -188,6 +191,7 @@ impl<J: Journal> Coordinator<J> {
         };
         let options = ServeOptions { token, tls, healthy: health };
         let server = tokio::spawn(proto::server::serve(connections, api, options, stopped));
+        let strays = tokio::spawn(tidy_strays(lease, blobs.clone(), requests.clone()));
         let around = Surroundings {
             journal,
             blobs,
@@ -214,6 +218,7 @@ impl<J: Journal> Coordinator<J> {
             }
         };
         health.abort();
+        strays.abort();
         healthy.send_replace(false);
         stop.send_replace(true);
         let served = tokio::time::timeout(STOP_GRACE, server).await;
@@ -224,6 +229,14 @@ impl<J: Journal> Coordinator<J> {
         }
         Ok(())
     }
+}
+
+/// Removes the blobs that nobody needed at the start and nobody has spoken of since: after one lease, every worker that outlived
+/// the coordinator before has told again what that one did not acknowledge.
+async fn tidy_strays(lease: Duration, blobs: Blobs, requests: Requests) {
+    tokio::time::sleep(lease).await;
+    // A loop that is gone leaves them to the next start.
+    drop(requests.send(Request::Tidy(blobs.strays())).await);
 }
 
 /// Keeps the health service at whether anything can be stored.

@@ -3,7 +3,7 @@
 use domain::{Table, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{
-    Attempt, Checkpoint, FromWorker, Hello, Outcome, Progress, RowBatch, ToWorker,
+    Attempt, Checkpoint, FromWorker, Hello, Kept, Outcome, Progress, RowBatch, ToWorker,
 };
 use proto::rows::{self, Value};
 use tokio::sync::mpsc;
@@ -87,6 +87,7 @@ impl Core {
             FromWorker::Checkpoint(attempt, checkpoint) => {
                 self.checkpoint(worker, attempt, checkpoint, now);
             }
+            FromWorker::Weights(attempt, kept) => self.weights(worker, attempt, kept, now),
             FromWorker::Outcome(attempt, outcome) => self.outcome(worker, attempt, outcome, now),
             FromWorker::Goodbye => {
                 tracing::info!(%worker, "worker left");
@@ -192,11 +193,33 @@ impl Core {
         }
     }
 
+    fn weights(&mut self, worker: WorkerId, attempt: Attempt, kept: Kept, now: Timestamp) {
+        let step = kept.step;
+        let input = Input::Weights { attempt: attempt.number, kept };
+        match self.decide(worker, &attempt, input, now) {
+            Ok(Some(_)) if !self.has_blob(kept.digest) => {
+                // Stored before this coordinator started, and tidied away because nobody had spoken of them. The worker has
+                // them no more, so the job goes on from its checkpoint; that costs it no attempt.
+                let input = Input::Release { attempt: attempt.number };
+                // It was this worker's a moment ago.
+                drop(self.settle(worker, &attempt, input, now));
+                self.revoke(worker, attempt, "the weights to keep are not here any more");
+            }
+            Ok(event) => {
+                if let Some(event) = event {
+                    self.record(event, now);
+                }
+                self.tell(worker, ToWorker::Weights { attempt, step });
+            }
+            Err(reason) => self.revoke(worker, attempt, &reason),
+        }
+    }
+
     fn outcome(&mut self, worker: WorkerId, attempt: Attempt, outcome: Outcome, now: Timestamp) {
         let refusal = match outcome {
-            Outcome::Result { steps_rows, confusion_rows, cells } => {
+            Outcome::Result { steps_rows, confusion_rows, weights, cells } => {
                 let rows = RowCounts { steps: steps_rows, confusion: confusion_rows };
-                self.result(worker, &attempt, rows, &cells, now).err()
+                self.result(worker, &attempt, (rows, weights), &cells, now).err()
             }
             Outcome::Failure(report) => {
                 let host = self.roster.get(worker).map(|worker| worker.hello.host.clone());
@@ -246,12 +269,12 @@ impl Core {
         &mut self,
         worker: WorkerId,
         attempt: &Attempt,
-        rows: RowCounts,
+        (rows, weights): (RowCounts, u64),
         cells: &[u8],
         now: Timestamp,
     ) -> Result<(), String> {
         let JobsRow { cells, diverged, engine, final_risk } = JobsRow::complete(cells, worker)?;
-        let input = Input::Commit { attempt: attempt.number, rows, diverged, engine };
+        let input = Input::Commit { attempt: attempt.number, rows, weights, diverged, engine };
         let Some(event) = self.decide(worker, attempt, input, now)? else { return Ok(()) };
 
         self.record(event, now);

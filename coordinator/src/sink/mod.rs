@@ -1,9 +1,10 @@
-//! The sink: committed rows become Parquet files that are complete, final and never rewritten.
+//! The sink: committed rows become Parquet files that are complete, final and never rewritten, and kept weights safetensors.
 
 mod columns;
 mod revision;
 mod schema;
 mod segment;
+mod weights;
 
 pub use revision::write_revision;
 pub use schema::file_schema;
@@ -11,3 +12,4 @@ pub use segment::{
     Contents, FILLED_IN, FailureLine, JobContents, SinkError, SpoolReader, write_segment,
 };
 pub use store::PutError;
+pub use weights::{BadWeights, BlobOpener, Head};

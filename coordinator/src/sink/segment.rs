@@ -14,11 +14,13 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use proto::error::WireError;
+use proto::message::Kept;
 use proto::rows::{self, Value};
 use store::{PutError, Sink, Store};
 
 use super::columns::Column;
 use super::schema::file_schema;
+use super::weights::{BadWeights, BlobOpener, write_weights};
 use crate::journal::{JournalError, SpooledRows};
 use crate::machine::Failed;
 
@@ -47,6 +49,8 @@ pub struct JobContents {
     /// The one that gave the result.
     pub attempt: AttemptNo,
     pub queued_at: Timestamp,
+    /// By step.
+    pub kept: Vec<Kept>,
 }
 
 /// Columns of table `jobs` that follow from the job: they are not spooled.
@@ -84,6 +88,8 @@ pub enum SinkError {
     Parquet { path: PathBuf, source: ParquetError },
     #[error("spooled rows of job {job} cannot be read: {source}")]
     Rows { job: JobId, source: WireError },
+    #[error("the weights of job {job} at step {step} cannot be put into a file")]
+    Weights { job: JobId, step: u64, source: BadWeights },
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -101,8 +107,8 @@ impl SinkError {
     }
 }
 
-/// Writes the files of one segment into `results`: `steps` and `confusion` first, then `failures`, then `jobs`, so that
-/// whoever sees a job sees its rows. A file that is there already is complete, and stays. Blocks.
+/// Writes the files of one segment into `results`: kept weights and their index, `steps` and `confusion`, then `failures`, then
+/// `jobs`, so that whoever sees a job sees its rows and weights. A file that is there already is complete, and stays. Blocks.
 ///
 /// # Errors
 /// [`SinkError`]; nothing that is incomplete is visible, and calling again writes what is missing.
@@ -110,7 +116,12 @@ pub fn write_segment(
     results: &Store,
     contents: &Contents,
     spool: &SpoolReader<'_>,
+    blobs: &BlobOpener<'_>,
 ) -> Result<(), SinkError> {
+    let keeps = contents.jobs.iter().any(|job| !job.kept.is_empty());
+    table_file(results, contents, Table::WeightsIndex, keeps, |sink| {
+        write_weights(results, contents, blobs, |job, row| sink.row(job.id, &job.spec, &row))
+    })?;
     for table in [Table::Steps, Table::Confusion] {
         table_file(results, contents, table, !contents.jobs.is_empty(), |sink| {
             contents.jobs.iter().try_for_each(|job| sink.spooled(job, spool))
@@ -204,10 +215,15 @@ impl<'a> TableSink<'a> {
     }
 
     fn failure(&mut self, line: &FailureLine) -> Result<(), SinkError> {
-        for (column, cell) in self.columns[IDENTITY.len()..].iter_mut().zip(&failure_row(line)) {
+        self.row(line.id, &line.spec, &failure_row(line))
+    }
+
+    /// Adds one row of a job.
+    fn row(&mut self, job: JobId, spec: &JobSpec, own: &Row) -> Result<(), SinkError> {
+        for (column, cell) in self.columns[IDENTITY.len()..].iter_mut().zip(own) {
             column.append(cell.into());
         }
-        self.identified(&identity_cells(line.id, &line.spec), 1)
+        self.identified(&identity_cells(job, spec), 1)
     }
 
     /// Says whose the last `row_count` rows are.

@@ -45,6 +45,7 @@ step_size = 0.1
         sweep_id: sweep.id(),
         attempt: AttemptNo(1),
         queued_at: Timestamp::ZERO,
+        kept: Vec::new(),
     };
     let mut jobs: Vec<_> = sweep.jobs().map(job).collect();
     jobs.sort_by_key(|job| job.id);
@@ -84,8 +85,14 @@ fn spool(_: JobId, table: Table) -> Result<Vec<SpooledRows>, JournalError> {
 /// A folder with one segment, and the jobs in it.
 fn written() -> (tempfile::TempDir, Vec<JobId>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let contents = contents();
-    write_segment(&Store::Folder(folder.path().into()), &contents, &spool).expect("writes");
+    let mut contents = contents();
+    let blob = super::super::weights::tests::blob(1, "F64", &[("weights.0", 3)]);
+    let path = folder.path().join("blob");
+    std::fs::write(&path, &blob).expect("writes");
+    let digest = domain::Digest::of(&blob);
+    contents.jobs.iter_mut().for_each(|job| job.kept = vec![Kept { step: 9, digest }]);
+    let open = |_| File::open(&path);
+    write_segment(&Store::Folder(folder.path().into()), &contents, &spool, &open).expect("writes");
     (folder, contents.jobs.iter().map(|job| job.id).collect())
 }
 

@@ -210,7 +210,8 @@ pub fn result() -> Outcome {
     row[Table::Jobs.own_index("status").expect("is a column")] = figures.status().into();
     row[Table::Jobs.own_index("final_risk").expect("is a column")] = figures.final_risk.into();
     row[Table::Jobs.own_index("engine_revision").expect("is a column")] = "e1".into();
-    Outcome::Result { steps_rows: 2, confusion_rows: 0, cells: rows::encode(Table::Jobs, &[row]) }
+    let cells = rows::encode(Table::Jobs, &[row]);
+    Outcome::Result { steps_rows: 2, confusion_rows: 0, weights: 0, cells }
 }
 
 pub fn progress(attempt: &Attempt) -> Progress {

@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod weights;
 
 use domain::{Digest, FailureClass, FailureReport};
 use proto::client::Client;

@@ -142,9 +142,7 @@ impl Field {
             Self::RunAttempts => FieldType::Int { min: 1, max: 1_000 },
             Self::RunPriority => FieldType::Int { min: i32::MIN as i64, max: i32::MAX as i64 },
             Self::RunTimeout | Self::RunCheckpoint => FieldType::Duration,
-            Self::RunKeepWeights => {
-                FieldType::Word { words: &["none"], later: &KEEP_WEIGHTS_LATER }
-            }
+            Self::RunKeepWeights => word(KeepWeights::WORDS),
             Self::RunThreads => FieldType::Int { min: 1, max: THREADS_MAX as i64 },
             Self::RunMemory => FieldType::Memory,
         }
@@ -192,8 +190,6 @@ impl Field {
             .or_else(|| Self::written().find(|field| suggest::last_part(field) == last))
     }
 }
-
-const KEEP_WEIGHTS_LATER: [&str; 2] = [KeepWeights::Final.as_str(), KeepWeights::Measured.as_str()];
 
 /// What other programs call some of the fields.
 const OTHER_NAMES: &[(&str, &str)] = &[

@@ -40,6 +40,22 @@ impl Default for RunPolicy {
 }
 
 words! {
-    /// Which weights are kept with the results.
+    /// Which weights are kept with the results: those at the last step, or at every measured one, as long as they are finite.
     KeepWeights { None = "none", Final = "final", Measured = "measured" }
+}
+
+impl KeepWeights {
+    /// Whether the weights of a measured step are kept; `is_last`: whether the trial ends there.
+    pub fn keeps(self, is_last: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::Final => is_last,
+            Self::Measured => true,
+        }
+    }
+
+    /// At how many steps weights were kept by a trial that has measured `measured` steps and is not over.
+    pub fn kept_by(self, measured: u64) -> u64 {
+        if self.keeps(false) { measured } else { 0 }
+    }
 }

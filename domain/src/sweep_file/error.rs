@@ -54,7 +54,8 @@ pub enum FileFault {
     #[error(transparent)]
     Tune(#[from] TuneFault),
     #[error(
-        "tune: [tune] is not built yet in this version; leave it out and make the tuned field an axis"
+        "tune: [tune] is not built yet in this version; leave it out and make the tuned field an axis \
+         (\"train.step_size\" = [...] under [axes]): the report then shows a tuning curve a cell"
     )]
     TuneNotBuilt,
     #[error("data.path: found \"{path}\"; expected data that can be read: {reason}")]

@@ -325,3 +325,16 @@ pub const FAILURES: &[Column] = &[
     volatile("host", ColumnType::Utf8, "", "host it ran on"),
     volatile("failed_at", ColumnType::Timestamp, "", "when the coordinator heard of it"),
 ];
+
+/// One row a step at which a job's weights were kept.
+pub const WEIGHTS_INDEX: &[Column] = &[
+    stable("step", ColumnType::Int64, "steps", "SGD updates done"),
+    volatile(
+        "file",
+        ColumnType::Utf8,
+        "",
+        "the safetensors file in the results; its arrays of this row are named <job_id>/<step>/...",
+    ),
+    stable("bytes", ColumnType::Int64, "bytes", "length of the arrays, which lie together"),
+    stable("digest", ColumnType::Utf8, "", "blake3 of these bytes, hexadecimal"),
+];

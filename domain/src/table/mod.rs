@@ -5,7 +5,7 @@
 
 mod columns;
 
-pub use columns::{CONFUSION, FAILURES, HISTOGRAM_BINS, IDENTITY, JOBS, STEPS};
+pub use columns::{CONFUSION, FAILURES, HISTOGRAM_BINS, IDENTITY, JOBS, STEPS, WEIGHTS_INDEX};
 
 use crate::JobId;
 use crate::row::Cell;
@@ -45,11 +45,14 @@ pub enum Table {
     Steps,
     Confusion,
     Failures,
+    /// Where kept weights are: the weights themselves are in files of another kind, see [`weights_prefix`].
+    WeightsIndex,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 4] = [Self::Jobs, Self::Steps, Self::Confusion, Self::Failures];
+    pub const ALL: [Self; 5] =
+        [Self::Jobs, Self::Steps, Self::Confusion, Self::Failures, Self::WeightsIndex];
 
     /// The name of the table and of its folder.
     pub fn as_str(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Table {
             Self::Steps => "steps",
             Self::Confusion => "confusion",
             Self::Failures => "failures",
+            Self::WeightsIndex => "weights_index",
         }
     }
 
@@ -73,6 +77,7 @@ impl Table {
             Self::Steps => STEPS,
             Self::Confusion => CONFUSION,
             Self::Failures => FAILURES,
+            Self::WeightsIndex => WEIGHTS_INDEX,
         }
     }
 
@@ -85,6 +90,14 @@ impl Table {
     pub fn own_index(self, name: &str) -> Option<usize> {
         self.own_columns().iter().position(|column| column.name == name)
     }
+}
+
+/// The folder of the results that holds files of kept weights.
+pub const WEIGHTS_FOLDER: &str = "weights";
+
+/// What the names of a job's arrays begin with in a file of kept weights: `<job>/<step>/`, then `weights.0` and so on.
+pub fn weights_prefix(job: JobId, step: u64) -> String {
+    format!("{job}/{step}/")
 }
 
 /// The cells of [`IDENTITY`] for a job: its id and every setting, null where a setting does not apply.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::spec::THREADS_MAX;
+use domain::spec::{KeepWeights, THREADS_MAX};
 use domain::{Digest, Epoch, FailureClass, FailureReport, Table};
 use prost::Message;
 
@@ -13,7 +13,7 @@ use crate::limits::{
     SPEC_BYTES_MAX,
 };
 use crate::message::{
-    Attempt, Checkpoint, FromWorker, Grant, Hello, Outcome, Progress, RowBatch, ToWorker,
+    Attempt, Checkpoint, FromWorker, Grant, Hello, Kept, Outcome, Progress, RowBatch, ToWorker,
 };
 use crate::wire::{self, coordinator_message as to, worker_message as from};
 
@@ -65,6 +65,11 @@ impl IntoWire for FromWorker {
                     checkpoint: Some(checkpoint.into_wire()),
                 })
             }
+            Self::Weights(attempt, kept) => from::Message::Weights(wire::StoredWeights {
+                attempt: Some(attempt.into_wire()),
+                step: kept.step,
+                digest: kept.digest.to_string(),
+            }),
             Self::Outcome(attempt, outcome) => from::Message::Outcome(wire::Outcome {
                 attempt: Some(attempt.into_wire()),
                 outcome: Some(outcome.into_wire()),
@@ -107,6 +112,11 @@ impl FromWire for FromWorker {
                 attempt("checkpoint.attempt", stored.attempt)?,
                 Checkpoint::from_wire(required("checkpoint", stored.checkpoint)?)?,
             ),
+            from::Message::Weights(stored) => {
+                let digest = id::<Digest>("weights.digest", &stored.digest)?;
+                let kept = Kept { step: stored.step, digest };
+                Self::Weights(attempt("weights.attempt", stored.attempt)?, kept)
+            }
             from::Message::Outcome(outcome) => Self::Outcome(
                 attempt("outcome.attempt", outcome.attempt)?,
                 Outcome::from_wire(required("outcome", outcome.outcome)?)?,
@@ -204,11 +214,12 @@ impl IntoWire for Outcome {
 
     fn into_wire(self) -> wire::outcome::Outcome {
         match self {
-            Self::Result { steps_rows, confusion_rows, cells } => {
+            Self::Result { steps_rows, confusion_rows, weights, cells } => {
                 wire::outcome::Outcome::Result(wire::TrialResult {
                     steps_rows,
                     confusion_rows,
                     cells,
+                    weights,
                 })
             }
             Self::Failure(report) => wire::outcome::Outcome::Failure(wire::TrialFailure {
@@ -240,6 +251,7 @@ impl FromWire for Outcome {
             wire::outcome::Outcome::Result(result) => Self::Result {
                 steps_rows: result.steps_rows,
                 confusion_rows: result.confusion_rows,
+                weights: result.weights,
                 cells: bounded_len("result.cells", result.cells, ROW_BATCH_BYTES_MAX)?,
             },
             wire::outcome::Outcome::Failure(failure) => {
@@ -274,6 +286,7 @@ impl IntoWire for Grant {
             memory_bytes: self.memory_bytes,
             data_path: self.data_path.unwrap_or_default(),
             threads: self.threads,
+            keep_weights: self.keep_weights.as_str().to_owned(),
         }
     }
 }
@@ -284,6 +297,11 @@ impl FromWire for Grant {
     fn from_wire(wire: wire::Grant) -> Result<Self, WireError> {
         let threads = required("grant.threads", (wire.threads > 0).then_some(wire.threads))?;
         bounded("grant.threads", u64::from(threads), u64::from(THREADS_MAX))?;
+        let word = || WireError::Word {
+            field: "grant.keep_weights",
+            found: wire.keep_weights.chars().take(40).collect(),
+        };
+        let keep_weights = KeepWeights::from_word(&wire.keep_weights).ok_or_else(word)?;
         Ok(Self {
             attempt: attempt("grant.attempt", wire.attempt)?,
             spec: bounded_len("grant.spec", wire.spec, SPEC_BYTES_MAX)?,
@@ -293,6 +311,7 @@ impl FromWire for Grant {
             memory_bytes: wire.memory_bytes,
             data_path: non_empty(wire.data_path),
             threads,
+            keep_weights,
         })
     }
 }
@@ -330,6 +349,10 @@ impl IntoWire for ToWorker {
                     step,
                 })
             }
+            Self::Weights { attempt, step } => to::Message::Weights(wire::WeightsAcknowledged {
+                attempt: Some(attempt.into_wire()),
+                step,
+            }),
             Self::Heard => to::Message::Heard(wire::Heard {}),
         };
         wire::CoordinatorMessage { message: Some(message) }
@@ -364,6 +387,10 @@ impl FromWire for ToWorker {
             to::Message::Drain(drain) => Self::Drain { reason: drain.reason },
             to::Message::Checkpoint(stored) => Self::Checkpoint {
                 attempt: attempt("checkpoint.attempt", stored.attempt)?,
+                step: stored.step,
+            },
+            to::Message::Weights(stored) => Self::Weights {
+                attempt: attempt("weights.attempt", stored.attempt)?,
                 step: stored.step,
             },
             to::Message::Heard(wire::Heard {}) => Self::Heard,
@@ -430,13 +457,15 @@ mod tests {
             row_count: 2,
             cells: vec![1, 2, 3],
         };
-        let result = Outcome::Result { steps_rows: 4, confusion_rows: 2, cells: vec![9] };
+        let result =
+            Outcome::Result { steps_rows: 4, confusion_rows: 2, weights: 3, cells: vec![9] };
         for message in [
             FromWorker::Hello(hello),
             FromWorker::Capacity { free_slots: 3, taken: 5 },
             FromWorker::Heartbeat(vec![progress]),
             FromWorker::Rows(rows),
             FromWorker::Checkpoint(attempt(), checkpoint()),
+            FromWorker::Weights(attempt(), Kept { step: 7, digest: Digest([5; 32]) }),
             FromWorker::Outcome(attempt(), result),
             FromWorker::Outcome(attempt(), Outcome::Failure(report)),
             FromWorker::Outcome(attempt(), Outcome::Released),
@@ -457,6 +486,7 @@ mod tests {
             memory_bytes: 5,
             data_path: Some("data".into()),
             threads: 8,
+            keep_weights: KeepWeights::Measured,
         };
         for message in [
             ToWorker::Welcome {
@@ -472,6 +502,7 @@ mod tests {
             ToWorker::Revoke { attempt: attempt(), reason: "cancelled".into() },
             ToWorker::Drain { reason: "maintenance".into() },
             ToWorker::Checkpoint { attempt: attempt(), step: 9 },
+            ToWorker::Weights { attempt: attempt(), step: 7 },
             ToWorker::Heard,
         ] {
             assert_eq!(ToWorker::from_wire(message.clone().into_wire()), Ok(message));
@@ -491,7 +522,8 @@ mod tests {
         assert!(matches!(Attempt::from_wire(stray), Err(WireError::Id { .. })));
         let grant = |threads| {
             let attempt = Some(attempt().into_wire());
-            Grant::from_wire(wire::Grant { attempt, threads, ..Default::default() })
+            let keep_weights = "none".to_owned();
+            Grant::from_wire(wire::Grant { attempt, threads, keep_weights, ..Default::default() })
         };
         assert_eq!(grant(0), Err(WireError::Missing { field: "grant.threads" }));
         assert!(grant(THREADS_MAX).is_ok());

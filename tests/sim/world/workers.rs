@@ -175,7 +175,7 @@ impl World {
             // A grant that comes so late that it is void may lack it.
             let is_live = job.is_some_and(|job| job.is_held_by(worker, *number));
             if let Some(checkpoint) = grant.resume.as_ref().filter(|_| is_live)
-                && !self.blobs.contains(&checkpoint.digest)
+                && !self.blobs().contains(&checkpoint.digest)
             {
                 let (job, step) = (grant.attempt.job, checkpoint.step);
                 return Err(format!(
@@ -223,9 +223,19 @@ impl World {
                 }
                 Some(Deed::Checkpoint(checkpoint)) if connected && store_reached => {
                     hand.clerk.checkpoint(&attempt, checkpoint.clone());
-                    self.blobs.insert(checkpoint.digest);
+                    self.blobs().insert(checkpoint.digest);
+                    self.unspoken.insert(checkpoint.digest);
                     None
                 }
+                Some(Deed::Weights(kept)) if connected && store_reached => {
+                    trial.stored(kept);
+                    hand.clerk.weights(&attempt, kept);
+                    self.blobs().insert(kept.digest);
+                    self.unspoken.insert(kept.digest);
+                    None
+                }
+                // Without them it can give no checkpoint either.
+                Some(Deed::Weights(_)) => trial.hand_back.then_some(Some(Outcome::Released)),
                 Some(Deed::Checkpoint(_)) | None => None,
             }
         };

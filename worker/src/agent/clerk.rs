@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proto::limits::AHEAD_MAX;
 use proto::message::{
-    Attempt, Checkpoint, FromWorker, Grant, Outcome, Progress, RowBatch, ToWorker,
+    Attempt, Checkpoint, FromWorker, Grant, Kept, Outcome, Progress, RowBatch, ToWorker,
 };
 
 use super::held::{BYTES_MAX, Held};
@@ -130,6 +130,7 @@ impl Clerk {
                 self.held.rows_are_durable(&attempt, table, next_row);
             }
             ToWorker::Checkpoint { attempt, step } => self.held.checkpoint_is_known(&attempt, step),
+            ToWorker::Weights { attempt, step } => self.held.weights_are_durable(&attempt, step),
             ToWorker::Outcome { attempt, refusal } => {
                 let orders = self.let_go(&attempt);
                 let news = refusal.map(|refusal| News::NotAccepted { attempt, refusal });
@@ -207,6 +208,11 @@ impl Clerk {
     /// A slot's checkpoint is stored.
     pub fn checkpoint(&mut self, attempt: &Attempt, checkpoint: Checkpoint) {
         self.held.checkpoint(attempt, checkpoint);
+    }
+
+    /// A slot's weights are stored.
+    pub fn weights(&mut self, attempt: &Attempt, kept: Kept) {
+        self.held.weights(attempt, kept);
     }
 
     /// A slot is on its way.

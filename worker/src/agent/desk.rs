@@ -298,6 +298,7 @@ impl Desk {
             FromWorker::Checkpoint(attempt, checkpoint) => {
                 self.clerk.checkpoint(&attempt, checkpoint);
             }
+            FromWorker::Weights(attempt, kept) => self.clerk.weights(&attempt, kept),
             FromWorker::Outcome(attempt, outcome) => self.clerk.finish(&attempt, outcome),
             FromWorker::Hello(_)
             | FromWorker::Capacity { .. }

@@ -49,14 +49,14 @@ impl Exchange {
     }
 
     /// Stores `bytes` and answers their digest. Waits while no coordinator is there.
-    pub async fn store(&self, bytes: Vec<u8>) -> Result<Digest, ExchangeError> {
+    pub async fn store(&self, bytes: &[u8]) -> Result<Digest, ExchangeError> {
         let found = bytes.len() as u64;
         if found > BLOB_BYTES_MAX {
             return Err(ExchangeError::TooLarge { found });
         }
-        let digest = Digest::of(&bytes);
+        let digest = Digest::of(bytes);
         let put = |client: Client| {
-            let bytes = bytes.clone();
+            let bytes = bytes.to_vec();
             async move { client.put_blob(digest, bytes).await }
         };
         self.retry(digest, put).await.map(|_| digest)

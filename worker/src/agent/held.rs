@@ -4,13 +4,13 @@
 //! next, in order, and again from the start on a new connection.
 //!
 //! ```text
-//! take ──▶ held ── rows, checkpoint ──▶ held ── finish ──▶ over ── settled, drop ──▶ (gone)
+//! take ──▶ held ── rows, weights, checkpoint ──▶ held ── finish ──▶ over ── settled, drop ──▶ (gone)
 //! ```
 
 use std::collections::BTreeMap;
 
 use domain::Table;
-use proto::message::{Attempt, Checkpoint, FromWorker, Outcome, Progress, RowBatch};
+use proto::message::{Attempt, Checkpoint, FromWorker, Kept, Outcome, Progress, RowBatch};
 
 /// Bytes of messages that may wait for acknowledgement in memory where nothing else is said; those after wait on disk, see
 /// `overflow`. 64 MiB is some 30,000 confusion rows: minutes of an absent coordinator for hundreds of slots.
@@ -114,6 +114,11 @@ impl Held {
         self.push(attempt, FromWorker::Checkpoint(attempt.clone(), checkpoint));
     }
 
+    /// Keeps word of stored weights until it is durable. Not of an attempt that is not here or is over.
+    pub fn weights(&mut self, attempt: &Attempt, kept: Kept) {
+        self.push(attempt, FromWorker::Weights(attempt.clone(), kept));
+    }
+
     /// Keeps the outcome until it is settled; the attempt is over. Nothing if it is not here or over already.
     pub fn finish(&mut self, attempt: &Attempt, outcome: Outcome) {
         self.push(attempt, FromWorker::Outcome(attempt.clone(), outcome));
@@ -164,6 +169,14 @@ impl Held {
         self.acknowledge(attempt, |message| {
             matches!(message, FromWorker::Checkpoint(_, checkpoint) if checkpoint.step <= step)
         });
+    }
+
+    /// The coordinator keeps the weights at `step`, and all before.
+    pub fn weights_are_durable(&mut self, attempt: &Attempt, step: u64) {
+        self.acknowledge(
+            attempt,
+            |message| matches!(message, FromWorker::Weights(_, kept) if kept.step <= step),
+        );
     }
 
     /// The attempt is no longer this worker's, be it settled or revoked. `false`: it was not before.

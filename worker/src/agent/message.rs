@@ -34,6 +34,8 @@ pub struct Start {
     pub resume: Option<Resume>,
     /// How many threads to use.
     pub threads: u32,
+    /// A word of [`domain::spec::KeepWeights`].
+    pub keep_weights: String,
 }
 
 /// Where to go on from.
@@ -61,6 +63,11 @@ pub enum FromTrial {
         confusion_rows: u64,
         bytes: Vec<u8>,
     },
+    /// Weights to keep; the rows of the step were told before.
+    Weights {
+        step: u64,
+        bytes: Vec<u8>,
+    },
     Progress {
         step: u64,
         risk: Option<f64>,
@@ -71,6 +78,8 @@ pub enum FromTrial {
     Done {
         steps_rows: u64,
         confusion_rows: u64,
+        /// At how many steps weights were kept.
+        weights: u64,
         /// The `jobs` row.
         cells: Vec<u8>,
     },
@@ -95,6 +104,7 @@ mod kind {
     pub const DONE: u8 = 19;
     pub const STOPPED: u8 = 20;
     pub const FAILED: u8 = 21;
+    pub const WEIGHTS: u8 = 22;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,6 +125,13 @@ struct CountsHeader {
     step: u64,
     steps_rows: u64,
     confusion_rows: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DoneHeader {
+    steps_rows: u64,
+    confusion_rows: u64,
+    weights: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,8 +196,12 @@ impl From<FromTrial> for Frame {
                 let header = ProgressHeader { step, risk, min_cos, rms_cos };
                 Self::new(kind::PROGRESS, &header, Vec::new())
             }
-            FromTrial::Done { steps_rows, confusion_rows, cells } => {
-                Self::new(kind::DONE, &counts(0, steps_rows, confusion_rows), cells)
+            FromTrial::Weights { step, bytes } => {
+                Self::new(kind::WEIGHTS, &counts(step, 0, 0), bytes)
+            }
+            FromTrial::Done { steps_rows, confusion_rows, weights, cells } => {
+                let header = DoneHeader { steps_rows, confusion_rows, weights };
+                Self::new(kind::DONE, &header, cells)
             }
             FromTrial::Stopped { step } => {
                 Self::new(kind::STOPPED, &counts(step, 0, 0), Vec::new())
@@ -211,9 +232,13 @@ impl TryFrom<Frame> for FromTrial {
                 let ProgressHeader { step, risk, min_cos, rms_cos } = frame.header()?;
                 Ok(Self::Progress { step, risk, min_cos, rms_cos })
             }
+            kind::WEIGHTS => {
+                let CountsHeader { step, .. } = frame.header()?;
+                Ok(Self::Weights { step, bytes: frame.body })
+            }
             kind::DONE => {
-                let CountsHeader { steps_rows, confusion_rows, .. } = frame.header()?;
-                Ok(Self::Done { steps_rows, confusion_rows, cells: frame.body })
+                let DoneHeader { steps_rows, confusion_rows, weights } = frame.header()?;
+                Ok(Self::Done { steps_rows, confusion_rows, weights, cells: frame.body })
             }
             kind::STOPPED => {
                 let CountsHeader { step, .. } = frame.header()?;
@@ -242,6 +267,7 @@ mod tests {
             bundle: Some("/c/b".into()),
             resume: Some(resume),
             threads: 4,
+            keep_weights: "final".into(),
         };
         let bare = Start { bundle: None, resume: None, ..start.clone() };
         for message in [
@@ -273,7 +299,8 @@ mod tests {
                 bytes: cells.clone(),
             },
             FromTrial::Progress { step: 8, risk: Some(0.5), min_cos: None, rms_cos: Some(-1.0) },
-            FromTrial::Done { steps_rows: 3, confusion_rows: 4, cells },
+            FromTrial::Weights { step: 8, bytes: cells.clone() },
+            FromTrial::Done { steps_rows: 3, confusion_rows: 4, weights: 2, cells },
             FromTrial::Stopped { step: 6 },
             FromTrial::Failed { class: FailureClass::Bug, message: "a \"quote\"".into() },
         ] {

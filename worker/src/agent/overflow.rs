@@ -182,7 +182,9 @@ fn checksum(body: &[u8]) -> [u8; 8] {
 pub fn teller(message: &FromWorker) -> Option<&Attempt> {
     match message {
         FromWorker::Rows(batch) => Some(&batch.attempt),
-        FromWorker::Checkpoint(attempt, _) | FromWorker::Outcome(attempt, _) => Some(attempt),
+        FromWorker::Checkpoint(attempt, _)
+        | FromWorker::Weights(attempt, _)
+        | FromWorker::Outcome(attempt, _) => Some(attempt),
         FromWorker::Hello(_)
         | FromWorker::Capacity { .. }
         | FromWorker::Heartbeat(_)

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use domain::spec::KeepWeights;
 use domain::{Digest, FailureClass, JobSpec, Table};
 use proto::rows;
 
@@ -150,8 +151,7 @@ fn run_job<W: Write>(
                 peak_memory_bytes: host::peak_memory_bytes(),
             };
             let cells = rows::encode(Table::Jobs, &[facts.row()]);
-            let (steps_rows, confusion_rows) = reporter.row_counts();
-            return reporter.tell_last(FromTrial::Done { steps_rows, confusion_rows, cells });
+            return reporter.tell_result(cells);
         }
         Ok(Ok((_, Ending::Stopped { step }))) => {
             return reporter.tell_only(FromTrial::Stopped { step });
@@ -212,7 +212,8 @@ fn run_trial<W: Write>(
         Some(resume) => Some(read(&resume.path)?),
         None => None,
     };
-    let given = Given { data, resume: resume.as_deref(), threads: start.threads as usize };
+    let keep = KeepWeights::from_word(&start.keep_weights).unwrap_or(KeepWeights::None);
+    let given = Given { data, resume: resume.as_deref(), threads: start.threads as usize, keep };
     let ending = trial::run(&spec, given, reporter)?;
     Ok((spec, ending))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::spec::KeepWeights;
 use domain::{ConfusionRow, Row, StepRow, Table};
 use proto::rows;
 
@@ -63,6 +64,8 @@ pub struct Reporter<'a, W> {
     told: Instant,
     steps: Batch,
     confusion: Batch,
+    /// At how many steps weights were told, by earlier attempts too.
+    weights: u64,
     risk: Option<f64>,
     min_cos: Option<f64>,
     rms_cos: Option<f64>,
@@ -74,6 +77,7 @@ impl<'a, W: Write> Reporter<'a, W> {
     /// A reporter of the attempt that `start` begins.
     pub fn new(output: &'a mut W, orders: Arc<Orders>, start: &Start) -> Self {
         let now = clock::instant();
+        let keep = KeepWeights::from_word(&start.keep_weights).unwrap_or(KeepWeights::None);
         let (steps_rows, confusion_rows) = start
             .resume
             .as_ref()
@@ -87,6 +91,8 @@ impl<'a, W: Write> Reporter<'a, W> {
             told: now,
             steps: Batch::new(Table::Steps, steps_rows),
             confusion: Batch::new(Table::Confusion, confusion_rows),
+            // An attempt goes on only where the ones before have kept what it would have.
+            weights: keep.kept_by(steps_rows),
             risk: None,
             min_cos: None,
             rms_cos: None,
@@ -99,20 +105,16 @@ impl<'a, W: Write> Reporter<'a, W> {
         clock::instant().duration_since(self.started)
     }
 
-    /// The numbers of the next rows of both tables, and so how many there are.
-    pub fn row_counts(&self) -> (u64, u64) {
-        let count = |batch: &Batch| batch.first_row + batch.rows.len() as u64;
-        (count(&self.steps), count(&self.confusion))
-    }
-
-    /// Tells `message` after every row that came before it.
-    pub fn tell_last(&mut self, message: FromTrial) -> io::Result<()> {
+    /// Tells the result, whose `jobs` row is `cells`, after all that came before it.
+    pub fn tell_result(&mut self, cells: Vec<u8>) -> io::Result<()> {
         self.flush();
-        self.tell(message);
-        self.broken.take().map_or(Ok(()), Err)
+        // Flushed: what comes next is what there is.
+        let (steps_rows, confusion_rows) = (self.steps.first_row, self.confusion.first_row);
+        let weights = self.weights;
+        self.tell_only(FromTrial::Done { steps_rows, confusion_rows, weights, cells })
     }
 
-    /// As [`Self::tell_last`], of an attempt whose waiting rows nobody needs.
+    /// Tells the end of an attempt whose waiting rows nobody needs.
     pub fn tell_only(&mut self, message: FromTrial) -> io::Result<()> {
         self.tell(message);
         self.broken.take().map_or(Ok(()), Err)
@@ -158,6 +160,12 @@ impl<W: Write> Observer for Reporter<'_, W> {
         }
         self.confusion.rows.push(row.into_row());
         self.flush_if_due();
+    }
+
+    fn weights(&mut self, step: u64, bytes: Vec<u8>) {
+        self.flush();
+        self.weights += 1;
+        self.tell(FromTrial::Weights { step, bytes });
     }
 
     fn at_checkpoint_step(&mut self, step: u64) -> Wish {

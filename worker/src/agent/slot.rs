@@ -160,6 +160,7 @@ impl Slot {
             bundle: bundle.map(text),
             resume,
             threads: grant.threads,
+            keep_weights: grant.keep_weights.as_str().to_owned(),
         })
     }
 

@@ -34,6 +34,11 @@ impl Averages {
         &self.batches
     }
 
+    /// The one order, as places among the examples that are compared; empty where no averages are asked for.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
     /// The minibatches of `batch`: the places of their examples among those compared.
     pub fn minibatches(&self, batch: u32) -> impl Iterator<Item = &[u32]> {
         self.order.chunks_exact(batch as usize)

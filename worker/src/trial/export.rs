@@ -3,7 +3,8 @@
 //! ```text
 //! weights   weights.P [out, in], of a convolution [out, in, kernel, kernel];  bias.P [out]
 //!           of batch norm N: scale.N, shift.N, mean.N, variance.N, all [channels]
-//! data      inputs [n, d], of convolutional networks [n, 3, 32, 32];  targets [n, outputs];  labels, indices [n]
+//! data      inputs [n, d], of convolutional networks [n, 3, 32, 32];  targets [n, outputs];  labels, indices [n];
+//!           average_order [n]: minibatch m of B is made of examples average_order[m B ..] of the file
 //! ```
 //!
 //! A trial is a function of its spec, so it is run again up to the step: nothing of it needs to have been kept.
@@ -11,15 +12,15 @@
 use domain::spec::{Confusion, Precision};
 use domain::{ConfusionRow, JobSpec, StepRow};
 
-use super::checkpoint::tensors;
 use super::conv::Convolutional;
 use super::dense::Dense;
 use super::learner::Learner;
 use super::run::{Trial, check};
 use super::tensor::{Tensor, file};
+use super::weights::weights;
 use super::{Checkpoint, Ending, Observer, TrialError, Wish};
 use crate::data::{Bundle, Examples, Label, load};
-use crate::measure::batch_pair;
+use crate::measure::{Averages, batch_pair, chosen_examples};
 use crate::nn::Real;
 
 /// What a trial was at one measured step.
@@ -48,10 +49,12 @@ impl Exported {
     pub fn weights_file(&self, header: String) -> Vec<u8> {
         file(&self.weights, header)
     }
+}
 
-    /// The safetensors file of the examples.
-    pub fn data_file(&self, header: String) -> Vec<u8> {
-        file(&self.probe.tensors, header)
+impl Probe {
+    /// The safetensors file of the examples, with `header` as the entry `gradsweep` of its metadata.
+    pub fn file(&self, header: String) -> Vec<u8> {
+        file(&self.tensors, header)
     }
 }
 
@@ -70,6 +73,18 @@ pub fn export(spec: &JobSpec, data: Option<&Bundle>, step: u64) -> Result<Export
         Precision::F32 => export_in::<f32>(spec, data, step),
         Precision::F64 => export_in::<f64>(spec, data, step),
     }
+}
+
+/// The examples that a trial of `spec` measures, without running it.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn examples(spec: &JobSpec, data: Option<&Bundle>) -> Result<Probe, TrialError> {
+    check(spec, data)?;
+    Ok(match spec.model.precision {
+        Precision::F32 => probe(spec, &load::<f32>(spec, data)?.train),
+        Precision::F64 => probe(spec, &load::<f64>(spec, data)?.train),
+    })
 }
 
 fn export_in<T: Real>(
@@ -100,10 +115,8 @@ fn taken<T: Real, L: Learner<T>>(
     if ended != step {
         return Err(TrialError::EndedBefore { step, ended });
     }
-    let is_kept = |name: &str| !name.starts_with("momentum.");
-    let weights = tensors(&trial.learner).into_iter().filter(|(name, _)| is_kept(name));
-    let weights = weights.map(|(name, tensor)| (name, outputs_first(tensor))).collect();
-    let probe = probe(spec, &trial.data.train, &trial.chosen);
+    let probe = probe(spec, &trial.data.train);
+    let weights = weights(&trial.learner);
     Ok(Exported { curve: last.curve, confusion: last.confusion, probe, weights })
 }
 
@@ -131,29 +144,28 @@ impl Observer for Last {
     fn checkpoint(&mut self, _: Checkpoint) {}
 }
 
-fn probe<T: Real>(spec: &JobSpec, train: &Examples<T>, chosen: &[Vec<u32>]) -> Probe {
+fn probe<T: Real>(spec: &JobSpec, train: &Examples<T>) -> Probe {
     let samples = spec.data.samples;
+    let chosen = |confusion| chosen_examples(confusion, samples, spec.seeds.measure);
     let rank = |confusion: &Confusion| match confusion {
         Confusion::Samples { .. } => 0,
         Confusion::Batches { .. } => 1,
         Confusion::BatchPairs { .. } => 2,
         Confusion::CrossIterate => 3,
     };
-    let measured = spec.measure.confusion.iter().zip(chosen);
-    let (scope, batch, indices): (_, _, Vec<u32>) = match measured
-        .min_by_key(|(confusion, _)| rank(confusion))
-    {
-        Some((confusion @ Confusion::Samples { .. }, chosen)) => {
-            (Some(confusion.scope()), 1, chosen.clone())
+    let measured = spec.measure.confusion.iter();
+    let (scope, batch, indices): (_, _, Vec<u32>) = match measured.min_by_key(|c| rank(c)) {
+        Some(confusion @ Confusion::Samples { .. }) => {
+            (Some(confusion.scope()), 1, chosen(confusion))
         }
-        Some((confusion @ &Confusion::Batches { batch, .. }, chosen)) => {
-            (Some(confusion.scope()), batch, chosen.clone())
+        Some(confusion @ &Confusion::Batches { batch, .. }) => {
+            (Some(confusion.scope()), batch, chosen(confusion))
         }
-        Some((confusion @ &Confusion::BatchPairs { count, batch }, _)) => {
+        Some(confusion @ &Confusion::BatchPairs { count, batch }) => {
             let pairs = (0..count).flat_map(|p| batch_pair(p, batch, samples, spec.seeds.measure));
             (Some(confusion.scope()), batch, pairs.collect())
         }
-        Some((Confusion::CrossIterate, _)) | None => (None, 1, (0..samples).collect()),
+        Some(Confusion::CrossIterate) | None => (None, 1, (0..samples).collect()),
     };
     let (n, dim, outputs) = (indices.len(), spec.data.dim as usize, spec.model.outputs as usize);
     let (mut inputs, mut targets) = (vec![T::ZERO; n * dim], vec![T::ZERO; n * outputs]);
@@ -179,30 +191,19 @@ fn probe<T: Real>(spec: &JobSpec, train: &Examples<T>, chosen: &[Vec<u32>]) -> P
             Tensor::of(&labels.iter().map(real).collect::<Vec<f64>>(), vec![n])
         }
     };
-    let tensors = vec![
+    let averages = spec.measure.confusion.iter().find(|c| scope == Some(c.scope()));
+    let averages = averages.map(|c| Averages::of(c, indices.len(), spec.seeds.measure));
+    let mut tensors = vec![
         ("inputs".to_owned(), inputs),
         ("targets".to_owned(), Tensor::of(&targets, vec![n, outputs])),
         ("labels".to_owned(), labels),
         ("indices".to_owned(), Tensor::of_integers(indices.iter().map(|&i| i64::from(i)))),
     ];
-    Probe { scope, batch, tensors }
-}
-
-/// A convolution's `[kernel, kernel, inputs, outputs]` as `[outputs, inputs, kernel, kernel]`; anything else as it is.
-fn outputs_first(tensor: Tensor) -> Tensor {
-    let &[height, width, inputs, outputs] = tensor.shape.as_slice() else { return tensor };
-    let taps = height * width;
-    let size = tensor.bytes.len() / (taps * inputs * outputs);
-    let mut bytes = Vec::with_capacity(tensor.bytes.len());
-    for o in 0..outputs {
-        for i in 0..inputs {
-            for tap in 0..taps {
-                let at = ((tap * inputs + i) * outputs + o) * size;
-                bytes.extend_from_slice(&tensor.bytes[at..at + size]);
-            }
-        }
+    if let Some(averages) = averages.filter(|averages| !averages.order().is_empty()) {
+        let order = averages.order().iter().map(|&place| i64::from(place));
+        tensors.push(("average_order".to_owned(), Tensor::of_integers(order)));
     }
-    Tensor { shape: vec![outputs, inputs, height, width], bytes, ..tensor }
+    Probe { scope, batch, tensors }
 }
 
 /// The bytes of `[n, pixels, channels]` as `[n, channels, pixels]`.

@@ -3,7 +3,7 @@
 //! ```text
 //! data, weights <- seeds
 //! for step k = 0 .. steps:
-//!     k is measured     -> step_row, confusion_row ...          (diverged or converged: the end)
+//!     k is measured     -> step_row, confusion_row ..., weights?  (diverged or converged: the end)
 //!     k may checkpoint  -> at_checkpoint_step -> checkpoint?, stop?
 //!     SGD updates up to the next such step
 //! ```
@@ -21,7 +21,9 @@ mod learner;
 mod run;
 mod tensor;
 mod theory;
+mod weights;
 
+use domain::spec::KeepWeights;
 use domain::{ConfusionRow, JobFigures, StepRow};
 
 use crate::data::Bundle;
@@ -29,7 +31,7 @@ use crate::nn::dispatch::Level;
 
 pub use cost::{Cost, cost};
 pub use error::{CheckpointError, TrialError};
-pub use export::{Exported, Probe, export};
+pub use export::{Exported, Probe, examples, export};
 pub use run::run;
 
 /// What a trial is given beside its spec. None of it shows in what it measures.
@@ -41,11 +43,13 @@ pub struct Given<'a> {
     pub resume: Option<&'a [u8]>,
     /// Threads that share its work. Dense networks use one, whatever is given.
     pub threads: usize,
+    /// Which weights to tell of.
+    pub keep: KeepWeights,
 }
 
 impl Default for Given<'_> {
     fn default() -> Self {
-        Self { data: None, resume: None, threads: 1 }
+        Self { data: None, resume: None, threads: 1, keep: KeepWeights::None }
     }
 }
 
@@ -59,6 +63,9 @@ pub trait Observer {
     fn step_row(&mut self, row: StepRow);
     /// The next confusion row.
     fn confusion_row(&mut self, row: ConfusionRow);
+    /// The weights at a measured step, a safetensors file, after all rows of that step. Told where they are asked for; never those
+    /// of a trial that diverged there.
+    fn weights(&mut self, _step: u64, _bytes: Vec<u8>) {}
     /// Asked at every step where a checkpoint may be taken; every row up to and including this step has been told.
     fn at_checkpoint_step(&mut self, step: u64) -> Wish;
     /// The checkpoint that was wished for.

@@ -1,6 +1,6 @@
 //! The loop of a trial.
 
-use domain::spec::{Confusion, Conv, Mode, Precision};
+use domain::spec::{Confusion, Conv, KeepWeights, Mode, Precision};
 use domain::{JobFigures, JobSpec, StepRow};
 
 use super::checkpoint::{Place, decode, encode};
@@ -9,6 +9,7 @@ use super::cost::checkpoint_stride;
 use super::dense::Dense;
 use super::learner::Learner;
 use super::theory::{Theory, theory};
+use super::weights::kept;
 use super::{CheckpointError, Ending, Given, Observer, TrialError, Wish};
 use crate::data::{Bundle, Dataset, load};
 use crate::measure::{Occasion, chosen_examples};
@@ -35,15 +36,19 @@ pub fn run(
 
 fn run_in<T: Real>(
     spec: &JobSpec,
-    Given { data, resume, threads }: Given<'_>,
+    Given { data, resume, threads, keep }: Given<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Ending, TrialError> {
     let data = load::<T>(spec, data)?;
     match spec.model.conv() {
-        None => Trial::new(spec, data, Dense::new(spec), resume)?.run(resume.is_some(), observer),
+        None => {
+            let trial = Trial::new(spec, data, Dense::new(spec), resume)?;
+            trial.keeping(keep).run(resume.is_some(), observer)
+        }
         Some(conv) => {
             let learner = Convolutional::new(spec, &conv, threads);
-            Trial::new(spec, data, learner, resume)?.run(resume.is_some(), observer)
+            let trial = Trial::new(spec, data, learner, resume)?;
+            trial.keeping(keep).run(resume.is_some(), observer)
         }
     }
 }
@@ -109,11 +114,12 @@ pub(super) struct Trial<'a, T, L> {
     theory: Theory,
     measured: Vec<u64>,
     /// The examples of each measurement of confusion.
-    pub(super) chosen: Vec<Vec<u32>>,
+    chosen: Vec<Vec<u32>>,
     pub(super) learner: L,
     pub(super) place: Place,
     /// The measured step before this one.
     last_measured: Option<u64>,
+    keep: KeepWeights,
 }
 
 /// What one measured step says of the end.
@@ -153,7 +159,13 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
             learner,
             place,
             last_measured,
+            keep: KeepWeights::None,
         })
+    }
+
+    /// The same trial, which tells of these weights.
+    fn keeping(self, keep: KeepWeights) -> Self {
+        Self { keep, ..self }
     }
 
     /// Goes on until the trial ends or `observer` wishes it to stop; it then stands there.
@@ -241,7 +253,11 @@ impl<'a, T: Real, L: Learner<T>> Trial<'a, T, L> {
             }
         }
         let has_converged = spec.train.stop_below.is_some_and(|bound| train.risk < bound);
-        if has_converged || step == spec.train.steps {
+        let is_last = has_converged || step == spec.train.steps;
+        if self.keep.keeps(is_last) {
+            observer.weights(step, kept(&self.job, step, &self.learner));
+        }
+        if is_last {
             let converged_step = has_converged.then_some(step);
             return Verdict::End(JobFigures { converged_step, ..figures });
         }

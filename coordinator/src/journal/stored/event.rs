@@ -1,7 +1,7 @@
 //! Events as the journal stores them.
 
 use domain::{AttemptNo, Digest, FailureReport, JobId, Timestamp, WorkerId};
-use proto::message::Checkpoint;
+use proto::message::{Checkpoint, Kept};
 use serde::{Deserialize, Serialize};
 
 use super::{BadRecord, class, named, number_of, table_number, table_of};
@@ -34,6 +34,13 @@ pub(super) enum StoredChange {
     Released { attempt: u32 },
     Cancelled,
     Requeued,
+    Weights { attempt: u32, kept: StoredKept },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredKept {
+    step: u64,
+    digest: [u8; 32],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +161,16 @@ impl StoredCheckpoint {
     }
 }
 
+impl StoredKept {
+    pub(super) fn of(kept: &Kept) -> Self {
+        Self { step: kept.step, digest: kept.digest.0 }
+    }
+
+    pub(super) fn into_kept(self) -> Kept {
+        Kept { step: self.step, digest: Digest(self.digest) }
+    }
+}
+
 impl StoredFailed {
     pub(super) fn of(failed: &Failed) -> Self {
         Self {
@@ -209,6 +226,9 @@ impl StoredChange {
             Change::Released { attempt } => Self::Released { attempt: attempt.0 },
             Change::Cancelled => Self::Cancelled,
             Change::Requeued => Self::Requeued,
+            Change::Weights { attempt, kept } => {
+                Self::Weights { attempt: attempt.0, kept: StoredKept::of(kept) }
+            }
         }
     }
 
@@ -231,6 +251,9 @@ impl StoredChange {
             Self::Released { attempt } => Change::Released { attempt: AttemptNo(attempt) },
             Self::Cancelled => Change::Cancelled,
             Self::Requeued => Change::Requeued,
+            Self::Weights { attempt, kept } => {
+                Change::Weights { attempt: AttemptNo(attempt), kept: kept.into_kept() }
+            }
         })
     }
 }

@@ -3,11 +3,55 @@
 use domain::{AttemptNo, JobId, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::event::{StoredCheckpoint, StoredFailed, StoredRevision};
+use super::event::{StoredCheckpoint, StoredFailed, StoredKept, StoredRevision};
 use super::{BadRecord, class, name};
 use crate::machine::{
     FailureRecord, JobSnapshot, LineageSnapshot, Origin, Plan, RowCounts, Snapshot, State,
 };
+
+/// What a record begins with. The first two are an option, as before there were kept weights: so older journals read, and
+/// one without kept weights is what an older gradsweep reads.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) enum StoredStart {
+    #[default]
+    Nothing,
+    State(StoredSnapshot),
+    /// And the kept weights that are in no file yet: number of the lineage, then of its job.
+    StateAndWeights(StoredSnapshot, Vec<(u32, u32, Vec<StoredKept>)>),
+}
+
+impl StoredStart {
+    pub(super) fn of(snapshot: Option<&Snapshot>) -> Self {
+        let Some(snapshot) = snapshot else { return Self::Nothing };
+        let mut weights = Vec::new();
+        for (lineage, number) in snapshot.lineages.iter().zip(0..) {
+            for job in lineage.jobs.iter().filter(|job| !job.kept.is_empty()) {
+                weights.push((number, job.number, job.kept.iter().map(StoredKept::of).collect()));
+            }
+        }
+        let state = StoredSnapshot::of(snapshot);
+        if weights.is_empty() { Self::State(state) } else { Self::StateAndWeights(state, weights) }
+    }
+
+    pub(super) fn into_snapshot(self) -> Result<Option<Snapshot>, BadRecord> {
+        let (state, weights) = match self {
+            Self::Nothing => return Ok(None),
+            Self::State(state) => (state, Vec::new()),
+            Self::StateAndWeights(state, weights) => (state, weights),
+        };
+        let mut snapshot = state.into_snapshot()?;
+        for (lineage, number, kept) in weights {
+            let lineage = snapshot.lineages.get_mut(lineage as usize);
+            let job = lineage.and_then(|lineage| {
+                let index = lineage.jobs.binary_search_by_key(&number, |job| job.number).ok()?;
+                lineage.jobs.get_mut(index)
+            });
+            let unknown = || BadRecord::Word { what: "job", found: number.to_string() };
+            job.ok_or_else(unknown)?.kept = kept.into_iter().map(StoredKept::into_kept).collect();
+        }
+        Ok(Some(snapshot))
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredSnapshot {
@@ -180,6 +224,7 @@ impl StoredJob {
             rows: RowCounts { steps: self.steps, confusion: self.confusion },
             checkpoint: self.checkpoint.map(StoredCheckpoint::boxed),
             earlier: self.earlier.map(StoredCheckpoint::boxed),
+            kept: Vec::new(),
         })
     }
 }

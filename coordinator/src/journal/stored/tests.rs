@@ -1,7 +1,7 @@
 //! Records there and back, cut short and damaged.
 
 use domain::{AttemptNo, Digest, FailureClass, FailureReport, Timestamp, WorkerId};
-use proto::message::Checkpoint;
+use proto::message::{Checkpoint, Kept};
 
 use super::super::SpooledRows;
 use super::*;
@@ -41,6 +41,7 @@ fn events() -> Vec<Event> {
         Change::Released { attempt },
         Change::Cancelled,
         Change::Requeued,
+        Change::Weights { attempt, kept: Kept { step: 12, digest: Digest([7; 32]) } },
     ];
     let mut events: Vec<_> = changes
         .into_iter()
@@ -95,7 +96,7 @@ fn snapshot() -> Snapshot {
         State::Abandoned { class: FailureClass::Timeout },
         State::Cancelled,
     ];
-    let job = |(number, state)| JobSnapshot {
+    let job = |(number, state): (u32, _)| JobSnapshot {
         number,
         state,
         last: AttemptNo(2),
@@ -104,6 +105,9 @@ fn snapshot() -> Snapshot {
         rows: RowCounts { steps: 300, confusion: 4 },
         checkpoint: None,
         earlier: None,
+        kept: (0..u64::from(number % 3))
+            .map(|step| Kept { step, digest: Digest([number as u8; 32]) })
+            .collect(),
     };
     let revision = HandedIn {
         canonical: "{}".into(),
@@ -146,6 +150,25 @@ fn batches_and_snapshots_read_back_and_their_rows_lie_where_they_are_said_to_lie
         _ => None,
     });
     assert_eq!(rows.collect::<Vec<_>>(), [&b"first"[..], b"second"]);
+}
+
+/// A snapshot without kept weights is written as before there were any, so that older programs read it too; those with some
+/// they refuse.
+#[test]
+fn a_snapshot_without_weights_is_an_option_as_it_was() {
+    let whole = snapshot();
+    let mut bare = whole.clone();
+    bare.lineages[0].jobs.iter_mut().for_each(|job| job.kept.clear());
+    let start = |snapshot: Option<&Snapshot>| {
+        postcard::to_allocvec(&StoredStart::of(snapshot)).expect("serialises")
+    };
+    let stored = postcard::to_allocvec(&snapshot::StoredSnapshot::of(&bare)).expect("serialises");
+    assert_eq!(start(Some(&bare)), [&[1], &*stored].concat());
+    assert_eq!(start(None), [0]);
+    let with_weights = start(Some(&whole));
+    assert_eq!(with_weights[..=stored.len()], [&[2], &*stored].concat());
+    let read: Result<Option<snapshot::StoredSnapshot>, _> = postcard::from_bytes(&with_weights);
+    assert!(read.is_err(), "an older program would take it for one without");
 }
 
 #[test]

@@ -104,7 +104,12 @@ impl Process {
 }
 
 fn start(tag: u64, spec: &JobSpec, resume: Option<Resume>) -> ToTrial {
-    ToTrial::Start(Start { tag, spec: spec.canonical(), bundle: None, resume, threads: 1 })
+    ToTrial::Start(keeping(tag, spec, resume, "none"))
+}
+
+fn keeping(tag: u64, spec: &JobSpec, resume: Option<Resume>, keep: &str) -> Start {
+    let (spec, keep_weights) = (spec.canonical(), keep.to_owned());
+    Start { tag, spec, bundle: None, resume, threads: 1, keep_weights }
 }
 
 /// The stable cells of all rows of a table, as text, from the number of the first one.
@@ -136,7 +141,8 @@ fn a_job_tells_its_rows_then_its_end_and_the_same_again() {
     let (steps, confusion) =
         (stable_rows(Table::Steps, &heard), stable_rows(Table::Confusion, &heard));
     assert_eq!((steps.0, steps.1.len()), (0, spec.measured_steps().len()));
-    let Some(FromTrial::Done { steps_rows, confusion_rows, cells }) = heard.last() else {
+    let Some(FromTrial::Done { steps_rows, confusion_rows, weights: 0, cells }) = heard.last()
+    else {
         panic!("no result: {:?}", heard.last());
     };
     assert_eq!((*steps_rows, *confusion_rows), (steps.1.len() as u64, confusion.1.len() as u64));
@@ -147,6 +153,55 @@ fn a_job_tells_its_rows_then_its_end_and_the_same_again() {
     assert_eq!(stable_rows(Table::Steps, &again), steps);
     assert_eq!(stable_rows(Table::Confusion, &again), confusion);
     process.end();
+}
+
+#[test]
+fn weights_come_behind_their_rows_and_are_counted_from_the_first_attempt_on() {
+    let spec = tiny_spec(20_000);
+    let kept = |heard: &[FromTrial]| -> Vec<(u64, u64)> {
+        let mut rows = 0;
+        let told = heard.iter().filter_map(|message| match message {
+            FromTrial::Rows { table: Table::Steps, first_row, row_count, .. } => {
+                rows = first_row + u64::from(*row_count);
+                None
+            }
+            FromTrial::Weights { step, .. } => Some((*step, rows)),
+            _ => None,
+        });
+        told.collect()
+    };
+    let mut whole = Process::start();
+    whole.tell(&ToTrial::Start(keeping(1, &spec, None, "measured")));
+    let heard = whole.hear_job();
+    whole.end();
+    let expected: Vec<_> = spec.measured_steps().into_iter().zip(1..).collect();
+    assert_eq!(kept(&heard), expected);
+    let count = expected.len() as u64;
+    assert!(matches!(heard.last(), Some(FromTrial::Done { weights, .. }) if *weights == count));
+
+    let mut first = Process::start();
+    first.tell(&ToTrial::Stop { tag: 7, keep: true });
+    first.tell(&ToTrial::Start(keeping(7, &spec, None, "measured")));
+    let heard = first.hear_job();
+    first.end();
+    let checkpoint = heard.iter().find_map(|message| match message {
+        FromTrial::Checkpoint { steps_rows, confusion_rows, bytes, .. } => {
+            Some((*steps_rows, *confusion_rows, bytes))
+        }
+        _ => None,
+    });
+    let (steps_rows, confusion_rows, bytes) = checkpoint.expect("it was asked for");
+    assert_eq!(kept(&heard), expected[..steps_rows as usize]);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), bytes).expect("written");
+    let path = file.path().to_str().expect("UTF-8").to_owned();
+    let mut second = Process::start();
+    let resume = Some(Resume { path, steps_rows, confusion_rows });
+    second.tell(&ToTrial::Start(keeping(1, &spec, resume, "measured")));
+    let heard = second.hear_job();
+    second.end();
+    assert_eq!(kept(&heard), expected[steps_rows as usize..]);
+    assert!(matches!(heard.last(), Some(FromTrial::Done { weights, .. }) if *weights == count));
 }
 
 #[test]
@@ -190,7 +245,7 @@ fn a_job_that_was_handed_back_goes_on_elsewhere_with_the_same_rows() {
 fn a_job_that_cannot_run_says_why_and_the_next_one_runs() {
     let spec = tiny_spec(10);
     let mut process = Process::start();
-    let bad = Start { tag: 1, spec: "{}".into(), bundle: None, resume: None, threads: 1 };
+    let bad = Start { spec: "{}".into(), ..keeping(1, &spec, None, "none") };
     process.tell(&ToTrial::Start(bad));
     let refused = process.hear_job();
     assert!(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::spec::KeepWeights;
 use domain::{AttemptNo, JobId};
 
 use super::*;
@@ -66,6 +67,7 @@ fn grant() -> Grant {
         checkpoint: Duration::from_secs(60),
         memory_bytes: 0,
         threads: 1,
+        keep_weights: KeepWeights::None,
         data_path: None,
     }
 }
@@ -137,6 +139,7 @@ async fn the_trial_process_is_told_what_was_granted() {
         bundle: None,
         resume: None,
         threads: granted.threads,
+        keep_weights: granted.keep_weights.as_str().to_owned(),
     };
     let expected = Frame::from(&ToTrial::Start(start)).head();
     let script = format!("head -c {} > {}; exit 3", expected.len(), said.display());

@@ -63,7 +63,7 @@ fn the_files_alone_give_the_measured_figures() {
     let spec = mlp("at = { every = 100 }\nconfusion = [{ scope = \"samples\", count = 8 }]");
     for step in [0, 100, 300] {
         let exported = export(&spec, None, step).expect("it runs");
-        let (weights, data) = (exported.weights_file("w".into()), exported.data_file("d".into()));
+        let (weights, data) = (exported.weights_file("w".into()), exported.probe.file("d".into()));
         let weights = SafeTensors::deserialize(&weights).expect("a file");
         let data = SafeTensors::deserialize(&data).expect("a file");
         assert_eq!(weights.len(), 6, "three matrices with biases and no momentum");
@@ -106,7 +106,7 @@ fn equal_exports_have_equal_bytes() {
     let spec = mlp("at = [0, 10]");
     let bytes = || {
         let exported = export(&spec, None, 10).expect("it runs");
-        (exported.weights_file("{}".into()), exported.data_file("{}".into()))
+        (exported.weights_file("{}".into()), exported.probe.file("{}".into()))
     };
     assert_eq!(bytes(), bytes());
 }
@@ -133,16 +133,57 @@ fn minibatches_follow_one_another_in_the_order_of_the_gradients() {
     }
 }
 
+/// The rows of averages come out of the examples' gradients and the order in the file.
 #[test]
-fn convolutions_and_images_have_their_channels_in_front() {
-    let numbers: Vec<f64> = (0..3 * 3 * 2 * 4).map(f64::from).collect();
-    let moved = outputs_first(Tensor::of(&numbers, vec![3, 3, 2, 4]));
-    assert_eq!(moved.shape, [4, 2, 3, 3]);
-    let at = |place: usize| f64::from_le_bytes(moved.bytes.as_chunks().0[place]);
-    for (o, i, y, x) in [(0, 0, 0, 0), (3, 1, 2, 1), (2, 0, 1, 2)] {
-        let expected = numbers[((y * 3 + x) * 2 + i) * 4 + o];
-        assert_eq!(at(((o * 2 + i) * 3 + y) * 3 + x), expected);
+fn the_order_of_averages_gives_their_minibatches() {
+    let measure = "at = [0]\nconfusion = [{ scope = \"samples\", count = 9, average = [4, 2] }]";
+    let exported = export(&mlp(measure), None, 0).expect("it runs");
+    let (weights, data) = (exported.weights_file("w".into()), exported.probe.file("d".into()));
+    let weights = SafeTensors::deserialize(&weights).expect("a file");
+    let data = SafeTensors::deserialize(&data).expect("a file");
+    let layers: Vec<_> = (0..3)
+        .map(|p| {
+            (floats(&weights, &format!("weights.{p}")), floats(&weights, &format!("bias.{p}")))
+        })
+        .collect();
+    let (inputs, targets) = (floats(&data, "inputs"), floats(&data, "targets"));
+    let read = inputs.chunks_exact(5).zip(targets.chunks_exact(1));
+    let gradients: Vec<Vec<f64>> = read.map(|(x, c)| gradient(&layers, x, c)).collect();
+    let order = data.tensor("average_order").expect("it is there").data().as_chunks().0;
+    let order: Vec<usize> = order.iter().map(|bytes| i64::from_le_bytes(*bytes) as usize).collect();
+    assert_eq!(order.len(), 9);
+    for batch in [4, 2] {
+        let mean = |places: &[usize]| -> Vec<f64> {
+            let sum = |at| places.iter().map(|&place: &usize| gradients[place][at]).sum::<f64>();
+            (0..gradients[0].len()).map(|at| sum(at) / batch as f64).collect()
+        };
+        let means: Vec<Vec<f64>> = order.chunks_exact(batch).map(mean).collect();
+        let pairs = means.iter().enumerate().flat_map(|(i, a)| {
+            means[i + 1..].iter().map(move |b| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>())
+        });
+        let least = pairs.fold(f64::INFINITY, f64::min);
+        let row = exported.confusion.iter().find(|row| row.measure_batch == batch as u32);
+        let found = row.expect("a row a size").min_inner.expect("finite");
+        assert!((found - least).abs() < 1e-12 * least.abs().max(1.0), "{batch}: {found} {least}");
     }
+    assert!(exported.probe.tensors.iter().any(|(name, _)| name == "average_order"));
+    let plain = examples(&mlp("at = [0]"), None).expect("it fits");
+    assert!(plain.tensors.iter().all(|(name, _)| name != "average_order"), "nothing is averaged");
+}
+
+/// Without training: the same file.
+#[test]
+fn the_examples_of_a_job_need_no_training() {
+    for measure in ["samples\", count = 8", "batches\", count = 4, batch = 3"] {
+        let spec = mlp(&format!("at = [0, 9]\nconfusion = [{{ scope = \"{measure} }}]"));
+        let exported = export(&spec, None, 9).expect("it runs");
+        let alone = examples(&spec, None).expect("it fits");
+        assert_eq!(alone.file("d".into()), exported.probe.file("d".into()));
+    }
+}
+
+#[test]
+fn images_have_their_channels_in_front() {
     let images: Vec<f32> = (0..2 * 4 * 3).map(|x| x as f32).collect();
     let bytes = Tensor::of(&images, vec![24]).bytes;
     let moved = permuted::<f32>(&bytes, 2, 4, 3);

