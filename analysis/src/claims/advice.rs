@@ -151,7 +151,8 @@ impl Axes {
     fn shallower(&mut self) -> bool {
         let first = self.depths[0];
         let next = if self.is_conv { 6 * ((first - 4) / 12) + 4 } else { first / 2 };
-        let is_less = next >= if self.is_conv { SHALLOWEST_NETWORK } else { 1 } && next < first;
+        let least = if self.is_conv { SHALLOWEST_NETWORK } else { 1 };
+        let is_less = (least..first).contains(&next);
         if is_less {
             self.depths.insert(0, next);
         }

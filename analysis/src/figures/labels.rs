@@ -112,8 +112,8 @@ mod tests {
                 assert!(!overlap(*own, [x - 4.0, y - 4.0, x + 4.0, y + 4.0]), "{own:?}");
             }
             let gaps = points.map(|(at, _)| gap(*own, at));
-            let others = gaps.iter().enumerate().filter(|(other, _)| *other != index);
-            let is_plain = others.into_iter().all(|(_, other)| *other > 1.1 * gaps[index]);
+            let mut others = gaps.iter().enumerate().filter(|(other, _)| *other != index);
+            let is_plain = others.all(|(_, other)| *other > 1.1 * gaps[index]);
             assert!(is_plain, "{} could name another point: {gaps:?}", points[index].1);
         }
     }
