@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -114,24 +115,29 @@ fn generate(folder: &Path, rows: u64) -> Result<()> {
         let job = |&(index, id): &(u64, JobId)| JobContents {
             id,
             spec: sweep.job(index),
+            spec_text: sweep.job(index).canonical(),
             sweep_id: sweep.id(),
             attempt: AttemptNo(1),
             queued_at: Timestamp::ZERO,
+            kept: Vec::new(),
         };
         let mut jobs: Vec<_> = part.iter().map(job).collect();
         jobs.sort_by_key(|job| job.id);
         let segment = format!("bench-0001-{number:06}");
         let failures = Vec::new();
         let contents = Contents { sweep: sweep.name().clone(), segment, jobs, failures };
-        write_segment(&store, &contents, &|job, table| {
+        let spool = |job: JobId, table: Table| {
             let rows = match table {
                 Table::Confusion => confusion(job),
                 Table::Jobs => vec![vec![Cell::Null; table.own_columns().len()]],
-                Table::Steps | Table::Failures => Vec::new(),
+                Table::Steps | Table::Failures | Table::WeightsIndex => Vec::new(),
             };
             let (row_count, cells) = (rows.len() as u32, rows::encode(table, &rows));
             Ok(vec![SpooledRows { first_row: 0, row_count, cells }])
-        })?;
+        };
+        // No job keeps weights.
+        let blobs = |_| Err(io::ErrorKind::NotFound.into());
+        write_segment(&store, &contents, &spool, &blobs)?;
     }
     Ok(())
 }

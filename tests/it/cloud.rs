@@ -137,8 +137,8 @@ fn run_into(kind: Kind) {
     let place = Place::new();
     let Some(server) = ObjectServer::start(kind, &place) else { return };
     let url = server.url("deep/results");
-    let text = format!("{SMALL}\n[run]\nkeep_weights = \"final\"\n");
-    let sweep = place.sweep(&text);
+    let sweep_text = format!("{SMALL}\n[run]\nkeep_weights = \"final\"\n");
+    let sweep = place.sweep(&sweep_text);
     let run = |arguments: &[&str]| {
         let mut command = reader(&server, &["run", "--workers", "2", "--out", &url]);
         command.arg(&sweep).args(arguments).current_dir(place.path(""));
@@ -150,7 +150,7 @@ fn run_into(kind: Kind) {
     let state = format!("gradsweep-state/{}-bucket-deep-results/journal", &url[..2]);
     assert!(place.path(&state).is_dir());
     let local = Place::new();
-    succeed(&mut local.run(&local.sweep(&text), 1));
+    succeed(&mut local.run(&local.sweep(&sweep_text), 1));
     let found = content_of(&server.results(&url), "small");
     assert_eq!(found, content(&local.results(), "small"));
     assert_eq!(found["weights_index"].len(), 6);
