@@ -48,12 +48,14 @@ fn blobs(place: &Place) -> Vec<String> {
 #[test]
 fn kills_change_no_byte_of_the_weights_and_leave_no_blob() {
     let slow = with_seeds(SMALL, 6).replace("steps = 200", "steps = 200000");
-    let sweep = keeping(&slow, "measured") + "checkpoint = \"100ms\"\n";
+    let sweep = keeping(&slow, "measured") + "checkpoint = \"1s\"\n";
     let calm = Place::new();
     succeed(&mut calm.run(&calm.sweep(&sweep), 2));
 
+    // A lease that outlasts a busy machine.
     let place = Place::new();
-    let mut coordinator = place.coordinator();
+    let start = || place.coordinator_by(gradsweep(), "127.0.0.1:0", "10s");
+    let mut coordinator = start();
     let mut worker = place.worker(2);
     succeed(place.client(&["submit"]).arg(place.sweep(&sweep)));
     for target in [1, 4, 7, 9] {
@@ -67,7 +69,7 @@ fn kills_change_no_byte_of_the_weights_and_leave_no_blob() {
             succeed(&mut place.client(&["flush", "small"]));
         }
         coordinator.kill();
-        coordinator = place.coordinator();
+        coordinator = start();
     }
     place.wait_over("small");
     assert_exactly_once(&place.results(), "small", 12);
