@@ -124,7 +124,9 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         let place = Place::new();
         let Some(disk) = Disk::mount(place.path("image"), place.path("journal")) else { return };
         let Some(results) = Disk::mount(place.path("image-2"), place.results()) else { return };
-        let mut coordinator = place.coordinator();
+        // A lease that outlasts the longest wait between two tries to come back.
+        let start = || place.coordinator_by(gradsweep(), "127.0.0.1:0", "30s");
+        let mut coordinator = start();
         let worker = place.worker(2);
         succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
         while place.status("disk")["over"] != true && cuts < wanted {
@@ -151,12 +153,14 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
             let final_after = visible(&place);
             assert!(final_after.is_superset(&final_before), "what was final is gone");
             kept += final_before.len();
-            coordinator = place.coordinator();
+            coordinator = start();
             let there = committed(&place);
             assert!(there >= acknowledged, "{acknowledged} were acknowledged, {there} are there");
             cuts += 1;
         }
         place.wait_over("disk");
+        let logs = || format!("{}\n{}", coordinator.log(), worker.log());
+        assert_eq!(place.status("disk")["failed_attempts"], 0, "{}", logs());
         assert_exactly_once(&place.results(), "disk", 30);
         assert_eq!(
             content(&place.results(), "disk"),
@@ -185,6 +189,7 @@ fn a_file_that_is_found_in_its_place_outlives_a_power_cut() {
     let mut file = fs::File::create(folder.join(".file.tmp")).expect("creates");
     file.write_all(b"whole").expect("writes");
     file.sync_all().expect("syncs");
+    drop(file);
     fs::rename(folder.join(".file.tmp"), folder.join("file")).expect("renames");
     let put =
         Store::Folder(place.results()).put::<PutError>("jobs/file", |_| panic!("it is there"));

@@ -142,7 +142,7 @@ fn a_worker_frozen_with_its_result_in_hand_cannot_commit_when_it_wakes() {
     std::thread::sleep(Duration::from_secs(1));
     succeed(Command::new("kill").args(["-s", "CONT"]).args(&trials));
     far.signal("CONT");
-    wait_for(|| far.log().contains("not accepted").then_some(()), || far.log());
+    wait_for(|| far.log().contains("revoked").then_some(()), || far.log());
     scene.check(&one, 1);
     assert_eq!(scene.status()["failed_attempts"], 1, "and nothing else: {}", far.log());
 }

