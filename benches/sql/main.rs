@@ -1,7 +1,7 @@
 //! How long `gradsweep sql` takes: over many rows, and from start to end over few.
 //!
 //! ```text
-//! cargo bench --profile dist --bench sql --features sql                      10,000,000 rows; DuckDB beside it where Python has it
+//! cargo bench --profile dist --bench sql --features sql        10,000,000 rows; DuckDB beside it where Python has it
 //! cargo bench --profile dist --bench sql --features sql -- --rows 1000000
 //! ```
 //!
