@@ -1,5 +1,9 @@
 //! Other people's readers: the Parquet files as pyarrow sees them.
 
+#[cfg(feature = "sql")]
+#[path = "../../benches/sql/results.rs"]
+mod results;
+
 use std::process::Command;
 
 use crate::end_to_end::SMALL;
@@ -80,4 +84,33 @@ fn the_sql_under_every_figure_of_a_regression_runs() {
         assert_eq!(told, again, "{}", figure.name);
         assert!(told.lines().count() > 1, "{}: {told}\n{}", figure.name, figure.sql);
     }
+}
+
+/// Ids of jobs are digests, so that every segment's jobs reach from the first letter to the last: what tells that a job is
+/// not in a segment is its bloom filter.
+#[cfg(feature = "sql")]
+#[test]
+fn a_query_for_one_job_reads_the_row_group_that_holds_it() {
+    use crate::harness::gradsweep;
+
+    let place = Place::new();
+    let rows = 3 * 3_600;
+    results::generate(&place.results(), rows, 9).expect("results");
+    let read = |job: String, expected_rows: &str, expected_groups: &str| {
+        let query = format!("select count(*) from confusion where job_id = '{job}'");
+        let ask = |query: &str| {
+            succeed(gradsweep().arg("sql").arg(place.results()).args([query, "--format", "csv"]))
+        };
+        assert!(ask(&query).ends_with(expected_rows), "{query}");
+        let told = ask(&format!("explain analyze {query}"));
+        let (_, after) = told.split_once("row_groups_pruned_bloom_filter=").expect(&told);
+        let groups = after.split(',').next().unwrap_or_default();
+        assert!(groups.contains(expected_groups), "{told}");
+    };
+    let sweep = results::sweep(rows).expect("the sweep");
+    for job in sweep.job_ids().into_iter().step_by(41) {
+        read(job.to_string(), "\n100\n", "→ 1 matched");
+    }
+    // One more letter than any id: between others, and in no segment.
+    read(format!("{}0", sweep.job_ids()[7]), "\n0\n", "→ 0 matched");
 }
