@@ -71,7 +71,7 @@ impl Lab {
 
     fn submit(&self, script: &str, flags: &str) -> String {
         let mut command = self.slurm("sbatch");
-        command.args(["--parsable", "--time=30", "--mem=500M"]).args(flags.split(' '));
+        command.args(["--parsable", "--time=30"]).args(flags.split(' '));
         succeed(command.arg(format!("{DEPLOY}/slurm/{script}"))).trim().to_owned()
     }
 
@@ -126,10 +126,14 @@ fn the_slurm_scripts_do_a_sweep() {
 fn with_a_lost_node(loss: &str, meanwhile: impl Fn(&Lab, &str, &str)) {
     let Some(lab) = Lab::up() else { return };
     let place = &lab.place;
-    let coordinator = lab.submit("coordinator.sbatch", "--nodelist=gs-1 --cpus-per-task=1");
+    let coordinator =
+        lab.submit("coordinator.sbatch", "--nodelist=gs-1 --cpus-per-task=1 --mem=500M");
     let told = || place.path("connection.json").exists().then_some(());
     wait_for(told, || format!("{:?}", lab.task(&coordinator)));
-    let workers = lab.submit("workers.sbatch", "--array=0-1 --cpus-per-task=4 --exclude=gs-1");
+    let workers = lab.submit(
+        "workers.sbatch",
+        "--array=0-1 --cpus-per-task=4 --mem-per-cpu=250M --exclude=gs-1",
+    );
     succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
     place.wait_status("slurm", |status| {
         status["leased"].as_u64() >= Some(8) && status["committed"].as_u64() >= Some(2)

@@ -20,6 +20,9 @@ const WORKERS: usize = 3;
 /// A storm that takes longer makes no progress.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// How often what was given up is tried again after a storm.
+const CALMS: usize = 5;
+
 /// Storms of one kind, and what they did so far.
 struct Storms {
     rng: ChaCha8Rng,
@@ -77,17 +80,21 @@ impl Storms {
             }
         }
         // On a slow machine workers die faster than a job is done, and a job that lost three in a row without a checkpoint
-        // between is given up, as is promised. It is said, and in the calm after the storm it is done like any other.
-        let abandoned = place.status("storm")["abandoned"].as_u64().expect("it is told");
-        assert_exactly_once(&place.results(), "storm", 30 - abandoned as usize);
-        if abandoned > 0 {
-            self.given_up += abandoned;
+        // between is given up, as is promised. It is said, and in the calm after the storm it is done like any other. (Where a
+        // busy machine lets the workers wait for longer than a lease, that takes more than one try.)
+        let abandoned = || place.status("storm")["abandoned"].as_u64().expect("it is told");
+        self.given_up += abandoned();
+        for _ in 0..CALMS {
+            let given_up = abandoned();
+            assert_exactly_once(&place.results(), "storm", 30 - given_up as usize);
+            if given_up == 0 {
+                break;
+            }
             let queued = succeed(&mut place.client(&["retry", "storm", "--failed"]));
-            assert!(queued.contains(&format!("{abandoned} job")), "{queued}");
-            place.wait_status("storm", |status| status["committed"] == 30);
+            assert!(queued.contains(&format!("{given_up} job")), "{queued}");
             place.wait_over("storm");
-            assert_exactly_once(&place.results(), "storm", 30);
         }
+        assert_exactly_once(&place.results(), "storm", 30);
         assert_eq!(content(&place.results(), "storm"), self.expected);
         let jobs = succeed(&mut place.client(&["jobs", "storm", "--format", "json"]));
         let attempts = jobs.lines().map(|line| {
