@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use analysis::report;
+use analysis::{ResultsError, report};
 use clap::Args;
 use domain::SweepName;
 use store::Location;
@@ -35,6 +35,9 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let folder = args.out.clone().unwrap_or_else(|| {
         args.results.folder().map_or_else(|| "report".into(), |folder| folder.join("report"))
     });
+    if sweeps.is_empty() {
+        return Err(ResultsError::NoSweeps { path: results.root().to_owned() }.into());
+    }
     for sweep in sweeps {
         let page = report::write(&results, &sweep, &folder.join(sweep.as_str()))?;
         out.line(&format!("report of {sweep}: {}", page.display()))?;
