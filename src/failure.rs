@@ -112,6 +112,8 @@ pub enum Failure {
 /// Why a job cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    #[error("--weights and --data name the same file, {}: each needs its own", path.display())]
+    OneFile { path: PathBuf },
     #[error("{} has no job whose id begins with \"{prefix}\" among its {count}", folder.display())]
     NoJob { folder: PathBuf, prefix: String, count: u64 },
     #[error("{count} jobs have an id that begins with \"{prefix}\": {}, ...", ids.join(", "))]

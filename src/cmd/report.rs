@@ -9,7 +9,7 @@ use store::Location;
 
 use crate::config;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, note};
 
 /// Write a report of results: claims with verdicts, figures, and what data to add.
 #[derive(Debug, Args)]
@@ -39,6 +39,9 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
         return Err(ResultsError::NoSweeps { path: results.root().to_owned() }.into());
     }
     for sweep in sweeps {
+        if let Some(repeated) = results.repeated(&sweep)? {
+            note(&format!("warning: {repeated}"));
+        }
         let page = report::write(&results, &sweep, &folder.join(sweep.as_str()))?;
         out.line(&format!("report of {sweep}: {}", page.display()))?;
     }

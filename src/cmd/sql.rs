@@ -78,6 +78,11 @@ pub fn run(args: &SqlArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     for difference in &differences {
         note(&difference.to_string());
     }
+    for sweep in sweep.map_or_else(|| results.sweeps(), |sweep| Ok(vec![sweep]))? {
+        if let Some(repeated) = results.repeated(&sweep)? {
+            note(&format!("warning: {repeated}"));
+        }
+    }
     Ok(())
 }
 
