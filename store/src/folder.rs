@@ -11,7 +11,8 @@ use super::place::{Listing, Sink};
 ///
 /// # Errors
 /// [`PutError`] for any I/O failure, or what `fill` returns; either way nothing is visible at `path` that was not there
-/// before, and nothing is left aside.
+/// before, and nothing is left aside. The folders that are made are as durable as the file: file systems that log order a
+/// sync after all that led to it.
 pub(crate) fn put<E: From<PutError>>(
     path: &Path,
     fill: impl FnOnce(&mut Sink<'_>) -> Result<(), E>,
@@ -28,7 +29,11 @@ pub(crate) fn put<E: From<PutError>>(
         writer.flush().map_err(failed)?;
         writer.get_ref().sync_all().map_err(failed)?;
         fs::rename(&aside, path).map_err(failed)?;
-        sync_folder(folder).map_err(failed)?;
+        sync_folder(folder).map_err(|source| {
+            // Whether it is there after a power cut is not known, and a second sync would not tell: written anew, it is.
+            drop(fs::remove_file(path));
+            failed(source)
+        })?;
         Ok(())
     })();
     if written.is_err() {
@@ -36,6 +41,11 @@ pub(crate) fn put<E: From<PutError>>(
         drop(fs::remove_file(&aside));
     }
     written
+}
+
+/// Makes what is visible at `path` durable: who put it there may have died between renaming and that.
+pub(crate) fn settle(path: &Path) -> io::Result<()> {
+    sync_folder(path.parent().unwrap_or_else(|| Path::new(".")))
 }
 
 /// Makes a rename in `folder` durable.

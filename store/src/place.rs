@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// Puts what `fill` writes in place under `name`, all of it in one step, unless a file of that name is there: then that
-    /// one stays, and it is well.
+    /// one stays, and it is well. Afterwards the file outlives a power cut.
     ///
     /// # Errors
     /// [`PutError`], or what `fill` returns; either way nothing is visible that was not there before.
@@ -130,7 +130,11 @@ impl Store {
     ) -> Result<(), E> {
         let failed = |source| PutError { path: self.path(name), source };
         if self.has(name).map_err(failed)? {
-            return Ok(());
+            return match self {
+                Self::Folder(root) => Ok(folder::settle(&root.join(name)).map_err(failed)?),
+                #[cfg(feature = "cloud")]
+                Self::Cloud(_) => Ok(()),
+            };
         }
         match self {
             Self::Folder(root) => folder::put(&root.join(name), fill),

@@ -4,6 +4,7 @@
 //! cargo test --release --test chaos -- --ignored --nocapture --test-threads 1
 //! GRADSWEEP_KILLS=1000 GRADSWEEP_STORMS=100    how often, where that is not enough or too much
 //! GRADSWEEP_CUTS=20 GRADSWEEP_SYNCS=5          power cuts; disks whose sync fails
+//! GRADSWEEP_FAR_STORMS=5                       kill storms on hosts behind slow and lossy wires
 //! GRADSWEEP_AWAY=600                           seconds for which the coordinator is away
 //! GRADSWEEP_BATCHES=1000000                    batches of one row each
 //! ```
@@ -33,6 +34,7 @@ mod disks;
 mod kills;
 mod memory;
 mod partition;
+mod slurm;
 mod storms;
 mod wire;
 

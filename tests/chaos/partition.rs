@@ -18,39 +18,26 @@ fn sweep() -> String {
 struct Scene {
     place: Place,
     coordinator: Process,
-    workers: u32,
 }
 
 impl Scene {
     fn set(lease: &str) -> Self {
-        let place = Place::new();
+        let mut place = Place::new();
+        place.command = || inside(HERE);
         let coordinator = place.coordinator_by(inside(HERE), LISTEN, lease);
-        Self { place, coordinator, workers: 0 }
+        Self { place, coordinator }
     }
 
-    fn worker(&mut self, namespace: &str) -> Process {
-        self.workers += 1;
-        let mut command = inside(namespace);
-        let connection = self.place.path("connection.json");
-        command.arg("worker").arg("--connection").arg(connection).args(["--slots", "1"]);
-        command.arg("--cache").arg(self.place.path(&format!("cache-{}", self.workers)));
-        Process::start(&mut command, self.place.path(&format!("worker-{}.log", self.workers)))
-    }
-
-    fn client(&self, namespace: &str, arguments: &[&str]) -> Command {
-        let mut command = inside(namespace);
-        command.args(arguments).arg("--connection").arg(self.place.path("connection.json"));
-        command
+    fn worker(&self, namespace: &str) -> Process {
+        self.place.worker_by(inside(namespace), 1, &[])
     }
 
     fn submit(&self, sweep: &str) {
-        succeed(self.client(HERE, &["submit"]).arg(self.place.sweep(sweep)));
+        succeed(self.place.client(&["submit"]).arg(self.place.sweep(sweep)));
     }
 
     fn status(&self) -> serde_json::Value {
-        let mut command = self.client(HERE, &["status", "cut", "--format", "json"]);
-        let output = command.output().expect("starts");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        self.place.status("cut")
     }
 
     #[track_caller]
@@ -74,7 +61,7 @@ impl Scene {
 #[ignore = "needs root and network namespaces"]
 fn a_worker_behind_a_cut_wire_cannot_commit_when_it_is_mended() {
     let Some(wire) = Wire::lay() else { return };
-    let mut scene = Scene::set("2s");
+    let scene = Scene::set("2s");
     let far = scene.worker(THERE);
     scene.submit(&sweep());
     scene.wait(|status| status["leased"] == 1);
@@ -91,7 +78,7 @@ fn a_worker_behind_a_cut_wire_cannot_commit_when_it_is_mended() {
 #[ignore = "needs root, network namespaces and nft"]
 fn a_coordinator_in_a_black_hole_is_noticed_and_found_again() {
     let Some(wire) = Wire::lay_with_filter() else { return };
-    let mut scene = Scene::set("4s");
+    let scene = Scene::set("4s");
     let far = scene.worker(THERE);
     scene.submit(&sweep());
     scene.wait(|status| status["leased"] == 1);
@@ -99,7 +86,9 @@ fn a_coordinator_in_a_black_hole_is_noticed_and_found_again() {
     wire.swallow_what_leaves();
     wait_for(|| far.log().contains("no coordinator").then_some(()), || far.log());
     // A person there is told so, and is not kept waiting.
-    let output = scene.client(THERE, &["status", "cut"]).output().expect("starts");
+    let mut status = inside(THERE);
+    status.args(["status", "cut", "--connection"]).arg(scene.place.path("connection.json"));
+    let output = status.output().expect("starts");
     assert_eq!(output.status.code(), Some(69), "{}", text(&output));
     // The coordinator takes the lease back when it has run out, not before.
     scene.wait(|status| status["leased"] == 0 && status["failed_attempts"] == 1);
@@ -128,13 +117,43 @@ fn wait_until_idle(worker: &Process) {
     wait_for(quiet, || worker.log());
 }
 
+/// The whole worker is frozen when its trial has computed everything and nothing of its end has arrived. Its job goes to
+/// another; what lay in its sockets arrives while it sleeps, and what it kept when it wakes: all of it is refused.
+#[test]
+#[ignore = "needs root, network namespaces and nft"]
+fn a_worker_frozen_with_its_result_in_hand_cannot_commit_when_it_wakes() {
+    let Some(wire) = Wire::lay_with_filter() else { return };
+    let one = calm::sweep("cut", 1, 1_500_000, "").replace("[4, 8]", "[4]");
+    let scene = Scene::set("12s");
+    let far = scene.worker(THERE);
+    scene.submit(&one);
+    scene.wait(|status| status["leased"] == 1);
+    wire.swallow_what_leaves();
+    wait_until_idle(&far);
+    assert_eq!(scene.status()["leased"], 1, "its lease has not run out: {}", far.log());
+    let trials: Vec<_> = far.children().iter().map(ToString::to_string).collect();
+    far.signal("STOP");
+    succeed(Command::new("kill").args(["-s", "STOP"]).args(&trials));
+    let near = scene.worker(HERE);
+    scene.wait(|status| status["committed"] == 1);
+    assert_eq!(scene.status()["failed_attempts"], 1, "the lease ran out: {}", near.log());
+    wire.heal();
+    // Whatever its kernel still sends for it arrives meanwhile.
+    std::thread::sleep(Duration::from_secs(1));
+    succeed(Command::new("kill").args(["-s", "CONT"]).args(&trials));
+    far.signal("CONT");
+    wait_for(|| far.log().contains("revoked").then_some(()), || far.log());
+    scene.check(&one, 1);
+    assert_eq!(scene.status()["failed_attempts"], 1, "and nothing else: {}", far.log());
+}
+
 /// The commit arrives and its acknowledgement does not: the worker says it again, and is answered as the first time.
 #[test]
 #[ignore = "needs root, network namespaces and nft"]
 fn a_commit_whose_acknowledgement_was_lost_is_one_result() {
     let Some(wire) = Wire::lay_with_filter() else { return };
     let one = calm::sweep("cut", 1, 1_500_000, "").replace("[4, 8]", "[4]");
-    let mut scene = Scene::set("60s");
+    let scene = Scene::set("60s");
     let far = scene.worker(THERE);
     scene.submit(&one);
     scene.wait(|status| status["leased"] == 1);

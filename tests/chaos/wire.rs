@@ -1,9 +1,11 @@
-//! Two network namespaces with a wire between them, which can be unplugged, or can swallow what goes over it.
+//! Network namespaces with wires between them, which can be unplugged, can swallow what goes over them, or are slow and lose
+//! some of it.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::harness::gradsweep;
+use crate::harness::{Place, Process, gradsweep, wait_for};
 use crate::works;
 
 /// The two ends, gone with this. There is one at a time, as their names are the same each time.
@@ -30,10 +32,7 @@ impl Wire {
     /// `None`, with word of it: this machine does not let us.
     pub fn lay() -> Option<Self> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // What a killed test has left.
-        for end in [HERE, THERE] {
-            ip(&format!("netns del {end}"));
-        }
+        take_up();
         if !ip(&format!("netns add {HERE}")) {
             println!("SKIPPED: no network namespaces here; run as root with `ip` from iproute2");
             return None;
@@ -96,8 +95,86 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        ip(&format!("netns del {HERE}"));
-        ip(&format!("netns del {THERE}"));
+        take_up();
+    }
+}
+
+/// Three hosts, each at the end of a slow and lossy wire to [`HERE`].
+pub struct SlowWires {
+    relays: Vec<Process>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Their namespaces.
+pub const HOSTS: [&str; 3] = [THERE, "gradsweep-c", "gradsweep-d"];
+/// How late every packet is, each way, and how many of 100 are lost.
+const DELAY_MS: &str = "20";
+const LOSS: &str = "5";
+/// The kernel's own way (netem) is not in every kernel, so a program carries the packets.
+const RELAY: &str = include_str!("relay.py");
+
+impl SlowWires {
+    /// `None`, with word of it: this machine does not let us.
+    pub fn lay(place: &Place) -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        take_up();
+        let has_tun = Path::new("/dev/net/tun").exists();
+        let can = has_tun && works(Command::new("python3").arg("--version"));
+        if !(can && ip(&format!("netns add {HERE}"))) {
+            println!(
+                "SKIPPED: no network namespaces with TUN devices here; run as root with `ip` from iproute2, and python3"
+            );
+            return None;
+        }
+        let mut wires = Self { relays: Vec::new(), _alone: alone };
+        assert!(ip(&format!("-n {HERE} link set lo up")));
+        for (number, host) in (2..).zip(HOSTS) {
+            assert!(ip(&format!("netns add {host}")));
+            let device = format!("gs-{number}");
+            let mut relay = Command::new("python3");
+            relay.args(["-c", RELAY, HERE, host, &device, DELAY_MS, LOSS, &number.to_string()]);
+            let relay = Process::start(&mut relay, place.path(&format!("relay-{number}.log")));
+            let there = format!("10.99.0.{number}");
+            for (namespace, end, own, other) in
+                [(HERE, "a", "10.99.0.1", &*there), (host, "b", &there, "10.99.0.1")]
+            {
+                let device = format!("{device}-{end}");
+                let up = || {
+                    ip(&format!("-n {namespace} addr add {own} peer {other} dev {device}"))
+                        && ip(&format!("-n {namespace} link set {device} up"))
+                };
+                wait_for(|| up().then_some(()), || relay.log());
+            }
+            wires.relays.push(relay);
+        }
+        Some(wires)
+    }
+
+    /// Packets that were carried, and lost, so far or somewhat less.
+    pub fn packets(&self) -> [u64; 2] {
+        let mut sums = [0; 2];
+        for relay in &self.relays {
+            let log = relay.log();
+            let counts = log.lines().last().unwrap_or_default().split(' ');
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count.parse().unwrap_or(0);
+            }
+        }
+        sums
+    }
+}
+
+impl Drop for SlowWires {
+    fn drop(&mut self) {
+        self.relays.clear();
+        take_up();
+    }
+}
+
+/// Takes up what lies, or what a killed test has left.
+fn take_up() {
+    for namespace in [HERE].into_iter().chain(HOSTS) {
+        ip(&format!("netns del {namespace}"));
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use analysis::results::Results;
-use domain::{ColumnType, SweepName, Table};
+use analysis::results::{KeptWeights, Results};
+use domain::{ColumnType, Digest, JobId, SweepName, Table};
 
-/// Rows of each table as text, sorted; bit for bit, since numbers are written with all their digits.
+/// Rows of each table as text, sorted; bit for bit, since numbers are written with all their digits. Kept weights are read
+/// too: a row each, with the digest of their bytes.
 pub type Content = BTreeMap<&'static str, Vec<String>>;
 
 /// The content of one sweep's results. `failures` tell of what went wrong on the way, and so are left out.
@@ -20,7 +21,26 @@ pub fn content(results: &Path, sweep: &str) -> Content {
 pub fn content_of(results: &Results, sweep: &str) -> Content {
     let name: SweepName = sweep.parse().expect("a good name");
     let tables = [Table::Jobs, Table::Steps, Table::Confusion, Table::WeightsIndex];
-    tables.into_iter().map(|table| (table.as_str(), rows(results, table, &name))).collect()
+    let tables = tables.into_iter().map(|table| (table.as_str(), rows(results, table, &name)));
+    tables.chain([("weights", weights(results, &name))]).collect()
+}
+
+/// Where the kept weights of every job are, by job and step.
+pub fn kept_weights(results: &Results, sweep: &SweepName) -> Vec<KeptWeights> {
+    let jobs = results.read(Table::Jobs, sweep, &["job_id"]).expect("the jobs read");
+    let jobs = jobs.texts("job_id").into_iter();
+    let mut ids: Vec<JobId> =
+        jobs.map(|id| id.expect("never null").parse().expect("an id")).collect();
+    ids.sort_unstable();
+    ids.iter().flat_map(|&id| results.kept_weights(sweep, id).expect("the index reads")).collect()
+}
+
+fn weights(results: &Results, sweep: &SweepName) -> Vec<String> {
+    let digest = |kept: KeptWeights| {
+        let file = results.weights_file(&kept, "{}".into()).expect("the weights are whole");
+        format!("{} {} {}", kept.job, kept.step, Digest::of(&file))
+    };
+    kept_weights(results, sweep).into_iter().map(digest).collect()
 }
 
 fn rows(results: &Results, table: Table, sweep: &SweepName) -> Vec<String> {

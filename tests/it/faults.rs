@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use crate::beyond::goes_on_beyond_memory;
 use crate::content::{assert_exactly_once, content};
@@ -136,6 +137,27 @@ fn a_frozen_worker_that_wakes_after_its_lease_cannot_commit() {
     assert_eq!(content(&place.results(), "small"), undisturbed(&long));
 }
 
+/// Frozen for longer than every lease, it hears nobody: what its workers said meanwhile lies in its sockets, and they have
+/// hung up. That is no reason to take anything from them.
+#[test]
+fn a_frozen_coordinator_takes_no_lease_away_when_it_wakes() {
+    let place = Place::new();
+    let coordinator = place.coordinator();
+    let worker = place.worker(2);
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    wait_for(|| (committed(&place) >= 2).then_some(()), || coordinator.log());
+    place.wait_status("small", |status| status["leased"].as_u64() >= Some(2));
+    coordinator.signal("STOP");
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    coordinator.signal("CONT");
+    place.wait_over("small");
+    let lost = place.status("small")["failed_attempts"].as_u64();
+    assert_eq!(lost, Some(0), "no attempt was lost: {}", coordinator.log());
+    assert!(worker.log().contains("no coordinator"), "it was away for long: {}", worker.log());
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
+}
+
 #[test]
 fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint() {
     let place = Place::new();
@@ -152,6 +174,53 @@ fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint(
     place.wait_over("small");
     assert_eq!(place.status("small")["failed_attempts"], 0, "draining costs nothing");
     assert_eq!(content(&place.results(), "small"), undisturbed(&long));
+}
+
+/// One job of some seconds with a checkpoint of 4 MB.
+const LARGE: &str = r#"
+name = "small"
+[axes]
+seed = [0]
+[model]
+kind = "linear"
+[data]
+kind = "gaussian"
+samples = 4
+dim = 1_000_000
+[train]
+steps = 400
+step_size = 1e-9
+[measure]
+at = { log = 3 }
+confusion = []
+"#;
+
+/// As a scheduler does where the time is too short: TERM, and KILL before the worker is done with handing back.
+#[test]
+fn a_worker_killed_in_the_middle_of_handing_a_checkpoint_over_leaves_nothing_behind() {
+    let place = Place::new();
+    let coordinator = place.coordinator();
+    let mut first = place.worker(1);
+    succeed(place.client(&["submit"]).arg(place.sweep(LARGE)));
+    let running = |status: &serde_json::Value| status["running"][0]["step"].as_u64() > Some(0);
+    place.wait_status("small", running);
+    let files = || {
+        let entries = fs::read_dir(place.path("journal/blobs")).expect("is there").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    first.signal("TERM");
+    let begun = std::time::Instant::now();
+    let is_half = |file: &String| file.ends_with(".tmp");
+    while !files().iter().any(is_half) {
+        assert!(begun.elapsed().as_secs() < 60, "no checkpoint came: {}", first.log());
+    }
+    first.kill();
+    let gone = || (!files().iter().any(is_half)).then_some(());
+    wait_for(gone, || format!("{:?} {}", files(), coordinator.log()));
+    let _second = place.worker(1);
+    place.wait_over("small");
+    assert_exactly_once(&place.results(), "small", 1);
+    assert_eq!(content(&place.results(), "small"), undisturbed(LARGE), "{}", coordinator.log());
 }
 
 #[test]
@@ -205,11 +274,11 @@ fn no_half_written_file_is_ever_visible() {
 }
 
 /// A small file system of its own; gone with this.
-struct Tmpfs(std::path::PathBuf);
+struct Tmpfs(PathBuf);
 
 impl Tmpfs {
     /// `None`: this machine does not let us.
-    fn mount(path: std::path::PathBuf, size: &str) -> Option<Self> {
+    fn mount(path: PathBuf, size: &str) -> Option<Self> {
         fs::create_dir_all(&path).expect("the folder is made");
         let options = format!("size={size}");
         let mut command = std::process::Command::new("mount");
@@ -217,10 +286,12 @@ impl Tmpfs {
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
     }
 
-    /// Takes all the room that is left.
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).expect("there is room for a name");
+    /// Takes all the room that is left but `spare` bytes.
+    fn fill(&self, spare: u64) {
+        let mut file = fs::File::create(self.0.join(".filler")).expect("there is room for a name");
         while file.write_all(&[1; 4_096]).is_ok() {}
+        let length = file.metadata().expect("it is there").len();
+        file.set_len(length.saturating_sub(spare)).expect("it is ours");
     }
 
     fn grow(&self, size: &str) {
@@ -245,7 +316,7 @@ fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
     };
     let coordinator = place.coordinator();
     succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
-    disk.fill();
+    disk.fill(0);
     let worker = place.worker(2);
     let told = || {
         let output = place.client(&["status"]).output().expect("starts");
@@ -262,6 +333,60 @@ fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
     assert_exactly_once(&place.results(), "small", 12);
     assert_eq!(content(&place.results(), "small"), undisturbed(&slow()), "{}", worker.log());
     assert_eq!(place.status("small")["failed_attempts"].as_u64(), Some(0), "{}", coordinator.log());
+}
+
+/// All files below a folder but those whose names begin with a dot, which readers pass over.
+fn visible(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_seen = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let paths = entries.filter(is_seen).map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { visible(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_full_disk_under_the_results_is_told_while_jobs_go_on_and_everything_is_there_once_it_has_room()
+{
+    let place = Place::new();
+    let Some(disk) = Tmpfs::mount(place.results(), "1m") else {
+        println!("SKIPPED: no tmpfs can be mounted here; run as root to have this tested");
+        return;
+    };
+    let coordinator = place.coordinator();
+    succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    // The record of the sweep, which is first, and one of the files of a segment find room, and no more.
+    wait_for(|| (visible(&place.results()).len() == 1).then_some(()), || coordinator.log());
+    disk.fill(40 << 10);
+    let worker = place.worker(2);
+    wait_for(|| (committed(&place) >= 4).then_some(()), || coordinator.log());
+    let mut flush = Process::start(&mut place.client(&["flush", "small"]), place.path("flush.log"));
+    let told = |status: &serde_json::Value| {
+        status["trouble"].as_str().is_some_and(|trouble| trouble.contains("free some space"))
+    };
+    place.wait_status("small", told);
+    // All jobs are done in spite of it; nothing is over before it is in place, and people are told why.
+    place.wait_status("small", |status| status["committed"] == 12);
+    let status = place.status("small");
+    assert!(status["over"] == false && told(&status), "{status}");
+    let output = place.client(&["status", "small"]).output().expect("starts");
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("writing"), "{said}");
+    assert!(said.contains("No space left") && said.contains("results/"), "{said}");
+    // What is visible is whole; no job is visible, as not all of its rows are.
+    let files = visible(&place.results());
+    assert!(files.len() > 1, "some of the segment found room: {files:?}");
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "parquet")) {
+        let bytes = fs::read(file).expect("reads");
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{}", file.display());
+        assert!(!file.starts_with(place.results().join("jobs")), "{}", file.display());
+    }
+    disk.grow("50m");
+    place.wait_over("small");
+    assert_eq!(flush.exit_code(), Some(0), "the flush came through: {}", flush.log());
+    let status = place.status("small");
+    assert_eq!((&status["trouble"], &status["failed_attempts"]), (&"".into(), &0.into()));
+    assert_exactly_once(&place.results(), "small", 12);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&slow()), "{}", worker.log());
+    drop(disk);
 }
 
 #[test]

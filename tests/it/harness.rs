@@ -146,6 +146,8 @@ impl Drop for Process {
 /// A folder with a sweep file, a journal, results and a connection file.
 pub struct Place {
     folder: TempDir,
+    /// How gradsweep is started here, where nothing else is said.
+    pub command: fn() -> Command,
     /// Where the coordinator puts results, if not in the folder, and the environment that it needs for that.
     pub elsewhere: Option<(String, Vec<(&'static str, String)>)>,
     processes: std::cell::Cell<u32>,
@@ -155,7 +157,8 @@ impl Place {
     /// An empty place.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, elsewhere: None, processes: std::cell::Cell::new(0) }
+        let processes = std::cell::Cell::new(0);
+        Self { folder, command: gradsweep, elsewhere: None, processes }
     }
 
     /// A path in it.
@@ -177,7 +180,7 @@ impl Place {
 
     /// `gradsweep run` on a sweep file, with this place's results.
     pub fn run(&self, sweep: &Path, workers: u32) -> Command {
-        let mut command = gradsweep();
+        let mut command = (self.command)();
         command.arg("run").arg(sweep).arg("--out").arg(self.results());
         command.args(["--workers", &workers.to_string()]);
         command
@@ -190,7 +193,7 @@ impl Place {
 
     /// Starts a coordinator on a free port and waits until it listens.
     pub fn coordinator(&self) -> Process {
-        self.coordinator_by(gradsweep(), "127.0.0.1:0", "2s")
+        self.coordinator_by((self.command)(), "127.0.0.1:0", "2s")
     }
 
     /// The same by a command that ends as [`gradsweep`] does, at an address and with a lease of choice.
@@ -213,7 +216,7 @@ impl Place {
 
     /// Starts a worker.
     pub fn worker(&self, slots: u32) -> Process {
-        self.worker_by(gradsweep(), slots, &[])
+        self.worker_by((self.command)(), slots, &[])
     }
 
     /// The same by a command that ends as [`gradsweep`] does, and with more flags.
@@ -226,7 +229,7 @@ impl Place {
 
     /// A client command on this place's coordinator.
     pub fn client(&self, arguments: &[&str]) -> Command {
-        let mut command = gradsweep();
+        let mut command = (self.command)();
         command.args(arguments).arg("--connection").arg(self.path("connection.json"));
         command
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use analysis::results::{KeptWeights, Results};
 use domain::{JobId, SweepName, Table};
 
-use crate::content::{assert_exactly_once, content};
+use crate::content::{assert_exactly_once, content, kept_weights};
 use crate::end_to_end::{SMALL, with_seeds};
 use crate::faults::committed;
 use crate::harness::{Place, gradsweep, succeed, text, wait_for};
@@ -19,13 +19,7 @@ fn keeping(text: &str, keep: &str) -> String {
 /// Where the weights of every job are, by job and step.
 fn index(place: &Place, sweep: &str) -> Vec<KeptWeights> {
     let results = Results::open(&place.results()).expect("opens");
-    let sweep: SweepName = sweep.parse().expect("a good name");
-    let jobs = results.read(Table::Jobs, &sweep, &["job_id"]).expect("reads");
-    let jobs = jobs.texts("job_id");
-    let ids = jobs.into_iter().map(|id| id.expect("never null").parse::<JobId>().expect("an id"));
-    let mut ids: Vec<_> = ids.collect();
-    ids.sort_unstable();
-    ids.iter().flat_map(|&id| results.kept_weights(&sweep, id).expect("reads")).collect()
+    kept_weights(&results, &sweep.parse().expect("a good name"))
 }
 
 /// Every kept array, as a file of its own a job and step.

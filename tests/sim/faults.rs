@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 pub struct Faults {
     // A second.
     pub coordinator_killed: f64,
+    pub coordinator_frozen: f64,
     pub power_cut: f64,
     pub worker_killed: f64,
     pub worker_frozen: f64,
@@ -34,6 +35,31 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// The coordinator is frozen now and then, and nothing else goes wrong.
+    pub fn freezes() -> Self {
+        Self {
+            coordinator_killed: 0.0,
+            coordinator_frozen: 0.2,
+            power_cut: 0.0,
+            worker_killed: 0.0,
+            worker_frozen: 0.0,
+            connection_cut: 0.0,
+            partition: 0.0,
+            sync_fails: 0.0,
+            results_full: 0.0,
+            journal_full: 0.0,
+            drained: 0.0,
+            resubmitted: 0.2,
+            cancelled: 0.0,
+            trial_fails: 0.0,
+            dies_in_turn: 0.0,
+            poison: 0.0,
+            delay_max: 20,
+            clock_jump_max: 0,
+            attempts: 1,
+        }
+    }
+
     /// The faults of a seed.
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
         // Most kinds are off in most runs, so that those that are on are seen alone and in company.
@@ -43,6 +69,7 @@ impl Faults {
         };
         let mut faults = Self {
             coordinator_killed: chance(0.1),
+            coordinator_frozen: chance(0.1),
             power_cut: chance(0.1),
             worker_killed: chance(0.2),
             worker_frozen: chance(0.2),

@@ -113,9 +113,17 @@ impl Ledger {
                     return Err(format!("{problem}: {durable} < {next_row} of {}", attempt.job));
                 }
             }
+            // Else the job would wait for a lease of which its worker knows nothing any more.
+            ToWorker::Revoke { attempt, reason } => {
+                if job(attempt).is_some_and(|job| job.is_held_by(worker, attempt.number)) {
+                    let job = attempt.job;
+                    return Err(format!(
+                        "{job} is taken from its holder, on record as its: {reason}"
+                    ));
+                }
+            }
             ToWorker::Welcome { .. }
             | ToWorker::Outcome { .. }
-            | ToWorker::Revoke { .. }
             | ToWorker::Drain { .. }
             | ToWorker::Checkpoint { .. }
             | ToWorker::Heard => {}

@@ -15,6 +15,7 @@ mod ledger;
 mod trial;
 mod world;
 
+use faults::Faults;
 use world::{Summary, World};
 
 /// The first seed of a run that names none.
@@ -76,6 +77,15 @@ fn nothing_is_lost_and_nothing_is_twice_whatever_goes_wrong() {
     // A simulation in which nothing goes wrong, or nothing is done, would prove nothing.
     assert!(total.commits > count && total.failures > count / 10);
     assert!(total.coordinators > 2 * count && total.workers > 2 * count);
+}
+
+#[test]
+fn a_frozen_coordinator_takes_no_lease_away() {
+    for seed in 0..100 {
+        let summary = World::of(Faults::freezes(), seed).run();
+        let summary = summary.unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
+        assert_eq!((summary.failures, summary.abandoned), (0, 0), "seed {seed}");
+    }
 }
 
 #[test]

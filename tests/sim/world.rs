@@ -80,6 +80,8 @@ enum Happening {
     Detached(ConnectionNo),
     Turn(u64),
     Tick(u64),
+    /// A coordinator that was frozen hears what was said to it meanwhile.
+    Hears(u64),
     /// The sink is done with a segment.
     Written(u64, SweepName),
     StartCoordinator,
@@ -107,6 +109,11 @@ struct Node {
     submissions: Vec<(Sweep, oneshot::Receiver<Result<Submitted, ApiError>>)>,
     /// Sweeps whose segment the sink is writing.
     writing: BTreeSet<SweepName>,
+    /// Nothing happens in it until then.
+    frozen_until: i64,
+    /// What lies in its sockets unread, and until when: somewhat longer than it is frozen, as its loop may wake first.
+    unread: Vec<Happening>,
+    hears_at: i64,
 }
 
 /// The wire of one connection.
@@ -164,6 +171,15 @@ impl World {
     pub fn new(seed: u64, log: bool) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let faults = Faults::draw(&mut rng);
+        Self::with(faults, rng, log)
+    }
+
+    /// The world of a seed in which nothing but `faults` goes wrong.
+    pub fn of(faults: Faults, seed: u64) -> Self {
+        Self::with(faults, ChaCha8Rng::seed_from_u64(seed), false)
+    }
+
+    fn with(faults: Faults, mut rng: ChaCha8Rng, log: bool) -> Self {
         let seeds = rng.random_range(2..12);
         Self {
             rng,
@@ -333,6 +349,7 @@ impl World {
     // ---- what happens ----
 
     fn happen(&mut self, happening: Happening) -> Checked {
+        let Some(happening) = self.unless_frozen(happening) else { return Ok(()) };
         match happening {
             Happening::ToCoordinator(connection, message) => {
                 self.reaches_coordinator(connection, message)
@@ -351,7 +368,11 @@ impl World {
                 self.after(TICK_MS, Happening::Tick(node));
             }
             Happening::Written(node, sweep) if self.is_node(node) => return self.written(&sweep),
-            Happening::Turn(_) | Happening::Tick(_) | Happening::Written(..) => {}
+            Happening::Hears(node) if self.is_node(node) => return self.hears(),
+            Happening::Turn(_)
+            | Happening::Tick(_)
+            | Happening::Hears(_)
+            | Happening::Written(..) => {}
             Happening::StartCoordinator => return self.start_coordinator(),
             Happening::StartHand(host) => self.start_hand(host),
             Happening::Connect(host, worker) => self.connect(host, worker),

@@ -258,7 +258,7 @@ pub enum Refusal {
     Settled,
     #[error("row {expected} is the next, not row {found}")]
     OutOfTurn { expected: u64, found: u64 },
-    #[error("the result announces {announced} rows, {stored} are stored")]
+    #[error("{announced} rows are announced, {stored} are stored")]
     Incomplete { announced: u64, stored: u64 },
     #[error("the result announces weights of {announced} steps, {stored} are stored")]
     WeightsMissing { announced: u64, stored: u64 },
@@ -410,11 +410,18 @@ impl Job {
                 Ok(Some(Change::Rows { attempt, table, next_row: end }))
             }
             Input::Checkpoint { attempt, checkpoint } => {
+                // It comes again where its acknowledgement was lost.
+                let is_known =
+                    |latest: &Checkpoint| checkpoint.step < latest.step || checkpoint == *latest;
+                if self.checkpoint.as_deref().is_some_and(is_known) {
+                    return Ok(None);
+                }
                 let rows = RowCounts {
                     steps: checkpoint.steps_rows,
                     confusion: checkpoint.confusion_rows,
                 };
-                self.complete(rows)?;
+                // While it was stored, rows may have come from behind it.
+                self.compare(rows, u64::le)?;
                 Ok(Some(Change::Checkpointed { attempt, checkpoint }))
             }
             Input::Weights { attempt, kept } => {
@@ -422,7 +429,7 @@ impl Job {
                 self.next_kept(kept).map(|is_new| is_new.then_some(change))
             }
             Input::Commit { attempt, rows, weights: announced, diverged, engine } => {
-                self.complete(rows)?;
+                self.compare(rows, u64::eq)?;
                 let stored = self.kept.len() as u64;
                 if announced != stored {
                     return Err(Refusal::WeightsMissing { announced, stored });
@@ -485,12 +492,16 @@ impl Job {
         }
     }
 
-    /// Whether exactly the announced rows are stored.
-    fn complete(&self, announced: RowCounts) -> Result<(), Refusal> {
+    /// Whether the announced rows are to those that are stored as is asked.
+    fn compare(
+        &self,
+        announced: RowCounts,
+        is_well: fn(&u64, &u64) -> bool,
+    ) -> Result<(), Refusal> {
         for (announced, stored) in
             [(announced.steps, self.rows.steps), (announced.confusion, self.rows.confusion)]
         {
-            if announced != stored {
+            if !is_well(&announced, &stored) {
                 return Err(Refusal::Incomplete { announced, stored });
             }
         }

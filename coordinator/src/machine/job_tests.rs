@@ -98,6 +98,25 @@ fn a_request_whose_reply_was_lost_may_be_sent_again() {
 }
 
 #[test]
+fn a_checkpoint_may_be_told_of_after_rows_from_behind_it_and_again_after_a_later_one() {
+    let history = [(0, grant()), (1, rows(FIRST, 0, 3)), (2, checkpoint(FIRST, 2))];
+    let job = job_after(&history);
+    assert_eq!(job.checkpoint.as_ref().map(|checkpoint| checkpoint.step), Some(2));
+    // The next attempt goes on from there.
+    let mut resumed = job_after(&[&history[..], &[(10, expire())]].concat());
+    let change = resumed.decide(at(15), &POLICY, grant()).expect("is granted").expect("is new");
+    resumed.apply(&change).expect("decide and apply agree");
+    assert_eq!(resumed.rows.steps, 2);
+    // What was told on a lost connection comes again, in order.
+    let job = job_after(&[&history[..], &[(3, checkpoint(FIRST, 3))]].concat());
+    for known in [2, 3] {
+        assert_eq!(job.decide(at(4), &POLICY, checkpoint(FIRST, known)), Ok(None), "{known}");
+    }
+    let early = job.decide(at(4), &POLICY, checkpoint(FIRST, 4));
+    assert_eq!(early, Err(Refusal::Incomplete { announced: 4, stored: 3 }));
+}
+
+#[test]
 fn rows_come_in_turn_and_a_result_without_all_its_rows_is_refused() {
     let job = job_after(&[(0, grant()), (1, rows(FIRST, 0, 2))]);
     let gap = job.decide(at(2), &POLICY, rows(FIRST, 3, 1));

@@ -69,6 +69,8 @@ pub struct Core {
     /// Revisions whose record could not be written, and why.
     pub unrecorded: BTreeMap<(SweepName, SweepId), String>,
     pub lease: Duration,
+    /// When the last turn began.
+    turned_at: Timestamp,
     pub journal: JournalId,
     pub epoch: Epoch,
     pub results: String,
@@ -110,6 +112,7 @@ impl Core {
             unwritten: BTreeSet::new(),
             unrecorded: BTreeMap::new(),
             lease: settings.lease,
+            turned_at: now,
             journal: settings.journal,
             epoch: settings.epoch,
             results: settings.results,
@@ -125,6 +128,7 @@ impl Core {
         ticked: bool,
         now: Timestamp,
     ) -> bool {
+        self.notice_absence(now);
         let mut go_on = true;
         for request in requests {
             go_on &= self.handle(request, now);
@@ -144,6 +148,20 @@ impl Core {
             self.plan_segments(now);
         }
         go_on
+    }
+
+    /// Frozen, without room on the disk, or on a disk that hung, the loop hears nobody. Where that took half a lease, workers
+    /// have hung up and are on their way back: every lease gets a full term, as after a restart. After less, what they
+    /// said meanwhile is read before any lease can run out.
+    fn notice_absence(&mut self, now: Timestamp) {
+        let away = now - std::mem::replace(&mut self.turned_at, now);
+        if away >= self.lease / 2 {
+            tracing::info!(
+                away_s = away.as_secs_f64(),
+                "heard nobody for a while: no lease ends for it"
+            );
+            self.leases.set_all(now + self.lease);
+        }
     }
 
     /// Why results cannot be put in place; empty where they can.

@@ -1,7 +1,7 @@
-//! Until when each lease holds. Not journalled: after a restart every open lease gets one full term.
+//! Until when each lease holds. Not journalled: after a restart every open lease gets one full term, and likewise after a time
+//! in which nobody could be heard.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use domain::{JobId, SweepName, Timestamp};
 
@@ -28,15 +28,10 @@ impl Leases {
         self.by_job.get(job).copied()
     }
 
-    /// Nobody was heard for `time`: every lease holds for so much longer.
-    pub fn postpone(&mut self, time: Duration) {
-        let by_job = self.by_job.iter_mut();
-        self.deadlines = by_job
-            .map(|(job, deadline)| {
-                *deadline = *deadline + time;
-                (*deadline, job.clone())
-            })
-            .collect();
+    /// Every lease holds until `deadline`.
+    pub fn set_all(&mut self, deadline: Timestamp) {
+        self.by_job.values_mut().for_each(|until| *until = deadline);
+        self.deadlines = self.by_job.keys().map(|job| (deadline, job.clone())).collect();
     }
 
     /// There is no lease of `job` any more.
@@ -65,7 +60,7 @@ mod tests {
         leases.set(job.clone(), Timestamp::from_millis(20));
         assert_eq!(leases.expired(Timestamp::from_millis(19)), []);
         assert_eq!(leases.expired(Timestamp::from_millis(20)), std::slice::from_ref(&job));
-        leases.postpone(Duration::from_millis(5));
+        leases.set_all(Timestamp::from_millis(25));
         assert_eq!(leases.expired(Timestamp::from_millis(24)), []);
         assert_eq!(leases.expired(Timestamp::from_millis(25)), std::slice::from_ref(&job));
         leases.end(&job);

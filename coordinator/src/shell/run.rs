@@ -97,7 +97,6 @@ async fn store<J: Journal>(
     batch: Batch,
 ) -> Result<(), JournalError> {
     let batch = Arc::new(batch);
-    let since = around.clock.now();
     while let Err(error) = around.journal.append(Arc::clone(&batch)).await {
         if !error.is_full() {
             return Err(error);
@@ -114,10 +113,7 @@ async fn store<J: Journal>(
         }
     }
     if around.stall.send_replace(None).is_some() {
-        // Nobody could be heard: that is no reason to take anything away.
-        let waited = around.clock.now() - since;
-        core.leases.postpone(waited);
-        tracing::info!(waited_s = waited.as_secs_f64(), "there is room again");
+        tracing::info!("there is room again");
     }
     Ok(())
 }

@@ -16,6 +16,11 @@ pub fn write_revision(
     jobs: Option<&[JobId]>,
 ) -> Result<(), PutError> {
     let name = format!("sweeps/{}/{}.json", sweep.name(), sweep.id());
+    let failed = |source| PutError { path: results.path(&name), source };
+    // Looked for at each start, and written again should a power cut have taken it: no sync is worth its time.
+    if results.has(&name).map_err(failed)? {
+        return Ok(());
+    }
     results.put(&name, |writer| {
         let made = || sweep.jobs().map(|(_, id)| id).collect();
         let jobs = jobs.map_or_else(made, <[JobId]>::to_vec);
@@ -32,7 +37,6 @@ pub fn write_revision(
             "sweep": canonical,
             "jobs": jobs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
-        let failed = |source| PutError { path: results.path(&name), source };
         serde_json::to_writer_pretty(&mut *writer, &record).map_err(|e| failed(e.into()))?;
         writer.write_all(b"\n").map_err(failed)
     })

@@ -60,6 +60,9 @@ impl World {
             early: BTreeMap::new(),
             submissions: Vec::new(),
             writing: BTreeSet::new(),
+            frozen_until: 0,
+            unread: Vec::new(),
+            hears_at: 0,
         });
         self.after(0, Happening::Tick(number));
         self.submit(NAMES[0]);
@@ -80,6 +83,48 @@ impl World {
             self.within(2_000, Happening::Lost(connection));
         }
         self.within(5_000, Happening::StartCoordinator);
+    }
+
+    /// Nothing happens in the coordinator for `ms`.
+    pub(super) fn freeze(&mut self, ms: i64) {
+        let wakes = self.rng.random_range(0..100);
+        let Some(node) = &mut self.node else { return };
+        node.frozen_until = node.frozen_until.max(self.now + ms);
+        node.hears_at = node.frozen_until + wakes;
+        let (at, number) = (node.hears_at, node.number);
+        self.at(at, Happening::Hears(number));
+    }
+
+    /// What happens now; nothing where it happens to a coordinator that is frozen: then it happens to it later.
+    pub(super) fn unless_frozen(&mut self, happening: Happening) -> Option<Happening> {
+        let now = self.now;
+        let Some(node) = &mut self.node else { return Some(happening) };
+        let of = match happening {
+            Happening::ToCoordinator(..) | Happening::Detached(_)
+                if now < node.hears_at || !node.unread.is_empty() =>
+            {
+                node.unread.push(happening);
+                return None;
+            }
+            Happening::Turn(of) | Happening::Tick(of) | Happening::Written(of, _) => of,
+            _ => return Some(happening),
+        };
+        let until = node.frozen_until;
+        if of != node.number || now >= until {
+            return Some(happening);
+        }
+        self.at(until, happening);
+        None
+    }
+
+    pub(super) fn hears(&mut self) -> Checked {
+        let now = self.now;
+        let Some(node) = &mut self.node else { return Ok(()) };
+        // Frozen again, before it had come to that.
+        if now < node.hears_at {
+            return Ok(());
+        }
+        std::mem::take(&mut node.unread).into_iter().try_for_each(|unread| self.happen(unread))
     }
 
     pub(super) fn plan_turn(&mut self) {

@@ -12,6 +12,10 @@ impl World {
         if self.strikes(faults.coordinator_killed) {
             self.end_coordinator(false);
         }
+        if self.strikes(faults.coordinator_frozen) {
+            let ms = self.rng.random_range(0..3 * LEASE_MS);
+            self.freeze(ms);
+        }
         if self.strikes(faults.power_cut) {
             self.end_coordinator(true);
         }

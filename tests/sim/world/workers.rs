@@ -192,7 +192,8 @@ impl World {
         let fails = self.goes_wrong(self.faults.trial_fails);
         let (flush, checkpoints) = (self.rng.random_bool(0.6), self.rng.random_bool(0.8));
         let is_poison = self.poison.contains(&attempt.job);
-        let store_reached = self.node.is_some() && self.now >= self.cuts[host].up_until;
+        let answers = self.node.as_ref().is_some_and(|node| self.now >= node.hears_at);
+        let store_reached = answers && self.now >= self.cuts[host].up_until;
         let Some(hand) = self.hand(host, worker) else { return };
         if now < hand.frozen_until {
             let at = hand.frozen_until;
