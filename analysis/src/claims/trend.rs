@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, Evidence, Verdict, found};
+use super::{Claim, Evidence, Verdict, are, found};
 use crate::statistics::{holm, kendall, page};
 use crate::study::{Cell, Group, Moment, Panel, Statistic};
 
@@ -145,7 +145,7 @@ pub(super) fn evidence(group: &Group, direction: Direction) -> Option<Evidence> 
     let (verdict, reason) = if seeds < 3 {
         (
             Verdict::CannotTell,
-            format!("{seeds} seeds with every cell of a row are too few: three at least"),
+            format!("{} too few with every cell of a row: three at least", are(seeds, "seed")),
         )
     } else if supported == all {
         (Verdict::Supported, format!("by every statistic, at start and end ({all} of {all})"))
