@@ -6,6 +6,7 @@
 pub mod bootstrap;
 pub mod censored;
 pub mod collapse;
+pub mod crossed;
 pub mod crossing;
 pub mod gaussian;
 pub mod holm;
