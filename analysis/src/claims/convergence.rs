@@ -1,7 +1,7 @@
 //! Low confusion goes with fast convergence: an association between cells, and no more than that.
 
 use super::{Claim, Evidence, Verdict, are, found, told};
-use crate::statistics::{holm, kendall};
+use crate::statistics::{holm, kendall, ties};
 use crate::study::{Group, Moment, Panel, Statistic};
 
 pub(super) const CLAIM: Claim = Claim {
@@ -21,6 +21,8 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
         Panel::of(&group.trials, |trial| Some(trial.final_risk?.max(f64::MIN_POSITIVE).ln()));
     let risk_weights = risk.even_weights();
     let (mut lines, mut verdicts) = (Vec::new(), Vec::new());
+    // Whether there were cells enough, and whether their losses differed anywhere.
+    let (mut has_cells, mut has_losses) = (false, false);
     for statistic in Statistic::ALL {
         for moment in Moment::ALL {
             let panel = group.panel(statistic, moment);
@@ -33,6 +35,9 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
                 });
                 let pairs: Vec<_> = pairs.collect();
                 if pairs.len() >= CELLS_MIN {
+                    has_cells = true;
+                    let losses: Vec<_> = pairs.iter().map(|(_, loss)| *loss).collect();
+                    has_losses |= !ties::all_tie(&losses);
                     found.extend(kendall::tau_b(&pairs).map(|kendall| (dim, kendall)));
                 }
             }
@@ -63,7 +68,14 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
             verdicts.push(verdict);
         }
     }
-    let first = *verdicts.first()?;
+    let Some(&first) = verdicts.first() else {
+        let what = if has_losses {
+            "all cells are equally confused"
+        } else {
+            "all final losses of a dim are equal"
+        };
+        return has_cells.then(|| found(Verdict::CannotTell, what.to_owned(), lines));
+    };
     if risk.seeds.len() < SEEDS_MIN {
         let reason = format!("{} too few: three at least", are(risk.seeds.len(), "seed"));
         return Some(found(Verdict::CannotTell, reason, lines));

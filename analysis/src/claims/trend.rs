@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Claim, Evidence, Verdict, are, found};
 use crate::statistics::crossed::{clusterings, means};
-use crate::statistics::{holm, kendall, page};
+use crate::statistics::{holm, kendall, page, ties};
 use crate::study::{Cell, Group, Moment, Panel, Statistic};
 
 pub(super) const WIDTH: Claim = Claim {
@@ -97,7 +97,8 @@ pub fn trend(panel: &Panel, direction: Direction) -> Option<Trend> {
         taus.extend(kendall::tau_b(&placed).map(|found| found.tau));
         changes.push(sign * (means[means.len() - 1] - means[0]));
         neighbours += means.len() - 1;
-        reversals += means.windows(2).filter(|pair| pair[1] < pair[0]).count();
+        let levels = ties::levels(&means).unwrap_or_default();
+        reversals += levels.windows(2).filter(|pair| pair[1] < pair[0]).count();
     }
     let significant = |p: &[f64]| holm::adjust(p).iter().filter(|p| **p <= ALPHA).count();
     Some(Trend {

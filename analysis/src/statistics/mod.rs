@@ -17,6 +17,7 @@ pub mod page;
 pub mod random;
 pub mod region;
 pub mod student;
+pub mod ties;
 mod two_way;
 
 pub use censored::{CensoredFit, FitError, Observation};

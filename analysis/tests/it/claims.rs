@@ -188,6 +188,11 @@ fn convergence_follows_confusion_or_not() {
         trial.final_risk = trial.final_risk.map(|risk| 1.0 / risk);
     }
     check(vec![group.clone()], CONVERGENCE, Verdict::Contradicted, "end higher");
+    // Seven equal losses in some cells and ten in others: their means differ in the last bit.
+    let mut tied = of(1.0, 0.0, 0.5, 10).group(1);
+    tied.trials.retain(|trial| trial.depth < Some(16) || trial.seeds.0 < 7);
+    tied.trials.iter_mut().for_each(|trial| trial.final_risk = Some(0.1));
+    check(vec![tied], CONVERGENCE, Verdict::CannotTell, "all final losses of a dim are equal");
     group.trials.iter_mut().for_each(|trial| trial.final_risk = None);
     check(vec![group], CONVERGENCE, Verdict::CannotTell, "none of it");
 }
