@@ -123,6 +123,9 @@ fn every(count: usize) -> String {
     if count == 2 { "both settings".to_owned() } else { format!("all {count} settings") }
 }
 
+/// Seeds without which a statement about all weights and all data is not made.
+const SEEDS_MIN: usize = 5;
+
 /// `1 seed is`, `2 seeds are`.
 fn are(count: usize, noun: &str) -> String {
     format!("{} {}", counted(count, noun), if count == 1 { "is" } else { "are" })

@@ -208,6 +208,20 @@ fn a_bound_that_is_never_near_is_not_tested() {
     check(with_eta(0.008), BOUND, Verdict::CannotTell, "not tested");
     check(with_eta(4.0), BOUND, Verdict::Supported, "4.000");
     check(with_eta(5.5), BOUND, Verdict::Contradicted, "5.500");
+    let without = |is_missing: fn(&Trial) -> bool, eta: Option<f64>| {
+        let mut groups = with_eta(4.0);
+        for trial in groups[0].trials.iter_mut().filter(|trial| is_missing(trial)) {
+            trial.measurements[0].eta = eta;
+        }
+        groups
+    };
+    for eta in [None, Some(f64::NAN)] {
+        check(without(|t| t.seeds.0 > 0, eta), BOUND, Verdict::CannotTell, "1 seed is too few");
+        check(without(|t| t.width == Some(128), eta), BOUND, Verdict::CannotTell, "is missing in");
+    }
+    let mut one = with_eta(2.0);
+    one[0].trials.truncate(1);
+    check(one, BOUND, Verdict::CannotTell, "1 seed is too few: five at least");
 }
 
 /// Excess risk that falls from 1 to a floor, against an envelope of rate 1 − 2μ(α − N L α²/2)/N.
@@ -301,8 +315,19 @@ fn orthogonal_inputs_decouple_up_to_rounding() {
     let group = |rms: f64| {
         let settings = vec![("model_kind", text("logistic")), ("data_kind", text("orthogonal"))];
         let measurements = vec![Measurement { rms_cos: Some(rms), ..Measurement::default() }];
-        vec![linear(settings, vec![Trial { measurements, ..Trial::default() }])]
+        let trial = |seed| Trial {
+            seeds: (seed, seed),
+            measurements: measurements.clone(),
+            ..Trial::default()
+        };
+        vec![linear(settings, (0..5).map(trial).collect())]
     };
+    let mut few = group(1e-16);
+    few[0].trials.truncate(1);
+    check(few, LOGISTIC, Verdict::CannotTell, "1 seed is too few");
+    let mut missing = group(1e-16);
+    missing[0].trials[0].measurements.push(Measurement::default());
+    check(missing, LOGISTIC, Verdict::CannotTell, "missing in 1 more");
     check(group(1e-16), LOGISTIC, Verdict::Supported, "1.0e-16");
     check(group(0.1), LOGISTIC, Verdict::Contradicted, "1.0e-1");
 }
