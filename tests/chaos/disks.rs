@@ -16,9 +16,14 @@ use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
 use crate::works;
 
-/// Thirty jobs of some tenths of a second, with blobs of each kind.
+/// Thirty jobs of some tenths of a second, with checkpoints.
 fn sweep() -> String {
-    calm::sweep("disk", 15, 300_000, "[run]\ncheckpoint = \"1s\"\nkeep_weights = \"measured\"\n")
+    calm::sweep("disk", 15, 300_000, "[run]\ncheckpoint = \"1s\"\n")
+}
+
+/// The same with blobs of each kind.
+fn weighty_sweep() -> String {
+    sweep() + "keep_weights = \"measured\"\n"
 }
 
 /// ext4's call to stop where it is, and the flag by which nothing that is not on disk gets there.
@@ -82,10 +87,6 @@ impl Drop for Disk {
     }
 }
 
-fn undisturbed() -> crate::content::Content {
-    calm::undisturbed(&sweep(), "disk")
-}
-
 fn committed(place: &Place) -> u64 {
     place.status("disk")["committed"].as_u64().unwrap_or(0)
 }
@@ -118,7 +119,8 @@ fn aside(folder: &Path) -> Vec<PathBuf> {
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let wanted = crate::times("GRADSWEEP_CUTS", 20);
     let mut rng = crate::chance("power cuts");
-    let expected = undisturbed();
+    let sweep = weighty_sweep();
+    let expected = calm::undisturbed(&sweep, "disk");
     let (mut cuts, mut kept) = (0, 0);
     while cuts < wanted {
         let place = Place::new();
@@ -128,7 +130,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         let start = || place.coordinator_by(gradsweep(), "127.0.0.1:0", "30s");
         let mut coordinator = start();
         let worker = place.worker(2);
-        succeed(place.client(&["submit"]).arg(place.sweep(&sweep())));
+        succeed(place.client(&["submit"]).arg(place.sweep(&sweep)));
         while place.status("disk")["over"] != true && cuts < wanted {
             std::thread::sleep(Duration::from_millis(rng.random_range(100..1_500)));
             // What a flush has answered is final; another may be on its way when the power goes.
@@ -168,7 +170,8 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
             "after {cuts} cuts: {}",
             worker.log()
         );
-        assert_eq!(aside(&place.results()), [PathBuf::new(); 0], "nothing is left aside");
+        let left = aside(&place.results());
+        assert!(left.is_empty(), "left aside: {left:?}");
         let blobs = || fs::read_dir(place.path("journal/blobs")).expect("reads").count();
         wait_for(|| (blobs() == 0).then_some(()), || format!("{} blobs stay", blobs()));
         drop((coordinator, worker));
@@ -234,7 +237,7 @@ impl Drop for Backing {
 #[ignore = "needs root and ext4"]
 fn a_sync_that_fails_stops_the_coordinator_and_nothing_is_acknowledged_after_it() {
     let wanted = crate::times("GRADSWEEP_SYNCS", 5);
-    let expected = undisturbed();
+    let expected = calm::undisturbed(&sweep(), "disk");
     for round in 0..wanted {
         let place = Place::new();
         let Some(backing) = Backing::mount(&place.path("backing")) else { return };

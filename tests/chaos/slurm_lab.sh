@@ -66,7 +66,7 @@ up)
     chmod 400 "$folder/munge/key"
     munged --socket "$folder/munge/socket" --key-file "$folder/munge/key" --pid-file "$folder/munge/pid" \
         --log-file "$folder/munge/log" --seed-file "$folder/munge/seed"
-    # Lost nodes are noticed in seconds, and what was requeued may start again after six, not after two minutes.
+    # Lost nodes are noticed in half a minute, and what was requeued may start again after six, not after two minutes.
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=gradsweep
 SlurmctldHost=gs-c($net.1)
@@ -88,7 +88,7 @@ SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 ReturnToService=2
-SlurmdTimeout=6
+SlurmdTimeout=12
 KillWait=3
 MessageTimeout=3
 TCPTimeout=2
