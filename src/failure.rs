@@ -37,6 +37,9 @@ Exit codes:
 pub enum Failure {
     #[error("cannot read the sweep file {}", path.display())]
     ReadSweep { path: PathBuf, source: io::Error },
+    #[cfg(feature = "sql")]
+    #[error("cannot read the query in {}", path.display())]
+    ReadQuery { path: PathBuf, source: io::Error },
     #[error("the sweep file is not valid\n{0}")]
     BadSweep(SweepFileError),
     #[error("{} takes {} to hand in, and at most {} are taken{}", path.display(), text::bytes(*found), text::bytes(*limit), longest(axis))]
@@ -109,6 +112,8 @@ pub enum Failure {
 /// Why a job cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    #[error("--weights and --data name the same file, {}: each needs its own", path.display())]
+    OneFile { path: PathBuf },
     #[error("{} has no job whose id begins with \"{prefix}\" among its {count}", folder.display())]
     NoJob { folder: PathBuf, prefix: String, count: u64 },
     #[error("{count} jobs have an id that begins with \"{prefix}\": {}, ...", ids.join(", "))]
@@ -168,6 +173,8 @@ impl Failure {
             Self::Results(error) => results_code(error),
             Self::Report(ReportError::Results(error)) => results_code(error),
             Self::Report(ReportError::Write { .. }) => 74,
+            #[cfg(feature = "sql")]
+            Self::ReadQuery { .. } => 2,
             #[cfg(feature = "sql")]
             Self::Sql(error) => sql_code(error),
             #[cfg(not(feature = "sql"))]
@@ -280,6 +287,9 @@ impl Failure {
                 ));
             }
             Self::WorkLeft | Self::Interrupted => "the same command goes on from here",
+            Self::Results(error) | Self::Report(ReportError::Results(error)) => {
+                return results_advice(error).map(str::to_owned);
+            }
             _ => return None,
         };
         Some(text.to_owned())
@@ -396,12 +406,28 @@ impl From<analysis::sql::SqlError> for Failure {
     }
 }
 
+/// What to do with results that cannot be read.
+fn results_advice(error: &ResultsError) -> Option<&'static str> {
+    match error {
+        ResultsError::Truncated { .. }
+        | ResultsError::Damaged { .. }
+        | ResultsError::NotASegment { .. }
+        | ResultsError::WrongType { .. } => Some(
+            "put a whole copy in its place, or move it away: then rows that no other file has are missing",
+        ),
+        ResultsError::NoSweeps { .. } => {
+            Some("name the folder that holds jobs/sweep=NAME, as `gradsweep run --out` was told")
+        }
+        _ => None,
+    }
+}
+
 #[cfg(feature = "sql")]
 fn sql_code(error: &analysis::sql::SqlError) -> u8 {
     use analysis::sql::SqlError;
     match error {
         SqlError::Runtime(_) | SqlError::Output(_) | SqlError::File { .. } => 74,
-        SqlError::Parquet { .. } | SqlError::Failed { .. } => 74,
+        SqlError::Failed { .. } | SqlError::TooLarge { .. } => 74,
         _ => 2,
     }
 }

@@ -10,9 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use analysis::report::Report;
-use analysis::sql::{Format, SqlError, write};
+use analysis::results::Difference;
+use analysis::sql::{FileAnswer, Format, QUESTIONS, Query, SqlError, Writer, writer};
 use analysis::{Results, Study};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::ipc::reader::{FileReader, StreamReader};
 use domain::{Cell, Table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sample::{
@@ -20,9 +22,27 @@ use sample::{
 };
 use tempfile::TempDir;
 
+const MEMORY: usize = 1 << 30;
+
+/// The rows that `sql` selects, and what is said of the files.
+fn answer(
+    results: &Results,
+    sweep: Option<&str>,
+    sql: &str,
+) -> Result<(Vec<RecordBatch>, Vec<Difference>), SqlError> {
+    let sweep = sweep.map(|name| results.sweep(name)).transpose()?;
+    let mut batches = Vec::new();
+    let query = Query { results, sweep: sweep.as_ref(), memory_bytes: MEMORY };
+    let differences = query.run(sql, |batch| {
+        batches.push(batch.clone());
+        Ok(true)
+    })?;
+    Ok((batches, differences))
+}
+
 /// The rows that `sql` selects from the folder `root`.
 fn query(root: &Path, sweep: Option<&str>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
-    Ok(analysis::sql::query(&Results::open(root)?, sweep, sql)?.batches)
+    Ok(answer(&Results::open(root)?, sweep, sql)?.0)
 }
 
 /// Two sweeps: `first` with two segments of jobs and one of confusion, `second` with a single job.
@@ -42,10 +62,18 @@ fn folder() -> TempDir {
     folder
 }
 
-fn text(format: Format, batches: &[RecordBatch]) -> String {
+fn bytes(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
     let mut out = Vec::new();
-    write(&format, batches, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    let mut writer = writer(format, Box::new(&mut out));
+    for batch in batches {
+        writer.write(batch).unwrap();
+    }
+    writer.finish().unwrap();
+    out
+}
+
+fn text(format: Format, batches: &[RecordBatch]) -> String {
+    String::from_utf8(bytes(format, batches)).unwrap()
 }
 
 #[track_caller]
@@ -142,9 +170,9 @@ fn what_other_versions_wrote_is_answered_and_said() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/other-versions");
     let results = Results::open(&root).unwrap();
     let ask = |sql: &str| {
-        let answer = analysis::sql::query(&results, None, sql).unwrap();
-        let said: Vec<_> = answer.differences.iter().map(ToString::to_string).collect();
-        (text(Format::Csv, &answer.batches), said)
+        let (batches, differences) = answer(&results, None, sql).unwrap();
+        let said: Vec<_> = differences.iter().map(ToString::to_string).collect();
+        (text(Format::Csv, &batches), said)
     };
     let older = "cos_q05 is null in 1 of 2 segments of confusion: an older version wrote them";
     let newer = "spectral_gap is left out of 1 of 2 segments of confusion: a newer version wrote them, which knows it";
@@ -158,8 +186,7 @@ fn what_other_versions_wrote_is_answered_and_said() {
         ["gradient_norm is null in 1 of 2 segments of steps: an older version wrote them"]
     );
     assert_eq!(ask("select 1 as x").1, [""; 0]);
-    let unknown =
-        analysis::sql::query(&results, None, "select energy_joules from jobs").unwrap_err();
+    let unknown = answer(&results, None, "select energy_joules from jobs").unwrap_err();
     assert!(unknown.to_string().starts_with("there is no column \"energy_joules\""), "{unknown}");
 }
 
@@ -327,23 +354,125 @@ fn formats_say_null_times_and_histograms() {
     assert_eq!(text(Format::Csv, &not_a_number), "x,y\nNaN,\"say \"\"hi\"\", Ann\"\n");
 }
 
+fn to_file(path: &Path, root: Option<&Path>, batches: &[RecordBatch]) -> Result<(), SqlError> {
+    let mut answer = Box::new(FileAnswer::create(path, root)?);
+    for batch in batches {
+        answer.write(batch)?;
+    }
+    answer.finish()
+}
+
 #[test]
-fn an_answer_becomes_a_parquet_file_that_is_whole_or_absent() {
+fn an_answer_becomes_a_file_that_is_whole_or_absent() {
     let folder = folder();
     let batches = query(folder.path(), Some("first"), "select * from confusion").unwrap();
-    let path = folder.path().join("answer.parquet");
-    assert_eq!(text(Format::Parquet(path.clone()), &batches), "");
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let write = |name: &str| to_file(&path(name), Some(folder.path()), &batches);
+    for name in ["a.parquet", "a.arrow", "a.csv", "a.json"] {
+        fs::write(path(name), "what was there").unwrap();
+        write(name).unwrap();
+    }
+    let open = |name| File::open(path(name)).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(open("a.parquet")).unwrap();
     let read: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
     assert_eq!(read, batches);
+    let reader = FileReader::try_new(open("a.arrow"), None).unwrap();
+    assert_eq!(reader.map(Result::unwrap).collect::<Vec<_>>(), batches);
+    let stream = bytes(Format::Arrow, &batches);
+    let reader = StreamReader::try_new(stream.as_slice(), None).unwrap();
+    assert_eq!(reader.map(Result::unwrap).collect::<Vec<_>>(), batches);
+    for (name, format) in [("a.csv", Format::Csv), ("a.json", Format::Json)] {
+        assert_eq!(fs::read_to_string(path(name)).unwrap(), text(format, &batches), "{name}");
+    }
 
-    let nowhere = folder.path().join("none/answer.parquet");
-    let error = write(&Format::Parquet(nowhere.clone()), &batches, &mut Vec::new()).unwrap_err();
-    assert!(error.to_string().contains(nowhere.to_str().unwrap()), "{error}");
-    let tmp = fs::read_dir(folder.path()).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().path().extension().is_some_and(|found| found == "tmp")
-    });
-    assert_eq!(tmp.count(), 0);
+    let error = write("none/a.parquet").unwrap_err();
+    assert!(error.to_string().contains("none/a.parquet"), "{error}");
+    let half = FileAnswer::create(&path("half.csv"), None).unwrap();
+    drop(half);
+    let mut names: Vec<_> =
+        fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a.arrow", "a.csv", "a.json", "a.parquet"]);
+}
+
+#[test]
+fn an_answer_is_written_over_no_results_and_nothing_but_files() {
+    let folder = folder();
+    let root = folder.path();
+    let batches = query(root, Some("first"), "select job_id from jobs").unwrap();
+    let refused = |path: &Path, word: &str| {
+        let error = to_file(path, Some(root), &batches).unwrap_err().to_string();
+        assert!(error.contains(word) && error.contains(path.to_str().unwrap()), "{error}");
+    };
+    let place = tempfile::tempdir().unwrap();
+    refused(&root.join("jobs/sweep=first/1.parquet"), "among the results");
+    refused(&root.join("jobs/sweep=first/new.parquet"), "among the results");
+    refused(&place.path().join("a.txt"), "ends in none of");
+    refused(place.path().parent().unwrap().join("none.d/../a").as_path(), "ends in none of");
+    fs::create_dir(place.path().join("folder.csv")).unwrap();
+    refused(&place.path().join("folder.csv"), "is no file");
+    // By way of a link, too.
+    let link = place.path().join("link.parquet");
+    std::os::unix::fs::symlink(root.join("jobs/sweep=first/1.parquet"), &link).unwrap();
+    refused(&link, "among the results");
+    check(root, Some("first"), "select count(*) as n from jobs", "n\n3\n");
+    // A link to a file elsewhere stays one.
+    fs::write(place.path().join("behind.csv"), "").unwrap();
+    let link = place.path().join("link.csv");
+    std::os::unix::fs::symlink("behind.csv", &link).unwrap();
+    to_file(&link, Some(root), &batches).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_to_string(&link).unwrap(), "job_id\na\nb\nc\n");
+}
+
+#[test]
+fn a_table_for_people_ends_somewhere_and_says_so() {
+    let folder = folder();
+    let many = "select a.value from generate_series(1, 20000) as a(value)";
+    let results = Results::open(folder.path()).unwrap();
+    let query = Query { results: &results, sweep: None, memory_bytes: MEMORY };
+    let mut out = Vec::new();
+    let mut people = writer(Format::Table, Box::new(&mut out));
+    query.run(many, |batch| people.write(batch)).unwrap();
+    people.finish().unwrap();
+    let told = String::from_utf8(out).unwrap();
+    assert!(told.contains("\n10000 rows, and there are more: "), "{}", &told[told.len() - 200..]);
+}
+
+#[test]
+fn a_query_ends_when_nobody_wants_more_of_it_and_beyond_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    grid(folder.path(), 3);
+    let results = Results::open(folder.path()).unwrap();
+    let query = Query { results: &results, sweep: None, memory_bytes: 1 << 20 };
+    // Billions of rows.
+    let steps = "from confusion a, confusion b, confusion c, confusion d, confusion e";
+    let mut batches = 0;
+    let rows = format!("select a.eta {steps}");
+    query
+        .run(&rows, |_| {
+            batches += 1;
+            Ok(batches < 3)
+        })
+        .unwrap();
+    assert_eq!(batches, 3);
+    let error = query.run(&format!("select array_agg(a.job_id || b.job_id) {steps}"), |_| Ok(true));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("1 MiB of memory"), "{error}");
+}
+
+#[test]
+fn every_ready_question_has_an_answer() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tanh-boundary"));
+    for question in QUESTIONS {
+        assert!(question.about().ends_with('.'), "{}", question.about());
+        let batches = query(root, None, question.sql);
+        let batches = batches.unwrap_or_else(|error| panic!("{}: {error}", question.name));
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let has_none = ["failures", "repeated"].contains(&question.name);
+        assert_eq!(rows == 0, has_none, "{}: {rows} rows", question.name);
+    }
 }
 
 #[test]
@@ -370,12 +499,20 @@ fn rows(csv: &str, keys: usize) -> std::collections::BTreeMap<Vec<String>, Vec<f
 fn the_sql_of_every_figure_runs_and_gives_the_numbers_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     grid(folder.path(), 3);
+    // Another sweep with the same jobs: its rows are not the figures'.
+    for table in fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(files) = fs::read_dir(table.join("sweep=s")) else { continue };
+        fs::create_dir(table.join("sweep=other")).unwrap();
+        for file in files.map(|entry| entry.unwrap()) {
+            fs::copy(file.path(), table.join("sweep=other").join(file.file_name())).unwrap();
+        }
+    }
     let results = Results::open(folder.path()).unwrap();
     let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
     let report = Report::of(study, &Default::default());
     let mut compared = Vec::new();
     for figure in report.figures.iter().flatten() {
-        let found = query(folder.path(), Some("s"), &figure.sql);
+        let found = query(folder.path(), None, &figure.sql);
         let found = found.unwrap_or_else(|error| panic!("{}: {error:?}", figure.name));
         assert!(found.iter().any(|batch| batch.num_rows() > 0), "{}", figure.name);
         let head = figure.csv.lines().next().unwrap();

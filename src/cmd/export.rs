@@ -68,6 +68,9 @@ enum Weights {
 
 /// Takes the kept weights, or runs the job again and compares; and writes both files.
 pub fn run(args: &ExportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
+    if args.weights == args.data {
+        return Err(ExportError::OneFile { path: args.weights.clone() }.into());
+    }
     let results = config::results(&args.results)?;
     let stored = find(&results, &args.job)?;
     let job = || stored.id.clone();

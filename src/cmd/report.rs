@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use analysis::report;
+use analysis::{ResultsError, report};
 use clap::Args;
 use domain::SweepName;
 use store::Location;
 
 use crate::config;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, note};
 
 /// Write a report of results: claims with verdicts, figures, and what data to add.
 #[derive(Debug, Args)]
@@ -35,7 +35,13 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let folder = args.out.clone().unwrap_or_else(|| {
         args.results.folder().map_or_else(|| "report".into(), |folder| folder.join("report"))
     });
+    if sweeps.is_empty() {
+        return Err(ResultsError::NoSweeps { path: results.root().to_owned() }.into());
+    }
     for sweep in sweeps {
+        if let Some(repeated) = results.repeated(&sweep)? {
+            note(&format!("warning: {repeated}"));
+        }
         let page = report::write(&results, &sweep, &folder.join(sweep.as_str()))?;
         out.line(&format!("report of {sweep}: {}", page.display()))?;
     }

@@ -14,17 +14,18 @@ pub struct SqlArgs {
     /// The folder or URL (s3://, gs://, az://) of the results.
     #[arg(value_name = "RESULTS")]
     results: Location,
-    /// The query, as "SELECT model_width, avg(final_risk) FROM jobs GROUP BY 1". It may begin with a comment.
+    /// The query, as "SELECT model_width, avg(final_risk) FROM jobs GROUP BY 1" (it may begin with a comment), a file of it that
+    /// ends in .sql, or the name of a ready question [default: list the ready questions].
     #[arg(value_name = "QUERY", allow_hyphen_values = true)]
-    query: String,
-    /// How to print: `table` for people, `csv` and `json` (one object a line) for programs.
+    query: Option<String>,
+    /// How to print: `table` for people, `csv`, `json` (one object a line) and `arrow` (a stream of Arrow IPC) for programs.
     #[arg(long, value_enum, default_value_t, conflicts_with = "out")]
     format: SqlFormat,
     /// Only this sweep [default: all in the folder].
     #[arg(long, value_name = "NAME")]
     sweep: Option<String>,
-    /// Write the answer into this Parquet file instead.
-    #[arg(long, value_name = "FILE.parquet")]
+    /// Write the answer into this file instead: .parquet, .arrow, .csv or .json (one object a line).
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
@@ -37,27 +38,72 @@ enum SqlFormat {
     Csv,
     /// One object a line.
     Json,
+    /// A stream of Arrow IPC.
+    Arrow,
 }
 
 /// Runs the query and writes its answer.
 #[cfg(feature = "sql")]
 pub fn run(args: &SqlArgs, out: &mut Output<'_>) -> Result<(), Failure> {
-    use analysis::sql::{Format, query, write};
+    use analysis::sql::{FileAnswer, Format, QUESTIONS, Query, Writer, writer};
 
+    use crate::host;
     use crate::output::note;
 
-    let answer =
-        query(&crate::config::results(&args.results)?, args.sweep.as_deref(), &args.query)?;
-    for difference in &answer.differences {
+    let results = crate::config::results(&args.results)?;
+    let Some(asked) = &args.query else {
+        for question in QUESTIONS {
+            out.line(&format!("{:<12} {}", question.name, question.about()))?;
+        }
+        return Ok(());
+    };
+    let sql = sql_of(asked)?;
+    let sweep = args.sweep.as_deref().map(|name| results.sweep(name)).transpose()?;
+    // Without a word of how much there is: what a small machine has.
+    let memory_bytes = host::memory_bytes().unwrap_or(2 << 30) / 2;
+    let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+    let query = Query { results: &results, sweep: sweep.as_ref(), memory_bytes };
+    let format = match args.format {
+        SqlFormat::Table => Format::Table,
+        SqlFormat::Csv => Format::Csv,
+        SqlFormat::Json => Format::Json,
+        SqlFormat::Arrow => Format::Arrow,
+    };
+    let mut answer: Box<dyn Writer + '_> = match &args.out {
+        Some(path) => Box::new(FileAnswer::create(path, results.store().folder())?),
+        None => writer(format, Box::new(&mut *out.writer)),
+    };
+    let differences = query.run(&sql, |batch| answer.write(batch))?;
+    answer.finish()?;
+    for difference in &differences {
         note(&difference.to_string());
     }
-    let format = match (&args.out, args.format) {
-        (Some(path), _) => Format::Parquet(path.clone()),
-        (None, SqlFormat::Table) => Format::Table,
-        (None, SqlFormat::Csv) => Format::Csv,
-        (None, SqlFormat::Json) => Format::Json,
-    };
-    Ok(write(&format, &answer.batches, out.writer)?)
+    for sweep in sweep.map_or_else(|| results.sweeps(), |sweep| Ok(vec![sweep]))? {
+        if let Some(repeated) = results.repeated(&sweep)? {
+            note(&format!("warning: {repeated}"));
+        }
+    }
+    Ok(())
+}
+
+/// The SQL that was asked: as it stands, in a file, or a ready question.
+#[cfg(feature = "sql")]
+fn sql_of(asked: &str) -> Result<String, Failure> {
+    use std::path::Path;
+
+    use analysis::sql::Question;
+
+    let is_name = !asked.is_empty()
+        && asked.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    if asked.ends_with(".sql") && !asked.contains(char::is_whitespace) {
+        let path = Path::new(asked);
+        std::fs::read_to_string(path)
+            .map_err(|source| Failure::ReadQuery { path: path.to_owned(), source })
+    } else if is_name {
+        Ok(Question::named(asked)?.sql.to_owned())
+    } else {
+        Ok(asked.to_owned())
+    }
 }
 
 /// Says how to get the engine.

@@ -1,11 +1,12 @@
 //! What data to add, as a sweep file that runs: the same sweep with longer axes, so that finished jobs are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
 use domain::{Value, json};
 
+use super::are;
 use crate::scaling::Survey;
 use crate::statistics::Crossing;
 use crate::study::{Group, Study, Trial};
@@ -72,9 +73,10 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
     }
     for (name, values) in [("widths", &mut axes.widths), ("depths", &mut axes.depths)] {
         if values.len() < VALUES_MIN {
-            reasons.push(format!("{} {name} are too few for a slope", values.len()));
+            let name = &name[..name.len() - 1];
+            reasons.push(format!("{} too few for a slope", are(values.len(), name)));
             match (name, axes.is_conv) {
-                ("depths", true) => extend(values, deeper_network, VALUES_MIN),
+                ("depth", true) => extend(values, deeper_network, VALUES_MIN),
                 _ => extend(values, twice, VALUES_MIN),
             }
         }
@@ -84,8 +86,8 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
         reasons.push(format!("{dims} cannot show how the boundary moves with d"));
         extend(&mut axes.dims, fourfold, VALUES_MIN);
     }
-    if axes.seed_count() < SEEDS_MIN {
-        reasons.push(format!("{} seeds are too few for a region", axes.seed_count()));
+    if axes.seed_count < SEEDS_MIN {
+        reasons.push(format!("{} too few for a region", are(axes.seed_count, "seed")));
         axes.more_seeds();
     }
     if reasons.is_empty() {
@@ -110,6 +112,8 @@ struct Axes {
     is_conv: bool,
     /// Where all streams share a seed, only `seeds`; else the seeds of data and of initial weights.
     seeds: Vec<i64>,
+    /// Distinct pairs of data and initial seed.
+    seed_count: usize,
     data_seeds: Vec<i64>,
     init_seeds: Vec<i64>,
 }
@@ -131,15 +135,12 @@ impl Axes {
             dims: group.values(|trial| trial.dim),
             has_free_dim: group.is("data_kind", "sphere") || group.is("data_kind", "gaussian"),
             is_conv,
+            seed_count: group.trials.iter().map(|trial| trial.seeds).collect::<BTreeSet<_>>().len(),
             seeds: if shared { streams(0) } else { Vec::new() },
             data_seeds: if shared { Vec::new() } else { streams(0) },
             init_seeds: if shared { Vec::new() } else { streams(1) },
         };
         (is_known && !found.widths.is_empty() && !found.depths.is_empty()).then_some(found)
-    }
-
-    fn seed_count(&self) -> usize {
-        self.seeds.len().max(self.data_seeds.len() * self.init_seeds.len())
     }
 
     fn deeper(&mut self) {

@@ -1,6 +1,8 @@
 //! The neural-net bound: eta below 5 at every weight that SGD visits.
 
-use super::{Claim, Evidence, Verdict, found, told};
+use std::collections::BTreeSet;
+
+use super::{Claim, Evidence, SEEDS_MIN, Verdict, are, counted, found, told};
 use crate::study::Group;
 
 pub(super) const CLAIM: Claim = Claim {
@@ -20,6 +22,7 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
         return None;
     }
     let (mut largest, mut trials, mut outside) = (0.0_f64, 0, 0);
+    let (mut seeds, mut missing, mut measured) = (BTreeSet::new(), 0, 0);
     for trial in &group.trials {
         let (Some(l), Some(b), Some(d)) = (trial.width, trial.depth, trial.dim) else { continue };
         let [l, b, d] = [l, b, d].map(|x| x as f64);
@@ -27,13 +30,29 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
             outside += 1;
             continue;
         }
-        let etas = trial.measurements.iter().filter_map(|measurement| measurement.eta);
-        largest = etas.fold(largest, f64::max);
         trials += 1;
+        for measurement in &trial.measurements {
+            measured += 1;
+            match measurement.eta.filter(|eta| eta.is_finite()) {
+                Some(eta) => {
+                    largest = largest.max(eta);
+                    seeds.insert(trial.seeds);
+                }
+                None => missing += 1,
+            }
+        }
     }
-    let lines = vec![format!("{trials} trials inside l/β² ≥ 1/√d, {outside} outside it")];
+    let lines = vec![format!(
+        "{} inside l/β² ≥ 1/√d, {outside} outside it; eta of {}, missing in {missing} of {}",
+        counted(trials, "trial"),
+        counted(seeds.len(), "seed"),
+        counted(measured, "measurement")
+    )];
     let (verdict, reason) = if trials == 0 {
         (Verdict::CannotTell, "no trial lies inside l/β² ≥ 1/√d".to_owned())
+    } else if seeds.len() < SEEDS_MIN {
+        let reason = format!("{} too few: five at least", are(seeds.len(), "seed"));
+        (Verdict::CannotTell, reason)
     } else if largest > BOUND {
         (Verdict::Contradicted, format!("eta reaches {largest:.3}"))
     } else if largest < BINDING * BOUND {
@@ -42,6 +61,12 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
             told(largest)
         );
         (Verdict::CannotTell, reason)
+    } else if missing > 0 {
+        let of = counted(measured, "measurement");
+        (
+            Verdict::CannotTell,
+            format!("eta is missing in {missing} of {of}: what it is there, no bound says"),
+        )
     } else {
         (
             Verdict::Supported,

@@ -1,7 +1,7 @@
 //! Low confusion goes with fast convergence: an association between cells, and no more than that.
 
-use super::{Claim, Evidence, Verdict, found, told};
-use crate::statistics::{holm, kendall};
+use super::{Claim, Evidence, Verdict, are, found, told};
+use crate::statistics::{holm, kendall, ties};
 use crate::study::{Group, Moment, Panel, Statistic};
 
 pub(super) const CLAIM: Claim = Claim {
@@ -9,28 +9,35 @@ pub(super) const CLAIM: Claim = Claim {
     source: "poster, convergence theorems and figures",
     statistic: "Kendall's tau-b between a cell's mean statistic and its mean log final loss, within each dim, Holm over dims; \
         an association: width and depth move both",
-    needs: "at least six cells with a final loss",
+    needs: "at least six cells with a final loss, and three seeds",
 };
 
 const CELLS_MIN: usize = 6;
+const SEEDS_MIN: usize = 3;
 
 /// What a group says of the claim; none with too few cells.
 pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     let risk =
         Panel::of(&group.trials, |trial| Some(trial.final_risk?.max(f64::MIN_POSITIVE).ln()));
-    let weights = risk.even_weights();
+    let risk_weights = risk.even_weights();
     let (mut lines, mut verdicts) = (Vec::new(), Vec::new());
+    // Whether there were cells enough, and whether their losses differed anywhere.
+    let (mut has_cells, mut has_losses) = (false, false);
     for statistic in Statistic::ALL {
         for moment in Moment::ALL {
             let panel = group.panel(statistic, moment);
+            let weights = panel.even_weights();
             let mut found = Vec::new();
             for dim in group.values(|trial| trial.dim) {
                 let cells = panel.cells.iter().zip(&risk.cells).filter(|(cell, _)| cell.dim == dim);
                 let pairs = cells.filter_map(|(confusion, risk)| {
-                    Some((confusion.mean(&weights)?.0, risk.mean(&weights)?.0))
+                    Some((confusion.mean(&weights)?.0, risk.mean(&risk_weights)?.0))
                 });
                 let pairs: Vec<_> = pairs.collect();
                 if pairs.len() >= CELLS_MIN {
+                    has_cells = true;
+                    let losses: Vec<_> = pairs.iter().map(|(_, loss)| *loss).collect();
+                    has_losses |= !ties::all_tie(&losses);
                     found.extend(kendall::tau_b(&pairs).map(|kendall| (dim, kendall)));
                 }
             }
@@ -61,7 +68,18 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
             verdicts.push(verdict);
         }
     }
-    let first = *verdicts.first()?;
+    let Some(&first) = verdicts.first() else {
+        let what = if has_losses {
+            "all cells are equally confused"
+        } else {
+            "all final losses of a dim are equal"
+        };
+        return has_cells.then(|| found(Verdict::CannotTell, what.to_owned(), lines));
+    };
+    if risk.seeds.len() < SEEDS_MIN {
+        let reason = format!("{} too few: three at least", are(risk.seeds.len(), "seed"));
+        return Some(found(Verdict::CannotTell, reason, lines));
+    }
     let is_one = verdicts.iter().all(|verdict| *verdict == first);
     let (verdict, reason) = match first {
         Verdict::Supported if is_one => {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, Evidence, Verdict, found};
+use super::{Claim, Evidence, Verdict, counted, found};
 use crate::statistics::student::two_sided_quantile;
-use crate::statistics::{mean, standard_error};
+use crate::statistics::{crossed, mean};
 use crate::study::{Group, Moment};
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "In linear models confusion falls as d^−½ in the dimension of the data.",
     source: "poster, linear-model concentration",
-    statistic: "slope of ln(−min cosine) on ln d at the initial weights, one slope a seed, 95 % t interval",
-    needs: "a linear model with at least three dims and three seeds, measured at step 0",
+    statistic: "slope of ln(−min cosine) on ln d at the initial weights, one slope a seed, 95 % t interval; crossed, both kinds of seed \
+        scatter it",
+    needs: "a linear model with at least three dims and three seeds of each kind that varies, measured at step 0",
 };
 
 /// How far from −1/2 a slope may lie at finite d and still be called it.
@@ -22,21 +23,32 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     if !group.is("model_kind", "linear") {
         return None;
     }
-    let mut seeds: BTreeMap<(i64, i64), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut seeds: BTreeMap<(i64, i64), BTreeMap<i64, Vec<f64>>> = BTreeMap::new();
     for trial in &group.trials {
         let min = Moment::Start.of(&trial.measurements).and_then(|first| first.min_cos);
         if let (Some(dim), Some(min)) = (trial.dim, min.filter(|min| *min < 0.0)) {
-            seeds.entry(trial.seeds).or_default().push(((dim as f64).ln(), (-min).ln()));
+            let of_seed = seeds.entry(trial.seeds).or_default();
+            of_seed.entry(dim).or_default().push((-min).ln());
         }
     }
-    let slopes: Vec<f64> = seeds.values().filter_map(|points| slope(points)).collect();
-    let (Some(center), Some(error), true) =
-        (mean(&slopes), standard_error(&slopes), slopes.len() >= 3)
-    else {
-        let reason = format!("{} seeds have three dims at step 0: three at least", slopes.len());
+    let (mut labels, mut slopes) = (Vec::new(), Vec::new());
+    for (label, dims) in &seeds {
+        let place = |(dim, of_dim): (&i64, &Vec<f64>)| Some(((*dim as f64).ln(), mean(of_dim)?));
+        let points: Vec<_> = dims.iter().filter_map(place).collect();
+        if let Some(slope) = slope(&points) {
+            labels.push(*label);
+            slopes.push(slope);
+        }
+    }
+    let known = crossed::error(&labels, &slopes).filter(|(_, freedom)| *freedom >= 2);
+    let (Some(center), Some((error, freedom))) = (mean(&slopes), known) else {
+        let reason = format!(
+            "{} with three dims at step 0: three of each kind at least",
+            counted(slopes.len(), "seed")
+        );
         return Some(found(Verdict::CannotTell, reason, Vec::new()));
     };
-    let half = two_sided_quantile(0.05, slopes.len() - 1) * error;
+    let half = two_sided_quantile(0.05, freedom) * error;
     let text = format!("slope {center:.3} ± {half:.3} over {} seeds", slopes.len());
     let off = (center + 0.5).abs();
     let (verdict, reason) = if off + half <= TOLERANCE {

@@ -123,6 +123,19 @@ fn every(count: usize) -> String {
     if count == 2 { "both settings".to_owned() } else { format!("all {count} settings") }
 }
 
+/// Seeds without which a statement about all weights and all data is not made.
+const SEEDS_MIN: usize = 5;
+
+/// `1 seed is`, `2 seeds are`.
+fn are(count: usize, noun: &str) -> String {
+    format!("{} {}", counted(count, noun), if count == 1 { "is" } else { "are" })
+}
+
+/// `1 seed`, `2 seeds`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A positive number as a sentence has it: with an exponent only where it is very small.
 fn told(number: f64) -> String {
     if number > 0.0 && number < 1e-3 { format!("{number:.0e}") } else { format!("{number:.3}") }

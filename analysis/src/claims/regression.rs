@@ -1,6 +1,8 @@
 //! Over- and under-parameterised linear regression: one reaches its optimum, the other stays on a floor.
 
-use super::{Claim, Evidence, Verdict, found};
+use std::collections::BTreeSet;
+
+use super::{Claim, Evidence, Verdict, counted, found};
 use crate::statistics::mean;
 use crate::study::{Study, Trial};
 
@@ -18,6 +20,7 @@ const SEEDS_MIN: usize = 3;
 /// What the study says of the claim; none without linear regression.
 pub(super) fn evidence(study: &Study) -> Option<Evidence> {
     let (mut over, mut under, mut falling) = (Vec::new(), Vec::new(), 0);
+    let mut seeds = [BTreeSet::new(), BTreeSet::new()];
     for group in study.distinct_groups().filter(|group| group.is("model_kind", "linear")) {
         let Some(samples) = group.number("data_samples") else { continue };
         for trial in &group.trials {
@@ -27,6 +30,7 @@ pub(super) fn evidence(study: &Study) -> Option<Evidence> {
             let (Some(dim), Some(start)) = (trial.dim, first.excess_risk) else { continue };
             let end = if trial.is_diverged { None } else { last.excess_risk };
             let ln_share = end.map_or(0.0, |end| (end / start).max(1e-300).ln());
+            seeds[usize::from(dim as f64 <= samples)].insert(trial.seeds);
             if dim as f64 > samples {
                 over.push(ln_share);
                 falling += usize::from(is_falling(trial));
@@ -38,11 +42,11 @@ pub(super) fn evidence(study: &Study) -> Option<Evidence> {
     if over.is_empty() && under.is_empty() {
         return None;
     }
-    let (counts, enough) = ((over.len(), under.len()), over.len().min(under.len()) >= SEEDS_MIN);
+    let [o, u] = seeds.map(|seeds| seeds.len());
     let [above, below] = [&over, &under].map(|of| mean(of).map(f64::exp));
-    let (Some(above), Some(below), true) = (above, below, enough) else {
-        let (o, u) = counts;
-        let reason = format!("{o} trials with d > N and {u} with d ≤ N: three of each at least");
+    let (Some(above), Some(below), true) = (above, below, o.min(u) >= SEEDS_MIN) else {
+        let reason =
+            format!("{} with d > N and {u} with d ≤ N: three of each at least", counted(o, "seed"));
         return Some(found(Verdict::CannotTell, reason, Vec::new()));
     };
     let lines = vec![format!(

@@ -1,6 +1,6 @@
 //! The poster's scaling, `l/β² ≥ Ω̃(1/√d)`, read as a boundary `β* ∝ l^(1/2) d^(1/4)`.
 
-use super::{Claim, Evidence, Verdict, found};
+use super::{Claim, Evidence, Verdict, are, found};
 use crate::scaling::{Estimate, FREEDOM_MIN, Law, Score, Survey, Variant};
 
 pub(super) const CLAIM: Claim = Claim {
@@ -26,8 +26,8 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     lines.extend(score_lines(survey));
     let tell = |reason: String, lines| Some(found(Verdict::CannotTell, reason, lines));
     if survey.freedom < FREEDOM_MIN {
-        let seeds = survey.freedom + 1;
-        return tell(format!("{seeds} seeds are too few for a joint region: five at least"), lines);
+        let seeds = are(survey.freedom + 1, "seed");
+        return tell(format!("{seeds} too few for a joint region: five at least"), lines);
     }
     let fitted: Vec<_> = plain.iter().filter_map(|v| v.estimate.as_ref().ok()).collect();
     let told: Vec<_> = fitted.iter().filter(|estimate| is_told(estimate)).collect();

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, Evidence, Verdict, found};
-use crate::statistics::{holm, kendall, page};
+use super::{Claim, Evidence, Verdict, are, found};
+use crate::statistics::crossed::{clusterings, means};
+use crate::statistics::{holm, kendall, page, ties};
 use crate::study::{Cell, Group, Moment, Panel, Statistic};
 
 pub(super) const WIDTH: Claim = Claim {
     statement: "Wider layers lower gradient confusion.",
     source: "poster, \"Effect of width\"",
-    statistic: "Page's L over seeds in each row of one depth and dim, Holm over rows; every statistic, at start and end",
-    needs: "at least three widths, and three seeds",
+    statistic: "Page's L over seeds in each row of one depth and dim (crossed: over data seeds and over initial seeds, the larger p), Holm over rows; every statistic, at start and end",
+    needs: "at least three widths, and three seeds of each kind that varies",
 };
 
 pub(super) const DEPTH: Claim = Claim {
     statement: "Deeper networks have more gradient confusion.",
     source: "poster, \"Effect of depth\"",
-    statistic: "Page's L over seeds in each row of one width and dim, Holm over rows; every statistic, at start and end",
-    needs: "at least three depths, and three seeds",
+    statistic: "Page's L over seeds in each row of one width and dim (crossed: over data seeds and over initial seeds, the larger p), Holm over rows; every statistic, at start and end",
+    needs: "at least three depths, and three seeds of each kind that varies",
 };
 
 /// What varies along a row.
@@ -41,7 +42,7 @@ pub struct Trend {
     pub change: f64,
     /// Mean Kendall tau-b of a row's means with their place.
     pub tau: f64,
-    /// The fewest seeds of a row.
+    /// The fewest seeds of a row, of the rarer kind where data seeds and initial seeds are crossed.
     pub seeds: usize,
 }
 
@@ -67,23 +68,37 @@ pub fn trend(panel: &Panel, direction: Direction) -> Option<Trend> {
     let (mut up, mut down, mut taus, mut changes) = (vec![], vec![], vec![], vec![]);
     let (mut reversals, mut neighbours, mut seeds) = (0, 0, usize::MAX);
     for cells in rows.values() {
-        let blocks = |sign: f64| -> Vec<Vec<f64>> {
-            let block = |seed: usize| {
-                cells.iter().map(|cell| cell.values[seed].map(|value| sign * value)).collect()
+        let is_whole = |seed: &usize| cells.iter().all(|cell| cell.values[*seed].is_some());
+        let whole: Vec<_> = (0..panel.seeds.len()).filter(is_whole).collect();
+        let labels: Vec<_> = whole.iter().map(|seed| panel.seeds[*seed]).collect();
+        let kinds = clusterings(&labels);
+        seeds = seeds.min(kinds.iter().map(Vec::len).min().unwrap_or(0));
+        // Trials that share their data, or their weights, are not blocks of their own. Blocks are means over one kind of seed
+        // within the other, once for each kind, and the larger p counts. Without any trend it is at most 0.05 in 4.7 to 4.9 % of
+        // layouts of 5 by 5 where one kind scatters with the treatments, in 5.9 % where both do alike, 2.4 % where only trials do.
+        let p = |sign: f64| {
+            let of_kind = |kind| {
+                let of_cell = |cell: &&Cell| -> Vec<f64> {
+                    let values = whole.iter().filter_map(|seed| cell.values[*seed]);
+                    means(kind, &values.map(|value| sign * value).collect::<Vec<_>>())
+                };
+                let columns: Vec<_> = cells.iter().map(of_cell).collect();
+                let block = |place| columns.iter().map(|column| column[place]).collect();
+                let blocks: Vec<_> = (0..kind.len()).map(block).collect();
+                page::page(&blocks).map_or(1.0, |found| found.p)
             };
-            (0..panel.seeds.len()).filter_map(block).collect()
+            kinds.iter().map(of_kind).fold(0.0, f64::max)
         };
-        let whole = blocks(sign);
-        seeds = seeds.min(whole.len());
-        up.push(page::page(&whole).map_or(1.0, |found| found.p));
-        down.push(page::page(&blocks(-sign)).map_or(1.0, |found| found.p));
+        up.push(p(sign));
+        down.push(p(-sign));
         let means: Vec<f64> =
             cells.iter().filter_map(|cell| Some(sign * cell.mean(&weights)?.0)).collect();
         let placed: Vec<_> = means.iter().enumerate().map(|(x, y)| (x as f64, *y)).collect();
         taus.extend(kendall::tau_b(&placed).map(|found| found.tau));
         changes.push(sign * (means[means.len() - 1] - means[0]));
         neighbours += means.len() - 1;
-        reversals += means.windows(2).filter(|pair| pair[1] < pair[0]).count();
+        let levels = ties::levels(&means).unwrap_or_default();
+        reversals += levels.windows(2).filter(|pair| pair[1] < pair[0]).count();
     }
     let significant = |p: &[f64]| holm::adjust(p).iter().filter(|p| **p <= ALPHA).count();
     Some(Trend {
@@ -145,7 +160,7 @@ pub(super) fn evidence(group: &Group, direction: Direction) -> Option<Evidence> 
     let (verdict, reason) = if seeds < 3 {
         (
             Verdict::CannotTell,
-            format!("{seeds} seeds with every cell of a row are too few: three at least"),
+            format!("{} too few with every cell of a row: three at least", are(seeds, "seed")),
         )
     } else if supported == all {
         (Verdict::Supported, format!("by every statistic, at start and end ({all} of {all})"))

@@ -4,7 +4,7 @@ use super::axis::{FigureAxis, Scale};
 use super::chart::{Chart, Mark, Plot, spread};
 use super::curves::{PANELS_MAX, SERIES_MAX};
 use super::{Figure, View, csv_line, thinned};
-use crate::statistics::{mean, standard_error};
+use crate::statistics::{crossed, mean};
 use crate::study::{Cell, Statistic};
 
 pub(super) fn width(view: &View<'_>) -> Option<Figure> {
@@ -28,8 +28,11 @@ fn figure(
         .cells
         .iter()
         .filter_map(|cell| {
-            let values: Vec<f64> = cell.present().iter().map(|value| -value).collect();
-            Some((cell, mean(&values)?, standard_error(&values), values.len()))
+            let labelled = panel.seeds.iter().zip(&cell.values);
+            let (labels, values): (Vec<_>, Vec<f64>) =
+                labelled.filter_map(|(label, value)| Some((*label, -(*value)?))).unzip();
+            let error = crossed::error(&labels, &values).map(|(error, _)| error);
+            Some((cell, mean(&values)?, error, cell.trial_count))
         })
         .collect();
     let distinct = |of: &dyn Fn(&Cell) -> i64| {
@@ -79,7 +82,8 @@ fn figure(
     Some(Figure {
         name: name.to_owned(),
         title: format!("Smallest cosine against {word}, {}", view.moment.label()),
-        caption: "Means over seeds; bars are one standard error of the mean. Minima over different numbers of \
+        caption: "Means over seeds; bars are one standard error of the mean, where data seeds and \
+                  initial seeds are crossed that of both kinds (the SQL's takes every trial for independent). Minima over different numbers of \
                   gradients are never compared."
             .to_owned(),
         svg: chart.svg(),

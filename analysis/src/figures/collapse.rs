@@ -46,7 +46,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     let mut csv = "data_dim,model_width,model_depth,rms_cos,trials\n".to_owned();
     for (cell, mean) in &cells {
         let [dim, width, depth] = [cell.dim, cell.width, cell.depth].map(|x| x.to_string());
-        csv += &csv_line(&[dim, width, depth, mean.to_string(), cell.present().len().to_string()]);
+        csv += &csv_line(&[dim, width, depth, mean.to_string(), cell.trial_count.to_string()]);
     }
     let edge = if found.is_at_edge {
         " An exponent is at the edge of what was searched, [−1, 2]."

@@ -104,7 +104,7 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     let mut csv = "data_dim,model_width,model_depth,rms_cos,trials\n".to_owned();
     for (cell, mean) in &means {
         let [dim, width, depth] = [cell.dim, cell.width, cell.depth].map(|x| x.to_string());
-        csv += &csv_line(&[dim, width, depth, mean.to_string(), cell.present().len().to_string()]);
+        csv += &csv_line(&[dim, width, depth, mean.to_string(), cell.trial_count.to_string()]);
     }
     let (low, high) = (words(low), words(high));
     Some(Figure {

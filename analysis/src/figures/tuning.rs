@@ -149,7 +149,8 @@ fn figure(study: &Study, family: &[&Group]) -> Option<Figure> {
             "SELECT j.train_step_size, j.model_width, j.model_depth, j.data_dim,\n  avg(CASE WHEN j.status = 'completed' THEN j.final_risk END) AS final_risk,\n  \
              stddev_samp(CASE WHEN j.status = 'completed' THEN j.final_risk END)\n    / sqrt(count(CASE WHEN j.status = 'completed' THEN j.final_risk END)) AS standard_error,\n  \
              count(CASE WHEN j.status = 'completed' THEN j.final_risk END) AS completed,\n  \
-             count(CASE WHEN j.status = 'diverged' THEN 1 END) AS diverged\nFROM jobs j\nWHERE j.stage <> 'tune'{}{at_dim}\nGROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4, 1;",
+             count(CASE WHEN j.status = 'diverged' THEN 1 END) AS diverged\nFROM jobs j\nWHERE j.sweep = '{}' AND j.stage <> 'tune'{}{at_dim}\nGROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4, 1;",
+            study.sweep,
             question::family(study, family[0], &[STEP_SIZE, crate::study::MEASURE_COUNT])
         ),
     })

@@ -21,6 +21,8 @@ pub enum ResultsError {
         path.display()
     )]
     NotResults { path: PathBuf },
+    #[error("{} holds no sweep: no folder in its tables is called sweep=NAME", path.display())]
+    NoSweeps { path: PathBuf },
     #[error("{} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} holds no sweep \"{sweep}\"; {}", path.display(), list_of(known))]

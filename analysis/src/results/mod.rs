@@ -13,6 +13,7 @@
 mod difference;
 mod error;
 mod frame;
+mod repeated;
 mod schema;
 mod segment;
 mod weights;
@@ -29,6 +30,7 @@ pub use difference::Difference;
 use difference::Differences;
 pub use error::ResultsError;
 pub use frame::Frame;
+pub use repeated::Repeated;
 pub use schema::{QUANTITIES, data_type, quantities_schema, table_schema};
 pub use weights::{KeptWeights, WeightsError};
 
@@ -208,6 +210,22 @@ impl Results {
             }
         }
         Ok(differences.of(table))
+    }
+
+    /// As [`Self::scan`], of one file.
+    fn scan_file(
+        &self,
+        table: Table,
+        file: &SegmentFile,
+        columns: &[&str],
+        mut each: impl FnMut(&Frame),
+    ) -> Result<(), ResultsError> {
+        let columns = known_columns(table, columns)?;
+        let mut segment = segment::Segment::open(&self.store, table, file, &columns)?;
+        while let Some(frame) = segment.next_frame()? {
+            each(&frame);
+        }
+        Ok(())
     }
 
     /// Reads all that every segment of a sweep in a table holds, indexes of pages too, and keeps nothing.

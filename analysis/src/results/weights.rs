@@ -36,6 +36,8 @@ pub struct KeptWeights {
 pub enum WeightsError {
     #[error("{} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("the index of kept weights names {file}, which is no file of the sweep's weights")]
+    Elsewhere { file: String },
     #[error("{} is cut short or longer than its header says: {found} bytes", path.display())]
     Length { path: PathBuf, found: u64 },
     #[error("the header of {} is not one of safetensors", path.display())]
@@ -86,6 +88,10 @@ impl Results {
         kept: &KeptWeights,
         header: String,
     ) -> Result<Vec<u8>, WeightsError> {
+        let is_ours = |part: &str| !part.is_empty() && part != ".." && part != ".";
+        if !kept.file.starts_with("weights/") || !kept.file.split('/').all(is_ours) {
+            return Err(WeightsError::Elsewhere { file: kept.file.clone() });
+        }
         let path = || self.store().path(&kept.file);
         let unreadable = |source| WeightsError::Unreadable { path: path(), source };
         let source = self.store().source(&kept.file).map_err(unreadable)?;

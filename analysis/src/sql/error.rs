@@ -41,10 +41,21 @@ pub enum SqlError {
     Format(#[source] ArrowError),
     #[error("the answer cannot be written")]
     Output(#[source] io::Error),
-    #[error("{} cannot be written", path.display())]
+    #[error("the answer cannot be written to {}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("the answer cannot be put into the Parquet file {}", path.display())]
-    Parquet { path: PathBuf, source: parquet::errors::ParquetError },
+    #[error("{} ends in none of .parquet, .arrow, .csv and .json", path.display())]
+    Ending { path: PathBuf },
+    #[error("{} is there and is no file", path.display())]
+    NotAFile { path: PathBuf },
+    #[error("{} lies among the results, which are never changed; write it elsewhere", path.display())]
+    AmongResults { path: PathBuf },
+    #[error(
+        "the query needs more than {} MiB of memory, which is half of what there is: ask for fewer rows or columns",
+        bytes >> 20
+    )]
+    TooLarge { bytes: usize },
+    #[error("there is no question \"{name}\"; there are: {}", known.join(", "))]
+    UnknownQuestion { name: String, known: Vec<&'static str> },
 }
 
 impl SqlError {

@@ -5,9 +5,10 @@
 
 mod error;
 mod output;
+mod questions;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -19,17 +20,20 @@ use datafusion::datasource::listing::{
 };
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::object_store::ObjectStore;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext, col, lit};
 use domain::{SweepName, Table};
 use store::Store;
+use tokio_stream::StreamExt;
 
 use crate::results::{
     Difference, QUANTITIES, Results, ResultsError, quantities_schema, table_schema,
 };
 pub use error::SqlError;
-pub use output::{Format, write};
+pub use output::{FileAnswer, Format, TABLE_ROWS_MAX, Writer, writer};
+pub use questions::{QUESTIONS, Question};
 
 /// Where the engine finds the folder of results: an address of our own, so that no path needs quoting.
 const STORE: &str = "results://folder";
@@ -39,45 +43,69 @@ const SWEEP: &str = "sweep";
 const SEGMENT_GLOB: &str = "[!.]*";
 const SEGMENT_SUFFIX: &str = ".parquet";
 
-/// What a query found.
-#[derive(Debug)]
-pub struct Answer {
-    /// At least one, so that the columns are known where no row is.
-    pub batches: Vec<RecordBatch>,
-    /// How files that it read differ from this version's columns, where that may show in the answer.
-    pub differences: Vec<Difference>,
-}
-
-/// What `sql` selects from `results`, of one sweep or of all.
-///
-/// Blocks until they are all there; it may be called anywhere, inside an async runtime too.
-///
-/// # Errors
-/// [`SqlError`]: whatever is wrong with the folder, the query, or a segment that it reads.
-pub fn query(results: &Results, sweep: Option<&str>, sql: &str) -> Result<Answer, SqlError> {
-    let sweep = sweep.map(|name| results.sweep(name)).transpose()?;
-    let run = || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let query = Query { results, sweep: sweep.as_ref() };
-        runtime.map_err(SqlError::Runtime)?.block_on(query.run(sql))
-    };
-    // A thread of its own: a runtime can neither block nor end on a thread of another one, and if the decoder panics
-    // on damaged bytes, that ends here.
-    let ended = std::thread::scope(|scope| scope.spawn(run).join());
-    ended.unwrap_or_else(|panic| match damaged_segment(results, sweep.as_ref(), &Table::ALL) {
-        Some(error) => Err(error.into()),
-        None => std::panic::resume_unwind(panic),
-    })
-}
+/// Batches that wait to be written: with those the answer's memory ends.
+const BATCHES_WAITING: usize = 2;
 
 /// What a query is run over.
-struct Query<'a> {
-    results: &'a Results,
-    sweep: Option<&'a SweepName>,
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    pub results: &'a Results,
+    /// Only this sweep, or all.
+    pub sweep: Option<&'a SweepName>,
+    /// Memory for sorting, grouping and joining. Beyond it what can goes through files; the rest fails.
+    pub memory_bytes: usize,
 }
 
 impl Query<'_> {
-    async fn run(&self, sql: &str) -> Result<Answer, SqlError> {
+    /// Hands what `sql` selects to `take`, some rows at a time and at least once, so that the columns are known where no
+    /// row is, until it wants no more. Answers how files that were read differ from this version's columns, where that may
+    /// show in the answer.
+    ///
+    /// Blocks until all is taken; it may be called anywhere, inside an async runtime too.
+    ///
+    /// # Errors
+    /// [`SqlError`]: whatever is wrong with the folder, the query, or a segment that it reads; what `take` says.
+    pub fn run(
+        &self,
+        sql: &str,
+        mut take: impl FnMut(&RecordBatch) -> Result<bool, SqlError>,
+    ) -> Result<Vec<Difference>, SqlError> {
+        let (sender, batches) = mpsc::sync_channel(BATCHES_WAITING);
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.map_err(SqlError::Runtime)?.block_on(self.answer(sql, sender))
+        };
+        // A thread of its own: a runtime can neither block nor end on a thread of another one, and if the decoder panics
+        // on damaged bytes, that ends here.
+        let (taken, ended) = std::thread::scope(|scope| {
+            let running = scope.spawn(run);
+            // Once this is dropped, the query ends.
+            let mut batches = batches.into_iter();
+            let taken = batches.try_for_each(|batch| match take(&batch) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(None),
+                Err(error) => Err(Some(error)),
+            });
+            drop(batches);
+            (taken, running.join())
+        });
+        let ended = ended.unwrap_or_else(|panic| {
+            match damaged_segment(self.results, self.sweep, &Table::ALL) {
+                Some(error) => Err(error.into()),
+                None => std::panic::resume_unwind(panic),
+            }
+        });
+        match taken {
+            Err(Some(error)) => Err(error),
+            Ok(()) | Err(None) => ended,
+        }
+    }
+
+    async fn answer(
+        &self,
+        sql: &str,
+        batches: mpsc::SyncSender<RecordBatch>,
+    ) -> Result<Vec<Difference>, SqlError> {
         let context = self.context().map_err(SqlError::refused)?;
         let plan = context.state().create_logical_plan(sql).await;
         let plan = plan.map_err(|cause| SqlError::of_plan(cause, &tables_of(&context, sql)))?;
@@ -91,20 +119,29 @@ impl Query<'_> {
         let tables: Vec<_> =
             named.iter().filter_map(|table| Table::from_name(table.table())).collect();
         self.refuse_empty_segments(&tables)?;
+        let differences = self.differences(&tables, sql)?;
         let failed = |cause| self.failure(cause, &tables);
         let rows = context.execute_logical_plan(plan).await.map_err(failed)?;
         let schema = Arc::clone(rows.schema().inner());
-        let mut batches = rows.collect().await.map_err(failed)?;
-        if batches.is_empty() {
-            batches.push(RecordBatch::new_empty(schema));
+        let mut stream = rows.execute_stream().await.map_err(failed)?;
+        let mut is_empty = true;
+        while let Some(batch) = stream.next().await {
+            is_empty = false;
+            if batches.send(batch.map_err(failed)?).is_err() {
+                return Ok(differences);
+            }
         }
-        Ok(Answer { batches, differences: self.differences(&tables, sql)? })
+        if is_empty {
+            drop(batches.send(RecordBatch::new_empty(schema)));
+        }
+        Ok(differences)
     }
 
     fn context(&self) -> EngineResult<SessionContext> {
         // So that SHOW TABLES and SHOW COLUMNS work.
         let config = SessionConfig::new().with_information_schema(true);
-        let context = SessionContext::new_with_config(config);
+        let memory = RuntimeEnvBuilder::new().with_memory_limit(self.memory_bytes, 1.0);
+        let context = SessionContext::new_with_config_rt(config, memory.build_arc()?);
         let objects: Arc<dyn ObjectStore> = match self.results.store() {
             Store::Folder(root) => Arc::new(LocalFileSystem::new_with_prefix(root)?),
             #[cfg(feature = "cloud")]
@@ -143,6 +180,9 @@ impl Query<'_> {
 
     /// Why a valid query failed: if a segment that it reads is at fault, which one.
     fn failure(&self, cause: DataFusionError, tables: &[Table]) -> SqlError {
+        if matches!(cause.find_root(), DataFusionError::ResourcesExhausted(_)) {
+            return SqlError::TooLarge { bytes: self.memory_bytes };
+        }
         let damaged = error::is_about_files(&cause)
             .then(|| damaged_segment(self.results, self.sweep, tables))
             .flatten();

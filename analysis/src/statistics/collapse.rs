@@ -1,6 +1,7 @@
 //! The single-index collapse: exponents under which every cell falls on one monotone curve. It needs no threshold.
 
 use super::isotonic::Curve;
+use super::ties::is_rounding;
 
 /// One cell as a collapse sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,12 +78,13 @@ pub fn predicted(points: &[Point], exponents: [f64; 2]) -> Option<f64> {
     Some(1.0 - Search::of(points)?.error(exponents) / spread(points)?)
 }
 
-/// The weighted sum of squares about the mean; none where it is 0.
+/// The weighted sum of squares about the mean; none where it is 0, to rounding.
 fn spread(points: &[Point]) -> Option<f64> {
     let total: f64 = points.iter().map(|point| point.weight).sum();
     let mean = points.iter().map(|point| point.weight * point.value).sum::<f64>() / total;
     let spread: f64 = points.iter().map(|p| p.weight * (p.value - mean).powi(2)).sum();
-    (spread > 0.0).then_some(spread)
+    let whole: f64 = points.iter().map(|point| point.weight * point.value.powi(2)).sum();
+    (!is_rounding(spread, whole)).then_some(spread)
 }
 
 /// The (p, q) of [`collapse`] for resampled values of cells whose own is `start`: found by going downhill from there.
@@ -248,8 +250,11 @@ mod tests {
         let found = collapse(&cells(0.8, 0.0, &[4.2])).unwrap();
         assert!((found.p - 0.8).abs() < 0.05 && found.q == 0.0, "{found:?}");
         assert_eq!(collapse(&[]), None);
-        let flat: Vec<_> =
-            cells(0.8, 0.0, &[4.2]).iter().map(|c| Point { value: 1.0, ..*c }).collect();
-        assert_eq!(collapse(&flat), None);
+        for off in [0.0, 1e-16] {
+            let value = |k: usize| if k % 3 == 0 { 0.1 + off } else { 0.1 };
+            let cells = cells(0.8, 0.0, &[4.2]);
+            let flat = cells.iter().enumerate().map(|(k, c)| Point { value: value(k), ..*c });
+            assert_eq!(collapse(&flat.collect::<Vec<_>>()), None);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Kendall's rank correlation, tau-b, and the probability of one so far from zero without any association.
 
 use super::gaussian;
+use super::ties::levels;
 
 /// Tau-b of pairs, and its two-sided p-value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,10 +24,12 @@ const EXACT_MAX: usize = 33;
 /// with as many inversions; else normal, with the variance of chapter 4 for ties.
 pub fn tau_b(pairs: &[(f64, f64)]) -> Option<Kendall> {
     let n = pairs.len();
+    let xs = levels(&pairs.iter().map(|pair| pair.0).collect::<Vec<_>>())?;
+    let ys = levels(&pairs.iter().map(|pair| pair.1).collect::<Vec<_>>())?;
     let (mut score, mut tied_x, mut tied_y) = (0_i64, 0_u64, 0_u64);
-    for (i, a) in pairs.iter().enumerate() {
-        for b in &pairs[..i] {
-            let (x, y) = (a.0.partial_cmp(&b.0)? as i64, a.1.partial_cmp(&b.1)? as i64);
+    for i in 0..n {
+        for j in 0..i {
+            let (x, y) = (xs[i].cmp(&xs[j]) as i64, ys[i].cmp(&ys[j]) as i64);
             score += x * y;
             tied_x += u64::from(x == 0);
             tied_y += u64::from(y == 0);
@@ -41,7 +44,7 @@ pub fn tau_b(pairs: &[(f64, f64)]) -> Option<Kendall> {
     let p = if is_exact {
         exact_p(n, (all as i64 - score.abs()) as usize / 2)
     } else {
-        let variance = tied_variance(pairs);
+        let variance = tied_variance(xs, ys);
         2.0 * gaussian::above(score.unsigned_abs() as f64 / variance.sqrt())
     };
     Some(Kendall { tau: (score as f64 / scale).clamp(-1.0, 1.0), p: p.min(1.0), count: n })
@@ -61,10 +64,9 @@ fn exact_p(n: usize, inversions: usize) -> f64 {
 }
 
 /// The variance of C − D given the ties.
-fn tied_variance(pairs: &[(f64, f64)]) -> f64 {
-    let n = pairs.len() as f64;
-    let xs = tie_sizes(pairs.iter().map(|pair| pair.0).collect());
-    let ys = tie_sizes(pairs.iter().map(|pair| pair.1).collect());
+fn tied_variance(xs: Vec<usize>, ys: Vec<usize>) -> f64 {
+    let n = xs.len() as f64;
+    let (xs, ys) = (tie_sizes(xs), tie_sizes(ys));
     let sum = |sizes: &[f64], f: fn(f64) -> f64| sizes.iter().map(|&t| f(t)).sum::<f64>();
     let whole = |t: f64| t * (t - 1.0) * (2.0 * t + 5.0);
     let pairs_of = |t: f64| t * (t - 1.0);
@@ -74,9 +76,9 @@ fn tied_variance(pairs: &[(f64, f64)]) -> f64 {
     first + second + sum(&xs, pairs_of) * sum(&ys, pairs_of) / (2.0 * pairs_of(n))
 }
 
-fn tie_sizes(mut values: Vec<f64>) -> Vec<f64> {
-    values.sort_by(f64::total_cmp);
-    values.chunk_by(|a, b| a == b).map(|group| group.len() as f64).collect()
+fn tie_sizes(mut levels: Vec<usize>) -> Vec<f64> {
+    levels.sort_unstable();
+    levels.chunk_by(|a, b| a == b).map(|group| group.len() as f64).collect()
 }
 
 #[cfg(test)]
@@ -106,6 +108,8 @@ mod tests {
         assert_eq!(tau_b(&[]), None);
         assert_eq!(tau_b(&[(1.0, 2.0)]), None);
         assert_eq!(tau_b(&[(1.0, 2.0), (1.0, 3.0)]), None);
+        // The means of 7 and of 10 times 0.1.
+        assert_eq!(tau_b(&[(1.0, 0.1), (2.0, 0.1 - 1.4e-17), (3.0, 0.1)]), None);
         assert_eq!(tau_b(&[(1.0, f64::NAN), (2.0, 3.0)]), None);
     }
 }

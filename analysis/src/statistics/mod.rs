@@ -6,6 +6,7 @@
 pub mod bootstrap;
 pub mod censored;
 pub mod collapse;
+pub mod crossed;
 pub mod crossing;
 pub mod gaussian;
 pub mod holm;
@@ -16,6 +17,7 @@ pub mod page;
 pub mod random;
 pub mod region;
 pub mod student;
+pub mod ties;
 mod two_way;
 
 pub use censored::{CensoredFit, FitError, Observation};

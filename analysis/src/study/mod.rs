@@ -41,7 +41,8 @@ pub struct Trial {
     pub width: Option<i64>,
     pub depth: Option<i64>,
     pub dim: Option<i64>,
-    /// The seed of the data, and one number for the other streams.
+    /// The seeds of the data and of the initial weights. Trials that share both are one draw, whatever their order of examples:
+    /// at the initial weights they are the same number.
     pub seeds: (i64, i64),
     /// Seeds of data, initial weights, order, measured examples, augmentation.
     pub streams: [i64; 5],

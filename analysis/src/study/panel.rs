@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Trial;
+use crate::statistics::mean;
 
 /// The values of a statistic: cells sorted by dim, width and depth, and in each one value a seed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
     pub cells: Vec<Cell>,
-    /// `(data seed, the other seeds)`, sorted; the columns of the table.
+    /// `(data seed, initial seed)` of those with any value, sorted; the columns of the table.
     pub seeds: Vec<(i64, i64)>,
 }
 
@@ -18,8 +19,10 @@ pub struct Cell {
     pub width: i64,
     pub depth: i64,
     pub dim: i64,
-    /// By seed; none where the job diverged, is missing, or has no such number.
+    /// By seed, the mean over its trials (orders of the examples); none where all diverged, are missing, or have no such number.
     pub values: Vec<Option<f64>>,
+    /// Trials that have such a number.
+    pub trial_count: usize,
 }
 
 impl Cell {
@@ -44,23 +47,32 @@ impl Panel {
         let mut seeds: Vec<_> = trials.iter().map(|trial| trial.seeds).collect();
         seeds.sort_unstable();
         seeds.dedup();
-        let mut cells: BTreeMap<_, Vec<Option<f64>>> = BTreeMap::new();
+        let mut cells: BTreeMap<_, Vec<Vec<f64>>> = BTreeMap::new();
         for trial in trials {
             let (Some(width), Some(depth), Some(dim)) = (trial.width, trial.depth, trial.dim)
             else {
                 continue;
             };
             let values =
-                cells.entry((dim, width, depth)).or_insert_with(|| vec![None; seeds.len()]);
+                cells.entry((dim, width, depth)).or_insert_with(|| vec![Vec::new(); seeds.len()]);
             if let Ok(column) = seeds.binary_search(&trial.seeds)
                 && !trial.is_diverged
             {
-                values[column] = value(trial).filter(|value| value.is_finite());
+                values[column].extend(value(trial).filter(|value| value.is_finite()));
             }
         }
-        let cells = cells.into_iter();
-        let cells = cells.map(|((dim, width, depth), values)| Cell { width, depth, dim, values });
-        Self { cells: cells.collect(), seeds }
+        // A seed without any value is none that an answer rests on.
+        let has_any = |column: &usize| cells.values().any(|values| !values[*column].is_empty());
+        let columns: Vec<_> = (0..seeds.len()).filter(has_any).collect();
+        let cells = cells.iter().map(|(&(dim, width, depth), values)| {
+            let trial_count = values.iter().map(Vec::len).sum();
+            let values = columns.iter().map(|column| mean(&values[*column])).collect();
+            Cell { width, depth, dim, values, trial_count }
+        });
+        Self {
+            cells: cells.collect(),
+            seeds: columns.iter().map(|column| seeds[*column]).collect(),
+        }
     }
 
     /// Every seed once.
@@ -91,17 +103,24 @@ mod tests {
     }
 
     #[test]
+    fn trials_of_one_data_and_one_initial_seed_are_one_value_their_mean() {
+        let trials = [trial(8, 1, 3.0), trial(8, 1, 5.0), trial(8, 0, 1.0)];
+        let panel = Panel::of(&trials, |trial| trial.final_risk);
+        assert_eq!(panel.cells[0].values, [Some(1.0), Some(4.0)]);
+    }
+
+    #[test]
     fn what_diverged_is_missing_or_not_finite_has_no_value() {
         let diverged = Trial { is_diverged: true, ..trial(8, 2, 1.0) };
         let bare = Trial { width: None, ..trial(8, 3, 1.0) };
         let trials = [trial(8, 1, 3.0), trial(4, 1, f64::NAN), diverged, trial(8, 0, 1.0), bare];
         let panel = Panel::of(&trials, |trial| trial.final_risk);
-        assert_eq!(panel.seeds, [(0, 0), (1, 0), (2, 0), (3, 0)]);
-        assert_eq!(panel.cells[0].values, [None; 4]);
-        assert_eq!(panel.cells[1].values, [Some(1.0), Some(3.0), None, None]);
-        assert_eq!(panel.cells[1].mean(&[1.0, 3.0, 5.0, 1.0]), Some((2.5, 4.0)));
+        assert_eq!(panel.seeds, [(0, 0), (1, 0)]);
+        assert_eq!(panel.cells[0].values, [None; 2]);
+        assert_eq!(panel.cells[1].values, [Some(1.0), Some(3.0)]);
+        assert_eq!(panel.cells[1].mean(&[1.0, 3.0]), Some((2.5, 4.0)));
         assert_eq!(panel.cells[0].mean(&panel.even_weights()), None);
-        assert_eq!(panel.filled(), 0.25);
+        assert_eq!(panel.filled(), 0.5);
         assert_eq!(Panel::of(&[], |_| None).filled(), 0.0);
     }
 }

@@ -31,7 +31,7 @@ const NO_SETTING: [&str; 13] = [
 const SCOPES: [&str; 3] = ["samples", "batches", "batch-pairs"];
 const SAMPLES: usize = 0;
 
-/// The other seeds, as digits of one number: they are small in any sweep, and the number only tells them apart.
+/// The seeds besides that of the data.
 const OTHER_SEEDS: [&str; 4] = ["init_seed", "order_seed", "measure_seed", "augment_seed"];
 
 #[derive(Default)]
@@ -125,13 +125,12 @@ impl Found {
             let [init, order, measure, augment] =
                 [0, 1, 2, 3].map(|stream: usize| others[stream][row].unwrap_or(0));
             let streams = [data_seeds[row].unwrap_or(0), init, order, measure, augment];
-            let other = |sum: i64, seed: &i64| sum.wrapping_mul(1000).wrapping_add(*seed);
             let trial = Trial {
                 job: id.to_owned(),
                 width: widths[row],
                 depth: depths[row],
                 dim: dims[row],
-                seeds: (streams[0], streams[1..].iter().fold(0, other)),
+                seeds: (streams[0], init),
                 streams,
                 is_diverged: statuses[row] == Some("diverged"),
                 final_risk: risks[row],

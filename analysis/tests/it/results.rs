@@ -254,3 +254,25 @@ fn damage_is_an_error_that_names_the_file_or_changes_no_shape() {
     assert!(matches!(error, ResultsError::Damaged { .. }), "{error:?}");
     assert!(error.source().is_some());
 }
+
+#[test]
+fn jobs_in_more_than_one_file_are_found_unless_one_journal_wrote_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, jobs: &[&str]| {
+        let rows: Vec<_> = jobs.iter().map(|id| job(id, 16, 1, 0, 0.5)).collect();
+        write(folder.path(), Table::Jobs, ("s", file), &rows);
+    };
+    let results = || Results::open(folder.path()).unwrap().repeated(&name("s")).unwrap();
+    write("0123456789ab-0001-000000.parquet", &["a", "b"]);
+    write("0123456789ab-0001-000001.parquet", &["c"]);
+    assert_eq!(results(), None);
+    // Of another journal, with other jobs.
+    write("cdef01234567-0001-000000.parquet", &["d"]);
+    assert_eq!(results(), None);
+    write("cdef01234567-0001-000001.parquet", &["b", "e", "c"]);
+    let found = results().expect("two jobs");
+    assert_eq!(found.jobs, 2);
+    let told = found.to_string();
+    assert!(told.contains("0123456789ab-0001-000000.parquet"), "{told}");
+    assert!(told.contains("cdef01234567-0001-000001.parquet"), "{told}");
+}

@@ -64,3 +64,58 @@ fn a_job_that_was_measured_twice_is_one_trial_of_the_page() {
     assert!(page.contains("9 trials with a result"), "{}", &page[..4000]);
     assert!(report.figures[1][0].sql.contains("AND c.count = 64"), "{}", report.figures[1][0].sql);
 }
+
+/// A grid of jobs of these data, initial and order seeds, measured at the start and the end; the order moves the end alone.
+fn of_seeds(root: &std::path::Path, seeds: &[(i64, i64, i64)]) -> Study {
+    let (mut jobs, mut measured): (Vec<SampleRow>, Vec<SampleRow>) = (Vec::new(), Vec::new());
+    for width in [8, 16, 32] {
+        for depth in [1, 2, 4, 8] {
+            for (place, &(data, init, order)) in seeds.iter().enumerate() {
+                let id = format!("{width}-{depth}-{place}");
+                let rms = (depth as f64 / width as f64).sqrt() / 1.5;
+                let streams = [("data_seed", data), ("init_seed", init), ("order_seed", order)];
+                let cells = streams.map(|(name, seed)| (name, Cell::Int(seed)));
+                jobs.push(with(job(&id, width, depth, 0, rms), cells));
+                for (step, factor) in [(0, 1.0), (9, 1.0 + 0.001 * order as f64)] {
+                    let row = confusion(&id, step, "samples", factor * rms, -factor * rms);
+                    measured.push(with(row, [("count", Cell::Int(64))]));
+                }
+            }
+        }
+    }
+    write(root, Table::Jobs, ("s", "1.parquet"), &jobs);
+    write(root, Table::Confusion, ("s", "1.parquet"), &measured);
+    let results = Results::open(root).unwrap();
+    Study::read(&results, &results.sweep("s").unwrap()).unwrap()
+}
+
+/// At the initial weights their values are the same numbers: whatever they agree on, it is one draw of data and weights.
+#[test]
+fn orders_of_one_data_seed_and_one_initial_seed_are_one_draw() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let seeds: Vec<_> = (0..6).map(|order| (3, 7, order)).collect();
+    let study = of_seeds(folder.path(), &seeds);
+    let panel = study.groups[0].panel(Statistic::RmsCos, Moment::End);
+    assert_eq!((panel.seeds.as_slice(), panel.cells.len()), (&[(3, 7)][..], 12));
+    let mean = (1.0_f64 / 8.0).sqrt() / 1.5 * 1.0025;
+    assert!((panel.cells[0].values[0].unwrap() - mean).abs() < 1e-12, "{:?}", panel.cells[0]);
+    let report = Report::of(study, &Default::default());
+    for finding in &report.findings {
+        assert_eq!(finding.verdict, Verdict::CannotTell, "{finding:#?}");
+    }
+    for survey in report.findings.iter().flat_map(|finding| &finding.evidence) {
+        assert!(survey.sensitivity.iter().all(|line| !line.contains("excludes")), "{survey:#?}");
+    }
+    let page = std::fs::read_to_string(report.write(out.path()).unwrap()).unwrap();
+    assert!(page.contains("<td>16</td><td>1</td><td>72</td>"), "{}", &page[..6000]);
+    assert!(page.contains("1 seed is too few"), "{page}");
+}
+
+/// Seeds of any size: no two pairs are taken for one.
+#[test]
+fn large_seeds_do_not_collide() {
+    let folder = tempfile::tempdir().unwrap();
+    let seeds = [(0, 0, 1000), (0, 1, 0), (0, 1000, 0), (1, 0, 0), (i64::MAX, i64::MIN, 5)];
+    let panel = of_seeds(folder.path(), &seeds).groups[0].panel(Statistic::RmsCos, Moment::Start);
+    assert_eq!(panel.seeds, [(0, 0), (0, 1), (0, 1000), (1, 0), (i64::MAX, i64::MIN)]);
+}

@@ -1,5 +1,7 @@
 //! The API as the loop's front: checks what needs no state, asks the loop, waits for its answer.
 
+use std::sync::Arc;
+
 use domain::{Digest, JobId, Sweep, SweepName, WorkerId};
 use proto::error::ApiError;
 use proto::limits;
@@ -9,6 +11,7 @@ use proto::message::{
 };
 use proto::rows;
 use proto::server::CoordinatorApi;
+use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::blobs::Blobs;
@@ -18,6 +21,7 @@ use super::request::{Reply, Request};
 use super::roster::SessionNo;
 use super::watch::progress_of;
 use crate::machine::Terms;
+use crate::sink::{Earlier, earlier_results};
 
 /// Snapshots that wait for one watcher; a slow one gets fewer and fresher ones.
 const PROGRESS_WAITING: usize = 4;
@@ -26,6 +30,7 @@ const PROGRESS_WAITING: usize = 4;
 pub struct Api {
     pub requests: Requests,
     pub blobs: Blobs,
+    pub results: Store,
     /// Why nothing can be stored now.
     pub stall: watch::Receiver<Option<String>>,
     /// Becomes true when the coordinator stops.
@@ -52,6 +57,32 @@ impl Api {
                 Err(ApiError::Unavailable { reason: reason.clone().unwrap_or_default() })
             }
         }
+    }
+
+    /// Refuses a sweep that this coordinator's journal does not know while results of its jobs are there: they would be
+    /// there twice.
+    async fn refuse_earlier(&self, sweep: SweepName, jobs: Arc<[JobId]>) -> Result<(), ApiError> {
+        let name = sweep.clone();
+        if self.read(move |core| Ok(core.machine.lineage(&name).is_some())).await? {
+            return Ok(());
+        }
+        let (results, name) = (self.results.clone(), sweep.clone());
+        let looked = move || earlier_results(&results, &name, &jobs);
+        let looked = tokio::task::spawn_blocking(looked).await.map_err(|_| stopping())?;
+        let place = self.results.root().display();
+        let reason = match looked {
+            Ok(None) => return Ok(()),
+            Ok(Some(Earlier { count, file })) => format!(
+                "{count} jobs of {sweep} have results in {place} already (one file is {file}), and this coordinator's journal \
+                 does not know them: they would be there twice. Start it with the journal they were made with, choose another \
+                 folder for results, or give the sweep another name"
+            ),
+            Err(error) => format!(
+                "there are results of {sweep} in {place} that this coordinator's journal does not know, and they cannot be \
+                 read: {error}. Move them away, choose another folder for results, or give the sweep another name"
+            ),
+        };
+        Err(ApiError::Refused { reason })
     }
 
     async fn read<T: Send + 'static>(
@@ -99,8 +130,9 @@ impl CoordinatorApi for Api {
                 results: String::new(),
             });
         }
+        let jobs: Arc<[JobId]> = jobs.into();
+        self.refuse_earlier(sweep.name().clone(), Arc::clone(&jobs)).await?;
         let (sweep, terms) = (Box::new(sweep), Terms { revise, strict, engine_revision });
-        let jobs = jobs.into();
         self.ask(|reply| Request::Submit { sweep, jobs, file_name, file_text, terms, reply }).await
     }
 

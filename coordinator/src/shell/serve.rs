@@ -182,6 +182,7 @@ impl<J: Journal> Coordinator<J> {
             requests: requests.clone(),
             stall: stalled.clone(),
             blobs: blobs.clone(),
+            results: results.clone(),
             stopping: stopping.clone(),
         });
         let mut until = stopping;

@@ -1,11 +1,13 @@
 //! The sink: committed rows become Parquet files that are complete, final and never rewritten, and kept weights safetensors.
 
 mod columns;
+mod earlier;
 mod revision;
 mod schema;
 mod segment;
 mod weights;
 
+pub use earlier::{Earlier, earlier_results};
 pub use revision::write_revision;
 pub use schema::file_schema;
 pub use segment::{

@@ -106,15 +106,18 @@ pub async fn submit(client: &Client, seeds: u32) -> Submitted {
 }
 
 pub async fn hand_in(client: &Client, sweep: &Sweep) -> Submitted {
-    let submission = Submission {
+    client.submit(submission(sweep)).await.expect("is taken in")
+}
+
+pub fn submission(sweep: &Sweep) -> Submission {
+    Submission {
         sweep: sweep.canonical(),
         file_name: "s.toml".into(),
         file_text: String::new(),
         revise: false,
         strict: false,
         engine_revision: "e1".into(),
-    };
-    client.submit(submission).await.expect("is taken in")
+    }
 }
 
 pub struct FakeWorker {

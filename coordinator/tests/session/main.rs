@@ -279,6 +279,39 @@ async fn beyond_loopback_the_wire_is_encrypted_with_the_certificate_of_the_conne
     impostor.stop().await;
 }
 
+/// A journal that is thrown away takes the knowledge of what is done with it.
+#[tokio::test]
+async fn jobs_whose_results_a_fresh_journal_does_not_know_are_not_run_again_into_the_same_place() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 2).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    for _ in 0..2 {
+        let grant = worker.grant().await;
+        assert_eq!(worker.finish(&grant.attempt).await, None);
+    }
+    assert_eq!(over(&client).await.committed, 2);
+    running.stop().await;
+
+    std::fs::remove_dir_all(folder.path().join("journal")).expect("is removed");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let refused = client.submit(submission(&sweep(3))).await.expect_err("it is refused");
+    let said = refused.to_string();
+    let file = format!("jobs/sweep=s/{}", files(folder.path(), "jobs")[0]);
+    for word in ["2 jobs of s have results in", "they would be there twice", &*file] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    // A file that cannot be read may hold any of them.
+    std::fs::write(folder.path().join("results").join(&file), "PAR1").expect("is damaged");
+    let refused = client.submit(submission(&sweep(3))).await.expect_err("it is refused");
+    assert!(refused.to_string().contains("cannot be read"), "{refused}");
+    std::fs::remove_file(folder.path().join("results").join(&file)).expect("is moved away");
+    assert_eq!(submit(&client, 3).await.new, 3);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_second_coordinator_on_the_same_journal_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
