@@ -72,6 +72,9 @@ pub async fn run<J: Journal>(
             }
             _ = ticks.tick() => ticked = true,
         }
+        if ticked {
+            around.journal.check()?;
+        }
         let now = around.clock.now();
         go_on = core.turn(waiting.drain(..), ticked, now);
         let batch = std::mem::take(&mut core.batch);
