@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::blobs::Blobs;
 use super::core::{Core, Requests};
-use super::handle::data_sets;
+use super::handle::{data_sets, wanting};
 use super::request::{Reply, Request};
 use super::roster::SessionNo;
 use super::watch::progress_of;
@@ -86,18 +86,7 @@ impl CoordinatorApi for Api {
         let missing: Vec<Digest> =
             data_sets(&sweep).filter(|digest| !self.blobs.has(*digest)).collect();
         if !missing.is_empty() {
-            return Ok(Submitted {
-                sweep: sweep.name().clone(),
-                sweep_id: sweep.id(),
-                kept: 0,
-                new: 0,
-                orphaned: 0,
-                settled: 0,
-                again: 0,
-                missing_blobs: missing,
-                other_engines: Vec::new(),
-                results: String::new(),
-            });
+            return Ok(wanting(&sweep, missing));
         }
         let (sweep, terms) = (Box::new(sweep), Terms { revise, strict, engine_revision });
         let jobs = jobs.into();
@@ -201,14 +190,6 @@ impl CoordinatorApi for Api {
                 return Err(ApiError::Refused { reason });
             }
             check(&message)?;
-            if let FromWorker::Checkpoint(attempt, checkpoint) = &message
-                && !self.blobs.has(checkpoint.digest)
-            {
-                // Stored before this coordinator started, and tidied away because nobody had spoken of it: the attempt
-                // goes on, and its next checkpoint counts.
-                tracing::info!(job = %attempt.job, step = checkpoint.step, "a checkpoint is not here any more");
-                continue;
-            }
             if let FromWorker::Weights(_, kept) = &message
                 && let Err(bad) = self.blobs.check_weights(kept.digest)
             {
