@@ -35,6 +35,9 @@ pub const SESSION_QUEUE: usize = 64;
 /// with all it holds; it must not hold the others up.
 pub const OUTBOX_QUEUE: usize = 4_096;
 
+/// Longest word that a worker says of itself or its work: a host, a version, an engine revision, an instruction set.
+pub const WORD_BYTES_MAX: usize = 256;
+
 /// Longest message and log tail of a failure report; the rest is cut.
 pub const LOG_TAIL_BYTES_MAX: usize = 8 << 10;
 

@@ -212,7 +212,11 @@ impl<A: CoordinatorApi> fleet_server::Fleet for FleetService<A> {
                 tokio::pin!(session, reader);
                 tokio::select! {
                     ended = &mut session => ended.map_err(Status::from),
-                    read = &mut reader => session.await.map_err(Status::from).and(read),
+                    read = &mut reader => {
+                        let ended = session.await.map_err(Status::from);
+                        // What could not be read is why it ended.
+                        read.and(ended)
+                    }
                 }
             };
             let ended = tokio::select! {

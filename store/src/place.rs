@@ -119,10 +119,10 @@ impl Store {
     }
 
     /// Puts what `fill` writes in place under `name`, all of it in one step, unless a file of that name is there: then that
-    /// one stays, and it is well. Afterwards the file outlives a power cut.
+    /// one stays, and it is well, if it is a whole one. Afterwards the file outlives a power cut.
     ///
     /// # Errors
-    /// [`PutError`], or what `fill` returns; either way nothing is visible that was not there before.
+    /// [`PutError`], also where something else is there, or what `fill` returns; either way nothing is visible that was not there before.
     pub fn put<E: From<PutError>>(
         &self,
         name: &str,
@@ -130,6 +130,7 @@ impl Store {
     ) -> Result<(), E> {
         let failed = |source| PutError { path: self.path(name), source };
         if self.has(name).map_err(failed)? {
+            self.source(name).and_then(|there| whole(name, &there)).map_err(failed)?;
             return match self {
                 Self::Folder(root) => Ok(folder::settle(&root.join(name)).map_err(failed)?),
                 #[cfg(feature = "cloud")]
@@ -142,6 +143,27 @@ impl Store {
             Self::Cloud(cloud) => cloud.put(name, fill),
         }
     }
+}
+
+/// Whether what is there can be the file of that name, as far as its ends tell: a file of ours is in place as a whole or not at
+/// all, but others may put things there too.
+fn whole(name: &str, there: &Source) -> io::Result<()> {
+    const MAGIC: &[u8; 4] = b"PAR1";
+    let length = there.length();
+    let is_whole = if !name.ends_with(".parquet") {
+        length > 0
+    } else if length < 12 {
+        false
+    } else {
+        let end = there.bytes(length - 8, 8)?;
+        let footer = end[..4].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        there.bytes(0, 4)? == MAGIC && end[4..] == *MAGIC && footer + 12 <= length
+    };
+    if is_whole {
+        return Ok(());
+    }
+    let problem = format!("a file of {length} bytes is there that is no whole one; move it away");
+    Err(io::Error::new(io::ErrorKind::InvalidData, problem))
 }
 
 #[cfg(test)]
@@ -165,6 +187,32 @@ mod tests {
         let source = store.source("a/b").expect("opens");
         assert_eq!(source.bytes(1, 3).expect("reads"), b"irs");
         assert_eq!(source.length(), 5);
+    }
+
+    #[test]
+    fn what_is_no_whole_file_of_ours_is_said_and_left_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::Folder(folder.path().to_owned()).prepare().expect("is there");
+        let put = || {
+            store.put("a.parquet", |sink| {
+                let written = sink.write_all(b"PAR1 rows \x01\0\0\0PAR1");
+                written.map_err(|source| PutError { path: PathBuf::new(), source })
+            })
+        };
+        let path = folder.path().join("a.parquet");
+        fs::create_dir(&path).expect("makes");
+        put().expect_err("a folder is there");
+        fs::remove_dir(&path).expect("removes");
+        for other in [&b""[..], b"PAR1PAR1", b"PAR1 rows", b"PAR1 rows \xff\0\0\0PAR1"] {
+            fs::write(&path, other).expect("writes");
+            let error = put().expect_err("it is none");
+            let cause = error.source.to_string();
+            assert!(cause.contains("move it away"), "{cause}");
+            assert_eq!(fs::read(&path).expect("reads"), other);
+        }
+        fs::remove_file(&path).expect("removes");
+        put().expect("puts");
+        put().expect("it is there");
     }
 
     #[cfg(not(feature = "cloud"))]

@@ -22,7 +22,11 @@ enum Kind {
 impl Source {
     pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let length = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let length = metadata.len();
         Ok(Self(Kind::File { file, length }))
     }
 

@@ -265,9 +265,9 @@ impl World {
 
     fn summary(&mut self, events: u64) -> Result<Summary, String> {
         self.ledger.settled(&self.cancelled, self.faults.attempts)?;
-        let needed = self.node.as_ref().map(|node| node.core.needed_blobs()).unwrap_or_default();
-        if let Some(digest) = self.blobs().difference(&self.unspoken).next() {
-            return Err(format!("blob {digest} stays, and is needed: {}", needed.contains(digest)));
+        if let Some(&digest) = self.blobs().difference(&self.unspoken).next() {
+            let is_needed = self.node.as_ref().is_some_and(|node| node.core.is_needed(digest));
+            return Err(format!("blob {digest} stays, and is needed: {is_needed}"));
         }
         let counts: Vec<_> = self.ledger.machine.lineages().map(|(_, l)| l.counts()).collect();
         Ok(Summary {

@@ -62,6 +62,8 @@ pub struct LogJournal {
     id: JournalId,
     epoch: Epoch,
     log: Arc<Mutex<Log>>,
+    /// Its files by their paths; none on a simulated disk.
+    paths: Vec<(PathBuf, Arc<FileStorage>)>,
 }
 
 /// The log that counts.
@@ -166,16 +168,21 @@ impl LogJournal {
             return Err(JournalError::Format { path: earlier, found: 1, expected: FORMAT });
         }
         fs::create_dir_all(folder).map_err(open)?;
-        let mark = FileStorage::open(&folder.join("log.mark")).map_err(open)?;
+        let mut paths = Vec::new();
+        let mut file = |name| {
+            let path = folder.join(name);
+            let file = Arc::new(FileStorage::open(&path).map_err(open)?);
+            paths.push((path, Arc::clone(&file)));
+            Ok(file)
+        };
+        let mark = file("log.mark")?;
         if !mark.lock().map_err(open)? {
             return Err(JournalError::InUse { path: folder.to_owned() });
         }
-        let log = |name| -> Result<Arc<dyn Storage>, JournalError> {
-            Ok(Arc::new(FileStorage::open(&folder.join(name)).map_err(open)?))
-        };
-        let files = Files { logs: [log("log.0")?, log("log.1")?], mark: Arc::new(mark) };
+        let files = Files { logs: [file("log.0")?, file("log.1")?], mark };
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(open)?;
-        Self::open_on(files, folder, fresh)
+        let (journal, replay) = Self::open_on(files, folder, fresh)?;
+        Ok((Self { paths, ..journal }, replay))
     }
 
     /// The same on other files: those of a simulated disk.
@@ -191,7 +198,7 @@ impl LogJournal {
         log.take_epoch()?;
         let (id, epoch) = (log.header.id, Epoch(log.header.epoch));
         let log = Arc::new(Mutex::new(log));
-        Ok((Self { id, epoch, log }, replay))
+        Ok((Self { id, epoch, log, paths: Vec::new() }, replay))
     }
 
     /// [`Journal::append`] on this thread: blocks.
@@ -594,6 +601,14 @@ impl Journal for LogJournal {
         let log = Arc::clone(&self.log);
         let begun = tokio::task::spawn_blocking(move || lock(&log).begin_anew(&snapshot)).await;
         begun.map_err(|_| JournalError::Gone)?
+    }
+
+    fn check(&self) -> Result<(), JournalError> {
+        // A file system that does not answer now may answer the next time, and tells at the next append.
+        match self.paths.iter().all(|(path, file)| file.is_at(path).unwrap_or(true)) {
+            true => Ok(()),
+            false => Err(JournalError::Removed { path: lock(&self.log).path.clone() }),
+        }
     }
 
     fn rows(

@@ -98,6 +98,10 @@ pub trait Journal: Send + Sync + 'static {
         snapshot: Snapshot,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
+    /// Whether what is stored can be found again: where the folder was removed or replaced under its files, they still take
+    /// every write, and all of it goes with this process.
+    fn check(&self) -> Result<(), JournalError>;
+
     /// The spooled rows of one job and table, by row number. Blocks.
     fn rows(
         &self,
@@ -126,6 +130,12 @@ pub enum JournalError {
     Read { path: PathBuf, source: io::Error },
     #[error("epoch {ours} of this coordinator is over: epoch {current} took the journal")]
     Fenced { ours: Epoch, current: Epoch },
+    #[error(
+        "the journal {} was removed or replaced while this coordinator was writing to it; what it acknowledged since is lost. \
+         Put the folder back before you start another",
+        path.display()
+    )]
+    Removed { path: PathBuf },
     #[error("the journal's thread ended")]
     Gone,
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -46,6 +46,16 @@ impl FileStorage {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         Ok(Self { file })
+    }
+
+    /// Whether `path` names this very file. An error that tells of neither is none.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match std::fs::metadata(path) {
+            Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the file for this process; `false`: another has it. Held until the file is closed.

@@ -11,6 +11,12 @@ use super::job::{Change, Failed, Job, Origin, State};
 use super::snapshot::{JobSnapshot, LineageSnapshot, unknown};
 use super::{HandedIn, Inconsistent, Offer};
 
+/// Different engine revisions that a sweep tells apart: a fleet has one, and while it is upgraded two.
+pub const ENGINES_MAX: usize = 16;
+
+/// Stands for all the others.
+pub const OTHER_ENGINES: &str = "(others)";
+
 /// The place of a job in its lineage.
 pub type JobNo = u32;
 
@@ -371,7 +377,10 @@ impl Lineage {
             Change::Committed { engine, .. } => {
                 self.unsealed.push(number);
                 self.unsealed_rows += self.jobs[number as usize].row_total();
-                *self.engines.entry(engine.clone()).or_default() += 1;
+                let is_one_more =
+                    self.engines.len() >= ENGINES_MAX && !self.engines.contains_key(engine);
+                let engine = if is_one_more { OTHER_ENGINES } else { engine };
+                *self.engines.entry(engine.to_owned()).or_default() += 1;
             }
             Change::Failed(failed) => {
                 self.counts.failed_attempts += 1;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::{FieldChange, JobId, Sweep, Value};
 
-use super::lineage::{Lineage, Revision};
+use super::lineage::{ENGINES_MAX, Lineage, Revision};
 use super::{Change, Event, Inconsistent, Machine, Submitted};
 
 /// What a submission comes to.
@@ -126,6 +126,6 @@ fn compare(lineage: &Lineage, jobs: &[JobId], terms: &Terms) -> (SubmitReport, V
     let known = lineage.all_jobs().iter();
     report.orphaned = known.filter(|job| !asked.contains(&job.id)).count() as u64;
     let other = lineage.engines().keys().filter(|engine| **engine != terms.engine_revision);
-    report.other_engines = other.cloned().collect();
+    report.other_engines = other.take(ENGINES_MAX + 1).cloned().collect();
     (report, again)
 }

@@ -87,13 +87,17 @@ fn now(millis: i64) -> Timestamp {
 
 /// Grants, and commits with no rows; the job.
 fn run_one(machine: &mut Machine, worker: u8) -> Option<JobId> {
+    run_one_on(machine, worker, "e1")
+}
+
+fn run_one_on(machine: &mut Machine, worker: u8, engine: &str) -> Option<JobId> {
     let granted = machine.decide_grant(now(0), &offer(worker))?;
     machine.apply(&granted).expect("decide and apply agree");
     let Event::Job { sweep, job, change: Change::Leased { attempt, .. } } = granted else {
         panic!("a grant is a lease");
     };
     let rows = RowCounts::default();
-    let input = Input::Commit { attempt, rows, weights: 0, diverged: false, engine: "e1".into() };
+    let input = Input::Commit { attempt, rows, weights: 0, diverged: false, engine: engine.into() };
     let commit = machine.decide_job(now(1), &sweep, job, input).expect("commits");
     machine.apply(&commit.expect("changes")).expect("decide and apply agree");
     Some(job)
@@ -140,6 +144,23 @@ fn strict_refuses_to_mix_engines() {
     let strict = Terms { strict: true, engine_revision: "e2".into(), ..terms() };
     let refused = machine.decide_submit(&again, &submitted(&again), &strict);
     assert!(matches!(refused, Err(SubmitRefusal::Engines { .. })));
+}
+
+#[test]
+fn a_sweep_remembers_so_many_engines_and_no_more() {
+    let mut machine = Machine::default();
+    let engines = super::lineage::ENGINES_MAX as u32 + 5;
+    submit(&mut machine, &sweep("s", engines));
+    for engine in 0..engines {
+        run_one_on(&mut machine, 1, &format!("engine-{engine}"));
+    }
+    let again = sweep("s", engines);
+    let (_, report) =
+        machine.decide_submit(&again, &submitted(&again), &terms()).expect("is taken in");
+    assert_eq!(report.other_engines.len(), super::lineage::ENGINES_MAX + 1);
+    assert!(report.other_engines.iter().any(|engine| engine == super::lineage::OTHER_ENGINES));
+    let counted: u64 = machine.lineage(again.name()).expect("is there").engines().values().sum();
+    assert_eq!(counted, u64::from(engines), "none is forgotten");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::blobs::Blobs;
 use super::core::{Core, Requests};
-use super::handle::data_sets;
+use super::handle::{data_sets, wanting};
 use super::request::{Reply, Request};
 use super::roster::SessionNo;
 use super::watch::progress_of;
@@ -117,18 +117,7 @@ impl CoordinatorApi for Api {
         let missing: Vec<Digest> =
             data_sets(&sweep).filter(|digest| !self.blobs.has(*digest)).collect();
         if !missing.is_empty() {
-            return Ok(Submitted {
-                sweep: sweep.name().clone(),
-                sweep_id: sweep.id(),
-                kept: 0,
-                new: 0,
-                orphaned: 0,
-                settled: 0,
-                again: 0,
-                missing_blobs: missing,
-                other_engines: Vec::new(),
-                results: String::new(),
-            });
+            return Ok(wanting(&sweep, missing));
         }
         let jobs: Arc<[JobId]> = jobs.into();
         self.refuse_earlier(sweep.name().clone(), Arc::clone(&jobs)).await?;
@@ -233,14 +222,6 @@ impl CoordinatorApi for Api {
                 return Err(ApiError::Refused { reason });
             }
             check(&message)?;
-            if let FromWorker::Checkpoint(attempt, checkpoint) = &message
-                && !self.blobs.has(checkpoint.digest)
-            {
-                // Stored before this coordinator started, and tidied away because nobody had spoken of it: the attempt
-                // goes on, and its next checkpoint counts.
-                tracing::info!(job = %attempt.job, step = checkpoint.step, "a checkpoint is not here any more");
-                continue;
-            }
             if let FromWorker::Weights(_, kept) = &message
                 && let Err(bad) = self.blobs.check_weights(kept.digest)
             {

@@ -18,8 +18,16 @@ use crate::sink::{BadWeights, Head};
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
-    /// Blobs that were there at the start and that nobody needed.
-    strays: Arc<Mutex<HashSet<Digest>>>,
+    fates: Arc<Mutex<Fates>>,
+}
+
+/// What is to become of blobs that nobody needs.
+#[derive(Debug, Default)]
+struct Fates {
+    /// Those that were there at the start, and that nobody has stored again.
+    strays: HashSet<Digest>,
+    /// Those whose files are being removed: they count as gone, unless they are stored again before their turn.
+    doomed: HashSet<Digest>,
 }
 
 /// Chunks that wait to be sent to one reader.
@@ -29,7 +37,7 @@ impl Blobs {
     /// The blobs in `folder`, which is made.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), strays: Arc::default() })
+        Ok(Self { folder: folder.to_owned(), fates: Arc::default() })
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -38,7 +46,7 @@ impl Blobs {
 
     /// Whether the blob is here.
     pub fn has(&self, digest: Digest) -> bool {
-        self.path(digest).exists()
+        !self.lock().doomed.contains(&digest) && self.path(digest).exists()
     }
 
     /// Stores what `chunks` brings, if it is the blob of that digest; answers its size.
@@ -49,11 +57,25 @@ impl Blobs {
         digest: Digest,
         mut chunks: mpsc::Receiver<Vec<u8>>,
     ) -> Result<u64, ApiError> {
-        self.lock().remove(&digest);
+        self.lock().strays.remove(&digest);
         let path = self.path(digest);
         let aside = Aside(self.folder.join(format!(".{digest}.{}.tmp", uuid::Uuid::new_v4())));
         let file = aside.0.clone();
-        let mut file = blocking(move || File::create(file)).await?;
+        let folder = self.folder.clone();
+        let mut file = blocking(move || {
+            let created = match File::create(&file) {
+                // Somebody removed the folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(&folder).and_then(|()| File::create(&file))
+                }
+                created => created,
+            };
+            created.map_err(|error| {
+                let problem = format!("cannot store a blob in {}: {error}", folder.display());
+                io::Error::new(error.kind(), problem)
+            })
+        })
+        .await?;
         let mut hasher = blake3::Hasher::new();
         let mut size = 0;
         while let Some(chunk) = chunks.recv().await {
@@ -74,9 +96,13 @@ impl Blobs {
             let problem = format!("the bytes of blob {digest} have digest {found}");
             return Err(ApiError::Invalid { problem });
         }
+        let blobs = self.clone();
         blocking(move || {
             file.sync_all()?;
+            let mut fates = blobs.lock();
             fs::rename(&aside.0, &path)?;
+            fates.doomed.remove(&digest);
+            drop(fates);
             sync_folder(path.parent().unwrap_or(&path))
         })
         .await?;
@@ -133,8 +159,37 @@ impl Blobs {
         Head::read(&mut file, length).map(drop)
     }
 
-    /// Removes a blob that nobody needs any more.
-    pub fn remove(&self, digest: Digest) {
+    /// Removes blobs that nobody needs any more. They are gone at once for whoever asks; their files go on a thread of their
+    /// own, but for those that are stored again first.
+    pub fn remove(&self, digests: impl IntoIterator<Item = Digest>) {
+        self.doom(self.lock(), digests.into_iter().collect());
+    }
+
+    /// The same for strays, but for those that are none any more.
+    pub fn remove_strays(&self, mut digests: Vec<Digest>) {
+        let mut fates = self.lock();
+        digests.retain(|digest| fates.strays.remove(digest));
+        self.doom(fates, digests);
+    }
+
+    fn doom(&self, mut fates: MutexGuard<'_, Fates>, digests: Vec<Digest>) {
+        if digests.is_empty() {
+            return;
+        }
+        fates.doomed.extend(&digests);
+        drop(fates);
+        let blobs = self.clone();
+        tokio::task::spawn_blocking(move || {
+            digests.into_iter().for_each(|digest| blobs.remove_doomed(digest));
+        });
+    }
+
+    fn remove_doomed(&self, digest: Digest) {
+        // Held over the removal, so that nobody puts the file in place meanwhile.
+        let mut fates = self.lock();
+        if !fates.doomed.remove(&digest) {
+            return;
+        }
         if let Err(error) = fs::remove_file(self.path(digest))
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -143,28 +198,28 @@ impl Blobs {
     }
 
     /// Looks through the folder when nobody uses it yet: what was left behind by a crash between two steps is removed; blobs
-    /// that are not `needed` are strays. Somebody may be about to speak of them: see [`Self::strays`].
-    pub fn look_through(&self, needed: &HashSet<Digest>) -> io::Result<()> {
+    /// for which `is_needed` says no are strays. Somebody may be about to speak of them: see [`Self::strays`].
+    pub fn look_through(&self, is_needed: impl Fn(Digest) -> bool) -> io::Result<()> {
         let mut strays = HashSet::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             match entry.file_name().to_string_lossy().parse::<Digest>() {
-                Ok(digest) if needed.contains(&digest) => {}
+                Ok(digest) if is_needed(digest) => {}
                 Ok(digest) => drop(strays.insert(digest)),
                 Err(_) => fs::remove_file(entry.path())?,
             }
         }
-        *self.lock() = strays;
+        self.lock().strays = strays;
         Ok(())
     }
 
-    /// The strays that nobody has stored again; they are asked for once.
+    /// The strays that nobody has stored again.
     pub fn strays(&self) -> HashSet<Digest> {
-        std::mem::take(&mut *self.lock())
+        self.lock().strays.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.strays.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Fates> {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,12 +285,51 @@ mod tests {
         }
         fs::write(folder.path().join(".half.tmp"), b"half").expect("writes");
         let [needed, again, stray] = texts.map(Digest::of);
-        blobs.look_through(&HashSet::from([needed])).expect("looks");
+        blobs.look_through(|digest| digest == needed).expect("looks");
         assert!(blobs.has(stray), "not yet removed");
         assert!(!folder.path().join(".half.tmp").exists());
         put(&blobs, again, &[b"stored again"]).await.expect("puts");
         assert_eq!(blobs.strays(), HashSet::from([stray]));
-        assert!(blobs.strays().is_empty(), "told once");
+        blobs.remove_strays(vec![again, stray]);
+        assert!(blobs.has(again), "stored again, it is none");
+        assert!(!blobs.has(stray));
+    }
+
+    /// A removal that comes late takes nothing that was stored again.
+    #[tokio::test]
+    async fn what_is_stored_again_while_it_is_being_removed_stays() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let blobs = Blobs::open(folder.path()).expect("opens");
+        let digest = Digest::of(b"again");
+        put(&blobs, digest, &[b"again"]).await.expect("puts");
+        blobs.lock().doomed.insert(digest);
+        assert!(!blobs.has(digest), "it is as good as gone");
+        put(&blobs, digest, &[b"again"]).await.expect("puts");
+        blobs.remove_doomed(digest);
+        assert!(blobs.has(digest));
+        blobs.remove([digest]);
+        assert!(!blobs.has(digest));
+        let gone = async {
+            while blobs.path(digest).exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.expect("its file goes too");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_was_removed_is_made_again_and_one_that_cannot_be_is_named() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let folder = place.path().join("blobs");
+        let blobs = Blobs::open(&folder).expect("opens");
+        let digest = Digest::of(b"x");
+        fs::remove_dir_all(&folder).expect("is removed");
+        put(&blobs, digest, &[b"x"]).await.expect("puts");
+        assert!(blobs.has(digest));
+        fs::remove_dir_all(&folder).expect("is removed");
+        fs::write(&folder, b"in the way").expect("writes");
+        let failed = put(&blobs, digest, &[b"x"]).await.expect_err("it cannot");
+        assert!(failed.to_string().contains(&folder.display().to_string()), "{failed}");
     }
 
     /// Peers that send or read a blob half and then fall silent hold no thread that the journal needs.

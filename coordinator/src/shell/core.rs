@@ -3,15 +3,18 @@
 //! Methods take a request, decide, apply in memory, and queue events, spool changes and effects. Nothing leaves before
 //! [`super::run`] has made the queued batch durable.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use domain::{Digest, Epoch, JobId, JournalId, SweepId, SweepName, Table, Timestamp, WorkerId};
+use domain::{
+    Digest, Epoch, JobId, JournalId, Sweep, SweepId, SweepName, Table, Timestamp, WorkerId,
+};
 use proto::error::ApiError;
 use proto::message::{Attempt, Grant, Progress, ToWorker};
 use tokio::sync::{mpsc, oneshot};
 
 use super::blame::Blame;
+use super::handle::data_sets;
 use super::leases::{JobKey, Leases};
 use super::request::{Request, Told};
 use super::roster::Roster;
@@ -28,8 +31,10 @@ pub struct Owed {
     pub segments: Vec<SweepName>,
     /// Revisions to put on record beside the results.
     pub revisions: Vec<SweepName>,
+    /// Blobs that nobody has spoken of since the start.
+    pub strays: Vec<Digest>,
     /// Checkpoints and weights that nobody needs any more.
-    pub dead_blobs: Vec<Digest>,
+    pub dead_blobs: BTreeSet<Digest>,
 }
 
 /// A flush that goes on: how many segments it made so far, and who waits for it.
@@ -37,6 +42,25 @@ pub struct Owed {
 pub struct Flush {
     segments: u64,
     pub waiting: Vec<oneshot::Sender<Result<u64, ApiError>>>,
+}
+
+/// The latest news of a running attempt.
+pub struct Heard {
+    pub progress: Progress,
+    /// Since when it is at this step.
+    pub since: Timestamp,
+}
+
+impl Heard {
+    /// What is known now that `progress` was heard, after `before`.
+    pub fn after(before: Option<&Self>, progress: Progress, now: Timestamp) -> Self {
+        let is_same = |before: &&Self| {
+            let (old, new) = (&before.progress, &progress);
+            (&old.attempt, old.step, old.steps) == (&new.attempt, new.step, new.steps)
+        };
+        let since = before.filter(is_same).map_or(now, |before| before.since);
+        Self { progress, since }
+    }
 }
 
 /// Says whether a blob is here.
@@ -51,10 +75,12 @@ pub struct Core {
     pub watchers: Watchers,
     /// How many jobs need each blob: two sweeps that ask for the same job make the same bytes.
     pub blobs: HashMap<Digest, u32>,
+    /// The data sets of every revision: a worker may name one as its checkpoint, and lets go of it as such.
+    data_sets: HashSet<Digest>,
     /// Whether a blob is here.
     has_blob: HasBlob,
     /// Latest news of running attempts, from heartbeats.
-    pub progress: HashMap<JobKey, Progress>,
+    pub progress: HashMap<JobKey, Heard>,
     pub batch: Batch,
     pub owed: Owed,
     pub flushes: BTreeMap<SweepName, Flush>,
@@ -87,6 +113,8 @@ impl Core {
         for digest in machine.blobs() {
             *blobs.entry(digest).or_default() += 1;
         }
+        let revisions = machine.lineages().flat_map(|(_, lineage)| lineage.revisions());
+        let data_sets = revisions.flat_map(|revision| data_sets(&revision.sweep)).collect();
         let touched = machine.lineages().map(|(name, _)| name.clone()).collect();
         let planned = machine.lineages().filter(|(_, lineage)| lineage.planned().is_some());
         let owed = Owed {
@@ -101,6 +129,7 @@ impl Core {
             blame: Blame::default(),
             watchers: Watchers::default(),
             blobs,
+            data_sets,
             has_blob: settings.has_blob,
             progress: HashMap::new(),
             batch: Batch::default(),
@@ -264,7 +293,7 @@ impl Core {
             *users += 1;
             // Somebody's again, in the turn in which it became nobody's.
             if *users == 1 {
-                self.owed.dead_blobs.retain(|dead| dead != digest);
+                self.owed.dead_blobs.remove(digest);
             }
         }
         for digest in before {
@@ -272,9 +301,25 @@ impl Core {
             *users -= 1;
             if *users == 0 {
                 self.blobs.remove(digest);
-                self.owed.dead_blobs.push(*digest);
+                if !self.data_sets.contains(digest) {
+                    self.owed.dead_blobs.insert(*digest);
+                }
             }
         }
+    }
+
+    /// A revision of `sweep` is taken in: its data sets are needed from now on.
+    pub fn need_data_sets(&mut self, sweep: &Sweep) {
+        for digest in data_sets(sweep) {
+            self.data_sets.insert(digest);
+            self.owed.dead_blobs.remove(&digest);
+        }
+    }
+
+    /// Whether a blob is needed: as a data set of a revision, as a checkpoint that a job can go on from, or as kept weights
+    /// that are in no file yet.
+    pub fn is_needed(&self, digest: Digest) -> bool {
+        self.blobs.contains_key(&digest) || self.data_sets.contains(&digest)
     }
 
     /// Whether a blob is here, and will be when what this turn decides is durable.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{SweepName, Timestamp};
 use proto::error::ApiError;
 
-use super::core::Core;
+use super::core::{Core, Heard};
 use super::watch::worker_name;
 use crate::machine::{Job, JobNo, Lineage, Offer, RetryPolicy, State};
 
@@ -35,9 +35,7 @@ impl Core {
             State::Leased { worker } => {
                 lines.push(format!("attempt {} runs on {}", job.last, worker_name(self, worker)));
                 let key = (sweep.clone(), job.id);
-                if let Some(progress) = self.progress.get(&key).filter(|p| p.steps > 0) {
-                    lines.push(format!("it is at step {} of {}", progress.step, progress.steps));
-                }
+                lines.extend(self.progress.get(&key).and_then(|heard| how_far(heard, now)));
                 if let Some(until) = self.leases.until(&key) {
                     let left = seconds(until - now);
                     lines.push(format!("others get it if the worker is not heard for {left}"));
@@ -178,6 +176,58 @@ fn budgets(lineage: &Lineage, job: &Job) -> Option<String> {
     ))
 }
 
+/// Steps of the slowest jobs take seconds: a job that stays at one for longer may hang, and its worker lives on.
+const STILL: Duration = Duration::from_secs(60);
+
+fn how_far(heard: &Heard, now: Timestamp) -> Option<String> {
+    let Heard { progress, since } = heard;
+    let still = now - *since;
+    let mut line = match progress.steps {
+        0 if still < STILL => return None,
+        0 => "it has not told of a step".to_owned(),
+        steps => format!("it is at step {} of {steps}", progress.step),
+    };
+    if still >= STILL {
+        line.push_str(&format!(", and has not moved for {}", seconds(still)));
+    }
+    Some(line)
+}
+
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AttemptNo, JobId};
+    use proto::message::{Attempt, Progress};
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_stays_at_a_step_is_said_to() {
+        let attempt = Attempt {
+            sweep: "s".parse().expect("a good name"),
+            job: JobId([1; 16]),
+            number: AttemptNo(1),
+        };
+        let at = |step| Progress {
+            attempt: attempt.clone(),
+            step,
+            steps: 10,
+            risk: None,
+            min_cos: None,
+            rms_cos: None,
+        };
+        let time = |seconds: i64| Timestamp::from_millis(1_000 * seconds);
+        let mut heard = Heard::after(None, at(3), time(0));
+        for now in [5, 10, 100] {
+            heard = Heard::after(Some(&heard), at(3), time(now));
+        }
+        assert_eq!(how_far(&heard, time(59)).as_deref(), Some("it is at step 3 of 10"));
+        let still = "it is at step 3 of 10, and has not moved for 100.0 s";
+        assert_eq!(how_far(&heard, time(100)).as_deref(), Some(still));
+        heard = Heard::after(Some(&heard), at(4), time(101));
+        assert_eq!(how_far(&heard, time(102)).as_deref(), Some("it is at step 4 of 10"));
+    }
 }

@@ -1,7 +1,5 @@
 //! Requests of people and programs, decided one at a time.
 
-use std::collections::HashSet;
-
 use domain::{Digest, JobId, Sweep, SweepId, SweepName, Timestamp, WorkerId};
 use proto::error::ApiError;
 use proto::message::{JobLine, JobsPage, JobsQuery, RetryQuery, Submitted, ToWorker};
@@ -57,9 +55,9 @@ impl Core {
                 self.owed.replies.push(told);
             }
             Request::Tidy(strays) => {
-                let needed = self.needed_blobs();
-                let strays = strays.into_iter().filter(|digest| !needed.contains(digest));
-                self.owed.dead_blobs.extend(strays);
+                let strays: Vec<_> =
+                    strays.into_iter().filter(|&digest| !self.is_needed(digest)).collect();
+                self.owed.strays.extend(strays);
             }
             Request::Attach { hello, outbox, reply } => {
                 let answer = self.attach(hello, outbox, now);
@@ -91,6 +89,11 @@ impl Core {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Submitted, ApiError> {
+        // Looked at again: what was here when it came may have been removed before its turn.
+        let missing: Vec<_> = data_sets(sweep).filter(|&digest| !self.has_blob(digest)).collect();
+        if !missing.is_empty() {
+            return Ok(wanting(sweep, missing));
+        }
         let (events, report) = self
             .machine
             .decide_submit(sweep, submitted, terms)
@@ -100,6 +103,7 @@ impl Core {
         for event in events {
             self.record(event, now);
         }
+        self.need_data_sets(sweep);
         self.touch(name);
         self.owed.revisions.push(name.clone());
         Ok(Submitted {
@@ -305,22 +309,28 @@ impl Core {
             note,
         }
     }
-
-    /// Blobs that somebody may still ask for: data sets of every revision, checkpoints that a job can go on from, and kept
-    /// weights that are in no file yet.
-    pub fn needed_blobs(&self) -> HashSet<Digest> {
-        let mut needed: HashSet<_> = self.blobs.keys().copied().collect();
-        for (_, lineage) in self.machine.lineages() {
-            needed.extend(lineage.revisions().iter().flat_map(|r| data_sets(&r.sweep)));
-        }
-        needed
-    }
 }
 
 /// The id, if it is of a job of the sweep.
 fn known(sweep: &SweepName, lineage: &Lineage, id: JobId) -> Result<JobId, ApiError> {
     let unknown = || ApiError::Unknown { what: format!("job {id} of sweep {sweep}") };
     lineage.number(id).map(|_| id).ok_or_else(unknown)
+}
+
+/// The answer to a sweep that is not taken in before these data sets are here.
+pub fn wanting(sweep: &Sweep, missing_blobs: Vec<Digest>) -> Submitted {
+    Submitted {
+        sweep: sweep.name().clone(),
+        sweep_id: sweep.id(),
+        kept: 0,
+        new: 0,
+        orphaned: 0,
+        settled: 0,
+        again: 0,
+        missing_blobs,
+        other_engines: Vec::new(),
+        results: String::new(),
+    }
 }
 
 /// The digests of the data sets that a sweep reads.

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::WorkerId;
-use proto::limits::AHEAD_MAX;
+use proto::limits::{AHEAD_MAX, OUTBOX_QUEUE};
 use proto::message::{Hello, ToWorker, WorkerLine};
 use tokio::sync::mpsc;
 
 use super::leases::JobKey;
 use crate::machine::Offer;
+
+/// Most grants on their way to one worker: its queue has room for them and for what else it is told meanwhile. A worker with more
+/// free slots says so again once these have reached it.
+const BURST_MAX: u32 = OUTBOX_QUEUE as u32 / 2;
 
 /// One session of a worker; a worker that reconnects gets another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,7 @@ impl Worker {
     pub fn can_take(&mut self, free_slots: u32, taken: u64) {
         let most = self.hello.slots.saturating_mul(1 + AHEAD_MAX);
         let on_their_way = u32::try_from(self.granted.saturating_sub(taken)).unwrap_or(u32::MAX);
+        let most = most.min(BURST_MAX);
         self.free_slots = free_slots.min(most).saturating_sub(on_their_way);
     }
 
@@ -228,5 +233,49 @@ impl Roster {
             memory_bytes: worker.hello.memory_bytes,
         };
         self.workers.values().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::limits::SLOTS_MAX;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_of_many_slots_is_given_no_more_at_once_than_fits_into_its_queue() {
+        let hello = Hello {
+            worker: WorkerId([1; 16]),
+            protocol: 0,
+            version: String::new(),
+            engine_revision: String::new(),
+            instruction_set: String::new(),
+            host: String::new(),
+            process: 1,
+            slots: SLOTS_MAX,
+            cores: 1,
+            memory_bytes: 0,
+            held: Vec::new(),
+            time_left: None,
+        };
+        let (outbox, mut queue) = mpsc::channel(OUTBOX_QUEUE);
+        let mut roster = Roster::default();
+        let id = hello.worker;
+        roster.attach(hello, outbox);
+        let wants = SLOTS_MAX * (1 + AHEAD_MAX);
+        let mut taken = 0;
+        for _ in 0..4 {
+            roster.get_mut(id).expect("is there").can_take(wants - taken as u32, taken);
+            while roster.get(id).is_some_and(Worker::is_free) {
+                roster.get_mut(id).expect("is there").granted();
+                roster.send(id, ToWorker::Heard);
+            }
+            assert!(roster.get(id).is_some_and(Worker::is_connected), "it is cut off");
+            let before = taken;
+            while queue.try_recv().is_ok() {
+                taken += 1;
+            }
+            assert!(taken > before, "it gets more as it takes them");
+        }
     }
 }

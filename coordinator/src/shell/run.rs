@@ -72,6 +72,9 @@ pub async fn run<J: Journal>(
             }
             _ = ticks.tick() => ticked = true,
         }
+        if ticked {
+            around.journal.check()?;
+        }
         let now = around.clock.now();
         go_on = core.turn(waiting.drain(..), ticked, now);
         let batch = std::mem::take(&mut core.batch);
@@ -149,9 +152,8 @@ fn pay<J: Journal>(core: &mut Core, around: &Surroundings<J>) {
     for reply in owed.replies {
         reply();
     }
-    for digest in owed.dead_blobs {
-        around.blobs.remove(digest);
-    }
+    around.blobs.remove_strays(owed.strays);
+    around.blobs.remove(owed.dead_blobs);
     for sweep in owed.revisions {
         put_revisions_on_record(core, around, &sweep);
     }

@@ -15,7 +15,7 @@ use proto::server::{Carrier, ServeOptions, TlsIdentity, sockets};
 use store::{PrepareError, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 
 use super::api::Api;
 use super::blobs::Blobs;
@@ -108,7 +108,22 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     // Whoever reads it can connect already, and is answered as soon as there is somebody to answer.
     connection.write(&config.connection)?;
     tracing::info!(url = connection.url, connection = %config.connection.display(), "listening");
-    coordinator.serve(sockets(listener), token, tls, shutdown).await
+    coordinator.serve(sockets(listener).then(unhurried), token, tls, shutdown).await
+}
+
+/// Wait after a connection that could not be taken in for want of file descriptors: trying at once would burn a core until one
+/// is free.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+async fn unhurried<C>(connection: io::Result<C>) -> io::Result<C> {
+    let errno = connection.as_ref().err().and_then(rustix::io::Errno::from_io_error);
+    if matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
+        tracing::warn!(
+            "no file descriptor is left, so nobody can connect: raise the limit (ulimit -n), or end some connections"
+        );
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+    connection
 }
 
 /// Where a coordinator keeps what is not in its journal.
@@ -157,7 +172,7 @@ impl<J: Journal> Coordinator<J> {
             has_blob: Box::new(move |digest| here.has(digest)),
         };
         let core = Core::new(machine, settings, clock.now());
-        blobs.look_through(&core.needed_blobs()).map_err(failed)?;
+        blobs.look_through(|digest| core.is_needed(digest)).map_err(failed)?;
         Ok(Self { core, journal: Arc::new(journal), blobs, results, clock, lease })
     }
 
@@ -259,4 +274,20 @@ fn url(config: &Config, address: SocketAddr, tls: bool) -> String {
         (None, IpAddr::V6(ip)) => format!("[{ip}]"),
     };
     format!("{scheme}://{host}:{}", address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_file_descriptors_connections_are_not_waited_for_in_a_hurry() {
+        let begun = tokio::time::Instant::now();
+        let refused: io::Result<()> = Err(io::ErrorKind::ConnectionAborted.into());
+        drop(unhurried(refused).await);
+        assert!(begun.elapsed() < ACCEPT_PAUSE);
+        let refused: io::Result<()> = Err(rustix::io::Errno::MFILE.into());
+        drop(unhurried(refused).await);
+        assert!(begun.elapsed() >= ACCEPT_PAUSE);
+    }
 }

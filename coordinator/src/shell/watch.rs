@@ -75,7 +75,7 @@ pub fn tell_trouble(core: &mut Core, trouble: &str) {
 pub fn progress_of(core: &Core, sweep: &SweepName, lineage: &Lineage) -> SweepProgress {
     let running = lineage.leased().take(RUNNING_SHOWN_MAX).filter_map(|(job, worker)| {
         let key = (sweep.clone(), job.id);
-        let progress = core.progress.get(&key)?.clone();
+        let progress = core.progress.get(&key)?.progress.clone();
         let point = lineage.number(job.id).map(|number| lineage.point(number)).unwrap_or_default();
         Some(RunningJob { progress, point, worker: worker_name(core, worker) })
     });

@@ -1,14 +1,17 @@
 //! What workers say, decided one message at a time.
 
+use std::collections::HashSet;
+
 use domain::{Table, Timestamp, WorkerId};
 use proto::error::ApiError;
+use proto::limits::WORD_BYTES_MAX;
 use proto::message::{
     Attempt, Checkpoint, FromWorker, Hello, Kept, Outcome, Progress, RowBatch, ToWorker,
 };
 use proto::rows::{self, Value};
 use tokio::sync::mpsc;
 
-use super::core::Core;
+use super::core::{Core, Heard};
 use super::roster::SessionNo;
 use crate::journal::{SpoolChange, SpooledRows};
 use crate::machine::{Input, Job, Refusal, RowCounts, State};
@@ -58,6 +61,7 @@ impl Core {
     /// Takes back, at no cost to the jobs, what we gave a worker and it does not say that it holds.
     fn release_all_but(&mut self, worker: WorkerId, said: &[Attempt], now: Timestamp) {
         let ours = self.machine.leases().filter(|(_, _, holder, _)| *holder == worker);
+        let said: HashSet<_> = said.iter().collect();
         let unheard: Vec<_> = ours
             .map(|(sweep, job, _, number)| Attempt { sweep, job, number })
             .filter(|attempt| !said.contains(attempt))
@@ -122,7 +126,8 @@ impl Core {
             if self.holds(worker, &attempt) {
                 let key = (attempt.sweep, attempt.job);
                 self.leases.set(key.clone(), now + self.lease);
-                self.progress.insert(key, progress);
+                let heard = Heard::after(self.progress.get(&key), progress, now);
+                self.progress.insert(key, heard);
             } else if !self.is_committed_by(&attempt) {
                 self.revoke(worker, attempt, "it is not this worker's any more");
             }
@@ -180,9 +185,14 @@ impl Core {
         checkpoint: Checkpoint,
         now: Timestamp,
     ) {
-        let step = checkpoint.step;
+        let (step, digest) = (checkpoint.step, checkpoint.digest);
         let input = Input::Checkpoint { attempt: attempt.number, checkpoint };
         match self.decide(worker, &attempt, input, now) {
+            // Removed because nobody had spoken of it, or because nobody needed it any more: the attempt goes on, and its
+            // next checkpoint counts.
+            Ok(Some(_)) if !self.has_blob(digest) => {
+                tracing::info!(job = %attempt.job, step, "a checkpoint is not here any more");
+            }
             Ok(event) => {
                 if let Some(event) = event {
                     self.record(event, now);
@@ -318,10 +328,18 @@ impl JobsRow {
             }
             None
         });
+        let engine = engine.ok_or("the jobs row names no engine revision")?;
+        // It is remembered for as long as the sweep is.
+        if engine.len() > WORD_BYTES_MAX {
+            let found = engine.len();
+            return Err(format!(
+                "the jobs row has an engine revision of {found} bytes; at most {WORD_BYTES_MAX} are taken"
+            ));
+        }
         Ok(Self {
             cells: cells.map_err(|error| error.to_string())?,
             diverged: diverged.ok_or("the jobs row has no status")?,
-            engine: engine.ok_or("the jobs row names no engine revision")?,
+            engine,
             final_risk,
         })
     }

@@ -6,11 +6,13 @@ use coordinator::Config;
 use domain::{AttemptNo, FailureClass, FailureReport, JobId, WorkerId};
 use proto::limits::{ATTEMPTS_MAX, OUTBOX_QUEUE};
 use proto::message::{Attempt, FromWorker, Hello, Outcome, ToWorker};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fake::{
-    FakeWorker, LEASE, PATIENCE, config, hello, over, progress, serve, start, submit,
+    FakeWorker, LEASE, PATIENCE, config, hello, over, progress, result_of, serve, start, step_rows,
+    submit,
 };
 
 fn on_host(number: u8, host: &str) -> Hello {
@@ -141,5 +143,40 @@ async fn two_hundred_workers_that_come_back_at_once_keep_their_leases() {
     assert!(slowest < lease, "the last heartbeat was answered after {slowest:?}");
     let counts = over(&running.client().await).await;
     assert_eq!((counts.committed, counts.failed_attempts), (u64::from(WORKERS), 0));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_hello_that_cannot_be_taken_is_refused_for_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let (say, outgoing) = mpsc::channel(1);
+    let hello = on_host(1, &"h".repeat(257));
+    say.send(FromWorker::Hello(hello)).await.expect("there is room");
+    let mut session = client.session(outgoing).await.expect("opens");
+    let refused = session.next().await.expect_err("its host is too long").to_string();
+    assert!(refused.contains("hello.host"), "{refused}");
+    running.stop().await;
+}
+
+/// What is remembered of a result is bounded, whatever a worker says.
+#[tokio::test]
+async fn a_result_of_an_engine_with_an_endless_name_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    submit(&client, 1).await;
+    let mut worker = FakeWorker::join(&client, hello(1)).await;
+    let attempt = worker.grant().await.attempt;
+    worker.say(FromWorker::Rows(step_rows(&attempt, 0))).await;
+    assert!(matches!(worker.hear().await, ToWorker::Rows { next_row: 2, .. }));
+    let long = result_of(&"e".repeat(257));
+    worker.say(FromWorker::Outcome(attempt.clone(), long)).await;
+    let ToWorker::Outcome { refusal: Some(refusal), .. } = worker.hear().await else {
+        panic!("it was taken");
+    };
+    assert!(refusal.contains("engine revision of 257 bytes"), "{refusal}");
+    assert_eq!(worker.commit(&attempt).await, None);
     running.stop().await;
 }

@@ -321,3 +321,19 @@ async fn a_second_coordinator_on_the_same_journal_is_refused() {
     assert!(refused.is_in_use(), "{refused}");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_coordinator_whose_journal_is_removed_stops_and_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    submit(&running.client().await, 1).await;
+    std::fs::rename(folder.path().join("journal"), folder.path().join("away")).expect("moves");
+    let ended = tokio::time::timeout(PATIENCE, running.task).await.expect("it stops");
+    let error = ended.expect("does not panic").expect_err("it acknowledges nothing more");
+    assert!(error.to_string().contains("was removed or replaced"), "{error}");
+    // Put back, it has all that was acknowledged.
+    std::fs::rename(folder.path().join("away"), folder.path().join("journal")).expect("moves");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    assert_eq!(submit(&running.client().await, 1).await.kept, 1);
+    running.stop().await;
+}

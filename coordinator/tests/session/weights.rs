@@ -6,10 +6,12 @@ use std::path::Path;
 use domain::spec::KeepWeights;
 use domain::{Digest, Sweep, sweep_file};
 use proto::client::Client;
-use proto::message::{Attempt, FromWorker, Grant, Kept, Outcome, ToWorker};
+use proto::message::{Attempt, Checkpoint, FromWorker, Grant, Kept, Outcome, ToWorker};
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::fake::{FakeWorker, files, hand_in, hello, over, result, start, step_rows};
+use super::fake::{
+    FakeWorker, PATIENCE, PICTURES, files, hand_in, hello, images, over, result, start, step_rows,
+};
 
 fn keeping(keep: &str) -> Sweep {
     let text = format!(
@@ -175,5 +177,46 @@ async fn weights_stored_before_a_restart_may_be_spoken_of_after_it() {
     assert_eq!((counts.committed, counts.failed_attempts), (1, 0));
     // After a lease the stray is gone too.
     tidied(folder.path()).await;
+    running.stop().await;
+}
+
+/// Whatever a worker names as its checkpoint, it cannot have a data set removed by letting go of it.
+#[tokio::test]
+async fn a_data_set_that_a_worker_names_as_its_checkpoint_stays() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    client.put_blob(Digest::of(PICTURES), PICTURES.to_vec()).await.expect("is taken in");
+    assert_eq!(hand_in(&client, &images(1)).await.new, 1);
+    let mut liar = FakeWorker::join(&client, hello(1)).await;
+    let attempt = liar.grant().await.attempt;
+    let named = |step, digest| Checkpoint {
+        digest,
+        step,
+        steps_rows: 0,
+        confusion_rows: 0,
+        engine_revision: "e1".into(),
+        instruction_set: "avx2".into(),
+    };
+    liar.say(FromWorker::Checkpoint(attempt.clone(), named(1, Digest::of(PICTURES)))).await;
+    let stored = liar.hear().await;
+    assert_eq!(stored, ToWorker::Checkpoint { attempt: attempt.clone(), step: 1 });
+    // The result lets go of the checkpoint, and another blob shows when that is done.
+    let other = b"a checkpoint".to_vec();
+    let digest = Digest::of(&other);
+    client.put_blob(digest, other).await.expect("is taken in");
+    liar.say(FromWorker::Checkpoint(attempt.clone(), named(2, digest))).await;
+    assert!(matches!(liar.hear().await, ToWorker::Checkpoint { step: 2, .. }));
+    assert_eq!(liar.finish(&attempt).await, None);
+    let data_set = folder.path().join("journal/blobs").join(Digest::of(PICTURES).to_string());
+    let checkpoint = folder.path().join("journal/blobs").join(digest.to_string());
+    let gone = async {
+        while checkpoint.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the checkpoint is removed");
+    client.workers().await.expect("the loop went on");
+    assert!(data_set.exists(), "others read it");
     running.stop().await;
 }

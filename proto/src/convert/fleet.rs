@@ -10,7 +10,7 @@ use super::{FromWire, IntoWire, attempt, bounded, bounded_len, id, millis, non_e
 use crate::error::WireError;
 use crate::limits::{
     ATTEMPTS_MAX, LOG_TAIL_BYTES_MAX, ROW_BATCH_BYTES_MAX, ROW_BATCH_ROWS_MAX, SLOTS_MAX,
-    SPEC_BYTES_MAX,
+    SPEC_BYTES_MAX, WORD_BYTES_MAX,
 };
 use crate::message::{
     Attempt, Checkpoint, FromWorker, Grant, Hello, Kept, Outcome, Progress, RowBatch, ToWorker,
@@ -151,7 +151,6 @@ impl FromWire for Hello {
     type Wire = wire::Hello;
 
     fn from_wire(wire: wire::Hello) -> Result<Self, WireError> {
-        const WORD_BYTES_MAX: usize = 256;
         bounded("hello.slots", u64::from(wire.slots), u64::from(SLOTS_MAX))?;
         bounded("hello.held", wire.held.len() as u64, u64::from(ATTEMPTS_MAX))?;
         Ok(Self {
@@ -203,8 +202,16 @@ impl FromWire for Checkpoint {
             step: wire.step,
             steps_rows: wire.steps_rows,
             confusion_rows: wire.confusion_rows,
-            engine_revision: wire.engine_revision,
-            instruction_set: wire.instruction_set,
+            engine_revision: bounded_len(
+                "checkpoint.engine_revision",
+                wire.engine_revision,
+                WORD_BYTES_MAX,
+            )?,
+            instruction_set: bounded_len(
+                "checkpoint.instruction_set",
+                wire.instruction_set,
+                WORD_BYTES_MAX,
+            )?,
         })
     }
 }
@@ -517,6 +524,16 @@ mod tests {
         let message = Some(from::Message::Rows(rows));
         let bad = FromWorker::from_wire(wire::WorkerMessage { message });
         assert!(matches!(bad, Err(WireError::TooLarge { field: "rows.row_count", .. })));
+        let long = "e".repeat(WORD_BYTES_MAX + 1);
+        let wordy = [
+            Checkpoint { engine_revision: long.clone(), ..checkpoint() },
+            Checkpoint { instruction_set: long, ..checkpoint() },
+        ];
+        for checkpoint in wordy {
+            let bad =
+                FromWorker::from_bytes(&FromWorker::Checkpoint(attempt(), checkpoint).to_bytes());
+            assert!(matches!(bad, Err(WireError::TooLarge { found: 257, .. })), "{bad:?}");
+        }
         let mut stray = attempt().into_wire();
         stray.job = "zz".into();
         assert!(matches!(Attempt::from_wire(stray), Err(WireError::Id { .. })));

@@ -40,9 +40,8 @@ impl World {
         let wall = Timestamp::from_millis(EPOCH_MS + self.now + jump);
         let start = wall.max(machine.latest());
         let core = Core::new(machine, settings, start);
-        let needed = core.needed_blobs();
         // At once, where a real one waits for who speaks of them: so more is lost on the way.
-        self.blobs().retain(|digest| needed.contains(digest));
+        self.blobs().retain(|digest| core.is_needed(*digest));
         self.unspoken.clear();
         let offset_ms = start.as_micros() / 1_000 - self.now;
         let number = self.coordinators;
