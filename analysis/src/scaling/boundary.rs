@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::statistics::bootstrap::{Clusters, Kind};
-use crate::statistics::collapse::{Collapse, Point, collapse, collapse_near, predicted};
+use crate::statistics::collapse::{
+    Collapse, Point, RESOLUTION, collapse, collapse_near, predicted,
+};
 use crate::statistics::isotonic::Curve;
 use crate::statistics::{
     Crossing, FitError, Observation, Part, Parts, Random, Region, censored, crossing,
@@ -239,7 +241,8 @@ pub fn collapse_share(panel: &Panel, weights: &[f64], exponents: [f64; 2]) -> Op
 }
 
 /// The joint 95 % region of the exponents of a collapse, from `resamples` draws of whole clusters of seeds; none too where
-/// one is at the edge of the search, beyond which resamples cannot scatter.
+/// one is at the edge of the search, beyond which resamples cannot scatter, or where the region is no wider than what the search
+/// resolves: on grids of powers of two all resamples may fall on one point of it.
 ///
 /// What resampling adds to a cell's mean is added to the curve there, not to the mean: that has the noise of its seeds
 /// already, and noise upon noise makes the search, which is no smooth function of it, scatter by more than it does.
@@ -265,7 +268,14 @@ pub fn collapse_region(
         let cells = panel.cells.iter().filter_map(|cell| about_the_curve(cell, weights));
         collapse_near(&cells.collect::<Vec<_>>(), center)
     };
-    region_of(center, clusters, resamples, draw)
+    let varied = if panel.cells.iter().any(|cell| cell.dim != panel.cells[0].dim) { 2 } else { 1 };
+    let is_resolved = |region: &Region| {
+        (0..varied).all(|k| {
+            let (low, high) = region.extent(k);
+            high - low > 2.0 * RESOLUTION
+        })
+    };
+    region_of(center, clusters, resamples, draw).filter(is_resolved)
 }
 
 fn points(panel: &Panel, weights: &[f64]) -> Vec<Point> {

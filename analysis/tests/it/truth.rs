@@ -167,3 +167,15 @@ fn odd_sweeps_have_no_exponents_and_no_panic() {
     let regions = found.variants.iter().filter_map(|v| v.estimate.as_ref().ok()?.region.clone());
     assert_eq!((found.freedom, regions.count()), (0, 0));
 }
+
+/// Without any scatter between seeds every resample falls on the same point of the search: that is no region of zero width.
+#[test]
+fn a_collapse_whose_resamples_do_not_scatter_has_no_region() {
+    for dims in [vec![64], vec![16, 64, 256]] {
+        let simulation = Simulation { dims, ..Simulation::of(exponents(1.0, 0.0, 0.7), 10) };
+        let panel = panel(&Simulation { seed_noise: 0.0, trial_noise: 1e-6, ..simulation }, 0);
+        let found = collapse_of(&panel, &panel.even_weights()).unwrap();
+        let region = collapse_region(&panel, &found, &Clusters::of(&panel.seeds), 20);
+        assert_eq!(region, None, "{found:?}");
+    }
+}
