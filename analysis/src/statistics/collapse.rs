@@ -257,7 +257,7 @@ mod tests {
         assert!((found.p - 0.8).abs() < 0.05 && found.q == 0.0, "{found:?}");
         assert_eq!(collapse(&[]), None);
         for off in [0.0, 1e-16] {
-            let value = |k: usize| if k % 3 == 0 { 0.1 + off } else { 0.1 };
+            let value = |k: usize| if k.is_multiple_of(3) { 0.1 + off } else { 0.1 };
             let cells = cells(0.8, 0.0, &[4.2]);
             let flat = cells.iter().enumerate().map(|(k, c)| Point { value: value(k), ..*c });
             assert_eq!(collapse(&flat.collect::<Vec<_>>()), None);
