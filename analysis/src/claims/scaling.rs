@@ -1,7 +1,10 @@
 //! The poster's scaling, `l/β² ≥ Ω̃(1/√d)`, read as a boundary `β* ∝ l^(1/2) d^(1/4)`.
 
+use std::collections::BTreeSet;
+
 use super::{Claim, Evidence, Verdict, are, found};
-use crate::scaling::{Estimate, FREEDOM_MIN, Law, Score, Survey, Variant};
+use crate::scaling::{Estimate, FREEDOM_MIN, Law, Score, Survey, Variant, Without};
+use crate::statistics::FitError;
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "The depth at which confusion sets in grows as l^½ d^¼.",
@@ -20,8 +23,9 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     if plain.is_empty() {
         return None;
     }
-    let lines = survey.variants.iter().map(|variant| line(variant, poster)).collect();
-    let mut lines: Vec<String> = lines;
+    let both =
+        |variant| std::iter::once(line(variant, poster)).chain(without_line(variant, poster));
+    let mut lines: Vec<String> = survey.variants.iter().flat_map(both).collect();
     lines.extend(collapse_lines(survey, poster));
     lines.extend(score_lines(survey));
     let tell = |reason: String, lines| Some(found(Verdict::CannotTell, reason, lines));
@@ -49,11 +53,20 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     let all = told.len();
     let held_out = format!("beaten on held-out rows in {beaten} of {compared} comparisons");
     let elsewhere = holding_elsewhere(survey, poster);
+    let open = plain.iter().filter(|variant| is_open_without(variant, poster)).count();
     let (verdict, reason) = if holding == 0 && elsewhere > 0 {
         (
             Verdict::CannotTell,
             format!(
                 "none of {all} regions holds (½, ¼), but {elsewhere} of one regime alone or of the collapse do; {held_out}"
+            ),
+        )
+    } else if (holding == 0 || holding == all) && open > 0 {
+        (
+            Verdict::CannotTell,
+            format!(
+                "{holding} of {all} regions hold (½, ¼), but {open} rest on dims or widths of which no row crosses within its depths: \
+                 without those they say otherwise, or nothing; {held_out}"
             ),
         )
     } else if holding == 0 && 2 * beaten > compared {
@@ -90,6 +103,54 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
 fn is_told(estimate: &Estimate) -> bool {
     let censored = estimate.censored_count() as f64;
     estimate.region.is_some() && censored <= CENSORED_MAX * estimate.rows.len() as f64
+}
+
+/// Whether what a boundary says of the poster's exponents is not what it says without dims and widths of which no row crosses.
+fn is_open_without(variant: &Variant, poster: [f64; 2]) -> bool {
+    let (Ok(estimate), Some(without)) = (&variant.estimate, &variant.without) else { return false };
+    let agrees = |other: &Estimate| {
+        other.has_dims == estimate.has_dims && other.holds(poster) == estimate.holds(poster)
+    };
+    is_told(estimate) && !without.estimate.as_ref().is_ok_and(agrees)
+}
+
+/// The line of a boundary without dims and widths of which no row crosses.
+fn without_line(variant: &Variant, poster: [f64; 2]) -> Option<String> {
+    let (Ok(estimate), Some(without)) = (&variant.estimate, &variant.without) else { return None };
+    let list = |name: &str, values: &[i64]| {
+        let values: Vec<_> = values.iter().map(i64::to_string).collect();
+        (!values.is_empty()).then(|| format!("{name} = {}", values.join(", ")))
+    };
+    let dropped = [list("d", &without.dims), list("l", &without.widths)];
+    let dropped = dropped.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    let (statistic, moment) = (variant.statistic.label(), variant.moment.label());
+    let threshold = variant.boundary.threshold;
+    let head = format!(
+        "{statistic} = {threshold} {moment} (without {dropped}, of which no row crosses within its depths)"
+    );
+    let mut text = head + &told_of(&without.estimate, poster);
+    let other = without.estimate.as_ref().ok();
+    for (k, name) in ["p", "q"].into_iter().enumerate() {
+        if other.and_then(|other| estimate.overlaps(other, k)) == Some(false) {
+            text += &format!(
+                "; {name} cannot be told from these rows: the two regions of it do not meet"
+            );
+            text += &would_tell(estimate, without);
+        }
+    }
+    Some(text)
+}
+
+/// The dims that would tell: those of which rows cross, with more above them up to three.
+fn would_tell(estimate: &Estimate, without: &Without) -> String {
+    let dims: BTreeSet<_> = estimate.rows.iter().map(|row| row.dim as i64).collect();
+    let mut dims: Vec<_> = dims.into_iter().filter(|dim| !without.dims.contains(dim)).collect();
+    while let Some(last) = dims.last().filter(|_| dims.len() < 3) {
+        let next = 4 * last;
+        dims.push(next);
+    }
+    let dims: Vec<_> = dims.iter().map(i64::to_string).collect();
+    format!(" (d = {} would tell)", dims.join(", "))
 }
 
 /// Regions besides the plain ones that hold the poster's exponents: of one side of `l β = d`, with no more than half of the
@@ -147,7 +208,13 @@ fn line(variant: &Variant, poster: [f64; 2]) -> String {
     if !variant.remark().is_empty() {
         text.push_str(&format!(" ({})", variant.remark()));
     }
-    match &variant.estimate {
+    text + &told_of(&variant.estimate, poster)
+}
+
+/// The exponents with their regions.
+fn told_of(estimate: &Result<Estimate, FitError>, poster: [f64; 2]) -> String {
+    let mut text = String::new();
+    match estimate {
         Err(why) => text.push_str(&format!(": no exponents, {why}")),
         Ok(estimate) => {
             let [p, q] = estimate.exponents;

@@ -40,11 +40,12 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     let region = match (&estimate.region, estimate.has_dims) {
         (None, _) => "Seeds are too few for a region of the exponents.".to_owned(),
         (Some(_), true) => {
-            "Right: the joint 95 % region of the exponents from resampled seeds; crosses are what the laws say.".to_owned()
+            "Right: the joint 95 % region of the exponents from resampled seeds; crosses are what the laws say. It \
+             says what other seeds would give, not whether a power law fits.".to_owned()
         }
         (Some(region), false) => {
             let (low, high) = region.extent(0);
-            format!("95 % interval of the exponent: {low:.2} to {high:.2}.")
+            format!("95 % interval of the exponent: {low:.2} to {high:.2}: what other seeds would give, not whether a power law fits.")
         }
     };
     Some(Figure {
@@ -52,8 +53,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         title: format!("Where the rms cosine reaches {threshold} {}", view.moment.label()),
         caption: format!(
             "The critical depth, interpolated in ln β on an isotonic fit; an arrow says that a row crosses beyond its \
-             depths, and is fitted as such. Lines: the fit, {law}; a row lies off it by a factor of {:.1} (one standard deviation). {region} It \
-             says what other seeds would give, not whether a power law fits. A line across l β = d fits two regimes at once: see the \
+             depths, and is fitted as such. Lines: the fit, {law}; a row lies off it by a factor of {:.1} (one standard deviation). {region} A line across l β = d fits two regimes at once: see the \
              sensitivity.",
             estimate.sigma.exp()
         ),

@@ -20,9 +20,13 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     dims.dedup();
     let poster = Law::Poster.exponents()?;
     let mut chart = Chart::default();
+    let name = |[p, q]: [f64; 2]| match dims.len() {
+        1 => format!("β / l^{p:.2}"),
+        _ => format!("β / (l^{p:.2} d^{q:.2})"),
+    };
     for (title, [p, q]) in [
-        (format!("best: β / (l^{:.2} d^{:.2})", found.p, found.q), [found.p, found.q]),
-        ("poster: β / (l^0.5 d^0.25)".to_owned(), poster),
+        (format!("best: {}", name([found.p, found.q])), [found.p, found.q]),
+        (format!("poster: {}", name(poster)), poster),
     ] {
         let place = |cell: &Cell| {
             let [l, b, d] = [cell.width, cell.depth, cell.dim].map(|x| x as f64);
@@ -35,8 +39,9 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
             let points = own.map(|(cell, mean)| (place(cell), *mean)).collect();
             marks.push(Mark::Dots { points, series });
         }
+        let index = if dims.len() == 1 { "index β / l^p" } else { "index β / (l^p d^q)" };
         let all: Vec<_> = marks.iter().flat_map(Mark::points).collect();
-        let x = FigureAxis::new("index β / (l^p d^q)", Scale::Log, all.iter().map(|point| point.0));
+        let x = FigureAxis::new(index, Scale::Log, all.iter().map(|point| point.0));
         let y = FigureAxis::new("rms cosine", Scale::Linear, all.iter().map(|point| point.1));
         chart.plots.push(Plot { title, x, y, marks });
     }
@@ -75,7 +80,8 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
 /// What the region of the exponents says.
 fn told(region: Option<&Region>, has_dims: bool) -> String {
     let Some(region) = region else {
-        return "No region of the exponents: it takes five seeds of each kind, and exponents within what is searched.".to_owned();
+        return "No region of the exponents: it takes five seeds of each kind, exponents within what is searched, and resamples that \
+                scatter by more than the 0.005 that the search resolves.".to_owned();
     };
     let [(p_low, p_high), (q_low, q_high)] = [0, 1].map(|k| region.extent(k));
     match has_dims {

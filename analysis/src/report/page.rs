@@ -77,7 +77,11 @@ fn overview(out: &mut String, report: &Report) {
             if scope == "samples" { "gradients of single examples" } else { scope }
         )
     });
-    let _ = writeln!(out, "<p class=\"soft\">{trials} trials with a result, {scope}.</p>");
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">{trials} {} with a result, {scope}.</p>",
+        if trials == 1 { "trial" } else { "trials" }
+    );
     out.push_str("<div class=\"wide\"><table>\n<tr><th>setting</th><th>widths</th><th>depths</th><th>dims</th><th>seeds</th><th>trials</th><th>diverged</th></tr>\n");
     for group in groups {
         let label = report.study.label(group);

@@ -1,9 +1,11 @@
 //! The boundary `β*(l, d)` at one threshold, and the exponents of `ln β* = a + p ln l + q ln d`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::statistics::bootstrap::{Clusters, Kind};
-use crate::statistics::collapse::{Collapse, Point, collapse, collapse_near, predicted};
+use crate::statistics::collapse::{
+    Collapse, Point, RESOLUTION, collapse, collapse_near, predicted,
+};
 use crate::statistics::isotonic::Curve;
 use crate::statistics::{
     Crossing, FitError, Observation, Part, Parts, Random, Region, censored, crossing,
@@ -93,6 +95,17 @@ pub struct Estimate {
     pub region: Option<Region>,
 }
 
+/// The same boundary without the dims and widths of which no row crosses within its depths.
+///
+/// A row that is above the threshold at its first depth may never cross at all: cosines of random inputs alone are about 1/√d
+/// whatever the network. Where all rows of a dim are such, "at most the first depth" is more than is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Without {
+    pub dims: Vec<i64>,
+    pub widths: Vec<i64>,
+    pub estimate: Result<Estimate, FitError>,
+}
+
 /// Resamples without a fit that a region may do without.
 const LOST_MAX: f64 = 0.1;
 
@@ -164,6 +177,26 @@ impl Boundary {
         let has_dims = has_dims(&rows);
         Ok(Estimate { rows, intercept, exponents, has_dims, sigma, region })
     }
+
+    /// The sensitivity to dims and widths of which no row crosses within its depths; none where each has one that does.
+    pub fn without(&self, panel: &Panel, clusters: &Clusters, resamples: usize) -> Option<Without> {
+        let rows = self.rows(panel, &panel.even_weights());
+        let uncrossed = |of: fn(&Row) -> f64| -> Vec<i64> {
+            let all: BTreeSet<_> = rows.iter().map(|row| of(row) as i64).collect();
+            let crossing = |place: &i64| {
+                let mut own = rows.iter().filter(|row| of(row) as i64 == *place);
+                own.any(|row| !row.crossing.is_censored())
+            };
+            all.into_iter().filter(|place| !crossing(place)).collect()
+        };
+        let (dims, widths) = (uncrossed(|row| row.dim), uncrossed(|row| row.width));
+        if dims.is_empty() && widths.is_empty() {
+            return None;
+        }
+        let part = panel.filter(|cell| !dims.contains(&cell.dim) && !widths.contains(&cell.width));
+        let estimate = self.estimate(&part, clusters, resamples);
+        Some(Without { dims, widths, estimate })
+    }
 }
 
 /// The 95 % region around `center` of what `draw` makes of `resamples` draws of each kind of seeds; none with fewer than five
@@ -214,6 +247,16 @@ impl Estimate {
         sides.contains(&Regime::Narrow) && sides.contains(&Regime::Wide)
     }
 
+    /// Whether the regions of both overlap along an exponent; none where one has no region or does not know that exponent.
+    pub fn overlaps(&self, other: &Self, exponent: usize) -> Option<bool> {
+        if exponent == 1 && !(self.has_dims && other.has_dims) {
+            return None;
+        }
+        let (a, b) =
+            (self.region.as_ref()?.extent(exponent), other.region.as_ref()?.extent(exponent));
+        Some(a.0 <= b.1 && b.0 <= a.1)
+    }
+
     /// Whether exponents are compatible with the region: in it, or, where one dim leaves q open, their p is.
     pub fn holds(&self, exponents: [f64; 2]) -> Option<bool> {
         self.region.as_ref().map(|region| region.contains(exponents))
@@ -239,7 +282,8 @@ pub fn collapse_share(panel: &Panel, weights: &[f64], exponents: [f64; 2]) -> Op
 }
 
 /// The joint 95 % region of the exponents of a collapse, from `resamples` draws of whole clusters of seeds; none too where
-/// one is at the edge of the search, beyond which resamples cannot scatter.
+/// one is at the edge of the search, beyond which resamples cannot scatter, or where the region is no wider than what the search
+/// resolves: on grids of powers of two all resamples may fall on one point of it.
 ///
 /// What resampling adds to a cell's mean is added to the curve there, not to the mean: that has the noise of its seeds
 /// already, and noise upon noise makes the search, which is no smooth function of it, scatter by more than it does.
@@ -265,7 +309,14 @@ pub fn collapse_region(
         let cells = panel.cells.iter().filter_map(|cell| about_the_curve(cell, weights));
         collapse_near(&cells.collect::<Vec<_>>(), center)
     };
-    region_of(center, clusters, resamples, draw)
+    let varied = if panel.cells.iter().any(|cell| cell.dim != panel.cells[0].dim) { 2 } else { 1 };
+    let is_resolved = |region: &Region| {
+        (0..varied).all(|k| {
+            let (low, high) = region.extent(k);
+            high - low > 2.0 * RESOLUTION
+        })
+    };
+    region_of(center, clusters, resamples, draw).filter(is_resolved)
 }
 
 fn points(panel: &Panel, weights: &[f64]) -> Vec<Point> {

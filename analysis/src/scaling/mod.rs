@@ -9,7 +9,7 @@ mod law;
 mod survey;
 
 pub use boundary::{
-    Boundary, Convention, Estimate, FREEDOM_MIN, Regime, Row, Treatment, collapse_of,
+    Boundary, Convention, Estimate, FREEDOM_MIN, Regime, Row, Treatment, Without, collapse_of,
     collapse_region, collapse_share,
 };
 pub use held_out::{Score, compare};

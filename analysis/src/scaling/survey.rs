@@ -1,6 +1,8 @@
 //! Every way of drawing the boundary that a reader could have asked for, side by side.
 
-use super::boundary::{Boundary, Convention, Estimate, Regime, Row, Treatment, collapse_region};
+use super::boundary::{
+    Boundary, Convention, Estimate, Regime, Row, Treatment, Without, collapse_region,
+};
 use super::held_out::{Score, compare};
 use crate::statistics::bootstrap::Clusters;
 use crate::statistics::collapse::Collapse;
@@ -17,6 +19,8 @@ pub struct Variant {
     /// Where each width and dim crosses, also where that gives no estimate.
     pub rows: Vec<Row>,
     pub estimate: Result<Estimate, FitError>,
+    /// Of plain variants.
+    pub without: Option<Without>,
 }
 
 impl Variant {
@@ -91,7 +95,18 @@ impl Survey {
         let mut add = |boundary: Boundary, clusters: &Clusters, drawn: Drawn| {
             let estimate = boundary.estimate(panel, clusters, resamples);
             let rows = boundary.rows(panel, &weights);
-            self.variants.push(Variant { statistic, moment, boundary, drawn, rows, estimate });
+            let is_plain = boundary == Boundary::at(boundary.threshold) && drawn == Drawn::All;
+            let without = is_plain && estimate.is_ok();
+            let without = without.then(|| boundary.without(panel, clusters, resamples)).flatten();
+            self.variants.push(Variant {
+                statistic,
+                moment,
+                boundary,
+                drawn,
+                rows,
+                estimate,
+                without,
+            });
         };
         let thresholds = statistic.thresholds();
         for &threshold in thresholds {

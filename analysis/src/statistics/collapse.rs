@@ -34,6 +34,9 @@ pub struct Collapse {
 const LOW: f64 = -1.0;
 const HIGH: f64 = 2.0;
 
+/// What a search resolves: the step of its last pass. A region of exponents no wider than this to either side is that of the grid.
+pub const RESOLUTION: f64 = 0.005;
+
 /// One pass of a search: a grid of this step, so many steps to either side of the best of the pass before.
 struct Pass {
     step: f64,
@@ -41,14 +44,17 @@ struct Pass {
 }
 
 /// All of [−1, 2]², then around the best.
-const EVERYWHERE: [Pass; 3] =
-    [Pass { step: 0.15, reach: 10 }, Pass { step: 0.03, reach: 5 }, Pass { step: 0.005, reach: 6 }];
+const EVERYWHERE: [Pass; 3] = [
+    Pass { step: 0.15, reach: 10 },
+    Pass { step: 0.03, reach: 5 },
+    Pass { step: RESOLUTION, reach: 6 },
+];
 /// From exponents that are nearly the best ones. A tenth of the points, and resamples end where the search of all does.
 const NEARBY: [Pass; 4] = [
     Pass { step: 0.1, reach: 1 },
     Pass { step: 0.03, reach: 2 },
     Pass { step: 0.01, reach: 2 },
-    Pass { step: 0.005, reach: 1 },
+    Pass { step: RESOLUTION, reach: 1 },
 ];
 /// A pass whose best is at the edge of its grid begins again there; so often, since ties could turn it in circles.
 const MOVES_MAX: usize = 40;
@@ -251,7 +257,7 @@ mod tests {
         assert!((found.p - 0.8).abs() < 0.05 && found.q == 0.0, "{found:?}");
         assert_eq!(collapse(&[]), None);
         for off in [0.0, 1e-16] {
-            let value = |k: usize| if k % 3 == 0 { 0.1 + off } else { 0.1 };
+            let value = |k: usize| if k.is_multiple_of(3) { 0.1 + off } else { 0.1 };
             let cells = cells(0.8, 0.0, &[4.2]);
             let flat = cells.iter().enumerate().map(|(k, c)| Point { value: value(k), ..*c });
             assert_eq!(collapse(&flat.collect::<Vec<_>>()), None);

@@ -43,7 +43,9 @@ fn files_of_an_older_and_a_newer_version_are_read_and_the_report_says_what_diffe
 #[test]
 fn the_exponents_of_the_kept_sweep_are_those_of_the_docs() {
     let study = study();
-    for (init, expected) in [("lecun", [0.30, 1.15]), ("paper", [1.23, 1.02])] {
+    for (init, expected, crossing) in
+        [("lecun", [0.30, 1.15], [0.38, 0.54]), ("paper", [1.23, 1.02], [1.23, 0.19])]
+    {
         let group = study.groups.iter().find(|group| group.is("model_init", init)).unwrap();
         assert_eq!(group.trials.len(), 2_250);
         let panel = group.panel(Statistic::RmsCos, Moment::Start);
@@ -53,6 +55,15 @@ fn the_exponents_of_the_kept_sweep_are_those_of_the_docs() {
             assert!((found - expected).abs() < 0.006, "{init}: {:?}", estimate.exponents);
         }
         assert_eq!(estimate.holds([0.5, 0.25]), Some(false), "{init}");
+        let without = Boundary::at(0.25).without(&panel, &clusters, 200).unwrap();
+        assert_eq!(without.dims, [16], "{init}");
+        let part = without.estimate.unwrap();
+        for (found, expected) in part.exponents.iter().zip(crossing) {
+            assert!((found - expected).abs() < 0.006, "{init}: {:?}", part.exponents);
+        }
+        assert_eq!(part.holds([0.5, 0.25]), Some(false), "{init}");
+        let overlaps = [0, 1].map(|k| estimate.overlaps(&part, k));
+        assert_eq!(overlaps, [Some(true), Some(false)], "{init}: q cannot be told");
     }
 }
 

@@ -118,6 +118,7 @@ fn odd_results_have_a_report_too() {
         write(folder.path(), Table::Confusion, ("s", "1.parquet"), &measured);
         let html = page(folder.path(), out.path());
         assert!(html.ends_with("</html>\n") && !html.contains("NaN"), "{name}");
+        assert!(!html.contains(">1 trials"), "{name}");
         assert!(!html.contains("class=\"claim supported"), "{name}: {html}");
     }
 }

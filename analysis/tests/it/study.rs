@@ -109,6 +109,8 @@ fn orders_of_one_data_seed_and_one_initial_seed_are_one_draw() {
     let page = std::fs::read_to_string(report.write(out.path()).unwrap()).unwrap();
     assert!(page.contains("<td>16</td><td>1</td><td>72</td>"), "{}", &page[..6000]);
     assert!(page.contains("1 seed is too few"), "{page}");
+    assert!(page.contains("Seeds are too few for a region of the exponents"), "{page}");
+    assert!(!page.contains("what other seeds would give"), "there is no region");
 }
 
 /// Seeds of any size: no two pairs are taken for one.

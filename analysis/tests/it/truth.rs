@@ -167,3 +167,54 @@ fn odd_sweeps_have_no_exponents_and_no_panic() {
     let regions = found.variants.iter().filter_map(|v| v.estimate.as_ref().ok()?.region.clone());
     assert_eq!((found.freedom, regions.count()), (0, 0));
 }
+
+/// Without any scatter between seeds every resample falls on the same point of the search: that is no region of zero width.
+#[test]
+fn a_collapse_whose_resamples_do_not_scatter_has_no_region() {
+    for dims in [vec![64], vec![16, 64, 256]] {
+        let simulation = Simulation { dims, ..Simulation::of(exponents(1.0, 0.0, 0.7), 10) };
+        let panel = panel(&Simulation { seed_noise: 0.0, trial_noise: 1e-6, ..simulation }, 0);
+        let found = collapse_of(&panel, &panel.even_weights()).unwrap();
+        let region = collapse_region(&panel, &found, &Clusters::of(&panel.seeds), 20);
+        assert_eq!(region, None, "{found:?}");
+    }
+}
+
+/// Cosines with a floor of 1/√d: at d = 16 every row is above 0.25 at its first depth, and the exponent of d is that of the floor.
+#[test]
+fn a_dim_of_which_no_row_crosses_is_left_out_beside_the_fit_with_it() {
+    let truth = Truth::SquaredCosine(Law::BalancedCosine);
+    let simulation = Simulation { dims: vec![16, 64, 256], ..Simulation::of(truth, 10) };
+    let simulation = Simulation { widths: vec![32, 64, 128, 256], seed_noise: 0.05, ..simulation };
+    let panel = panel(&simulation, 1);
+    let clusters = Clusters::of(&panel.seeds);
+    let boundary = Boundary::at(0.25);
+    let whole = boundary.estimate(&panel, &clusters, 100).unwrap();
+    let without = boundary.without(&panel, &clusters, 100).unwrap();
+    assert_eq!((without.dims.as_slice(), without.widths.as_slice()), (&[16][..], &[][..]));
+    let part = without.estimate.unwrap();
+    assert!(
+        part.exponents[1] < 0.5 * whole.exponents[1],
+        "{:?} {:?}",
+        part.exponents,
+        whole.exponents
+    );
+    assert_eq!(whole.overlaps(&part, 1), Some(false), "{:?} {:?}", whole.region, part.region);
+    let page = analysis::claims::judge(
+        &analysis::study::Study {
+            sweep: "s".parse().unwrap(),
+            scope: Some("samples"),
+            groups: vec![simulation.group(1)],
+            differences: Vec::new(),
+        },
+        &[survey(&simulation.group(1), 60)],
+    );
+    let lines = &page[2].evidence[0].sensitivity;
+    let told = lines.iter().find(|line| line.contains("(without d = 16, of which")).unwrap();
+    assert!(told.contains("q cannot be told from these rows"), "{told}");
+    assert!(told.contains("d = 64, 256, 1024 would tell"), "{told}");
+    // Where rows of every dim and width cross there is nothing to leave out.
+    let free = Simulation { dims: vec![64, 256, 1024], ..simulation };
+    let panel = self::panel(&free, 1);
+    assert_eq!(boundary.without(&panel, &clusters, 10), None);
+}
