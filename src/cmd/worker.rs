@@ -58,6 +58,7 @@ pub struct WorkerArgs {
 /// Works until told to stop.
 pub fn run(args: &WorkerArgs) -> Result<(), Failure> {
     logs::start();
+    host::raise_open_files();
     let config = agent::Config {
         connection: args.connection.path()?,
         slots: args.slots.unwrap_or_else(host::cores),
