@@ -3,10 +3,24 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Cores that this process may use.
 pub fn cores() -> u32 {
     std::thread::available_parallelism()
         .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
+}
+
+/// Lets this process open as many files and sockets as it may: the usual soft limit of 1,024 is for programs that use `select`.
+/// Where that is refused, it goes on with what it has.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+    if limit != raised
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::info!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Bytes of memory that this process may use: all of the machine's, or the limit of a control group that it is in.
@@ -61,6 +75,13 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_soft_limit_of_open_files_becomes_the_hard_one() {
+        raise_open_files();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
 
     #[test]
     fn the_total_is_read_in_kibibytes() {

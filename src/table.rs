@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::paint::Paint;
+use crate::text;
 
 /// Which side a column's cells stand on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,10 @@ impl Table {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row: one cell a column.
+    /// Adds a row: one cell a column. What a terminal would obey is spelled out.
     pub fn row(&mut self, cells: Vec<String>) {
         assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
-        self.rows.push(cells);
+        self.rows.push(cells.iter().map(|cell| text::plain(cell)).collect());
     }
 
     /// Writes heading and rows.
@@ -71,10 +72,10 @@ mod tests {
         let mut table =
             Table::new(&[("job", Side::Right), ("point", Side::Left), ("n", Side::Left)]);
         table.row(vec!["7".into(), "η=1".into(), String::new()]);
-        table.row(vec!["1,000".into(), "width=16".into(), "x".into()]);
+        table.row(vec!["1,000".into(), "width=16".into(), "\x1b[2Jx".into()]);
         let mut out = Vec::new();
         table.write(&mut out, Paint::Plain).expect("a Vec takes every write");
-        let expected = "  job  point     n\n    7  η=1\n1,000  width=16  x\n";
+        let expected = "  job  point     n\n    7  η=1\n1,000  width=16  \\u{1b}[2Jx\n";
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 }

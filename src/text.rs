@@ -78,6 +78,21 @@ pub fn figure(number: f64) -> String {
     }
 }
 
+/// A text that somebody else gave, in one line and without what a terminal would obey: control characters and marks of writing
+/// direction are spelled out.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character.is_control() || turns {
+            plain.extend(character.escape_default());
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
+}
+
 /// An error and its causes, each on a line of its own.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -108,6 +123,15 @@ mod tests {
         assert_eq!(
             (counted(1, "job"), counted(2_000, "job")),
             ("1 job".into(), "2,000 jobs".into())
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_spelled_out() {
+        assert_eq!(plain("η=1 \"x\" ok"), "η=1 \"x\" ok");
+        assert_eq!(
+            plain("\x1b[2Jgone\r\nnext\u{9b}1m\u{202e}"),
+            "\\u{1b}[2Jgone\\r\\nnext\\u{9b}1m\\u{202e}"
         );
     }
 

@@ -9,6 +9,7 @@ use store::Location;
 
 use crate::config::{self, ConnectionArgs};
 use crate::failure::Failure;
+use crate::host;
 use crate::logs;
 use crate::reach::block_on;
 use crate::signals::{Stops, parent_gone};
@@ -34,16 +35,17 @@ pub struct CoordinatorArgs {
     #[arg(long)]
     insecure: bool,
     /// How long a worker may stay silent before others get its jobs.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = lease, default_value = "30s")]
     lease: Duration,
     /// End when standard input does.
     #[arg(long, hide = true)]
     exit_with_parent: bool,
 }
 
-/// Serves until SIGTERM or SIGINT. A second SIGINT ends it at once, which is as safe as a crash.
+/// Serves until SIGTERM, SIGHUP or SIGINT. A second SIGINT ends it at once, which is as safe as a crash.
 pub fn run(args: &CoordinatorArgs) -> Result<(), Failure> {
     logs::start();
+    host::raise_open_files();
     let config = Config {
         listen: args.listen.clone(),
         advertise: args.advertise.clone(),
@@ -76,4 +78,31 @@ pub fn run(args: &CoordinatorArgs) -> Result<(), Failure> {
             _ = at_once => Err(Failure::Interrupted),
         }
     })
+}
+
+/// The shortest lease: workers speak six times a lease, and a busy host is late by more than that of a shorter one.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if lease < LEASE_MIN {
+        return Err(
+            "a lease is at least 1s: with less, workers that are only late lose their jobs"
+                .to_owned(),
+        );
+    }
+    Ok(lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_no_worker_could_keep_is_refused() {
+        assert_eq!(lease("1s"), Ok(LEASE_MIN));
+        for bad in ["0s", "999ms", "soon"] {
+            assert!(lease(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::config::ConnectionArgs;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::reach::with_client;
+use crate::text;
 
 /// Say why a job waits, runs, was kept, will run again or was given up.
 #[derive(Debug, Args)]
@@ -26,5 +27,6 @@ pub fn run(args: &ExplainArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let lines = with_client(&args.connection, async |client| {
         Ok(client.explain(&args.sweep, &args.job).await?)
     })?;
-    lines.iter().try_for_each(|line| out.line(line))
+    // A line may be the end of a log, which has some itself.
+    lines.iter().flat_map(|line| line.lines()).try_for_each(|line| out.line(&text::plain(line)))
 }

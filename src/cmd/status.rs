@@ -94,7 +94,8 @@ fn write_status(
     let workers = sweeps.iter().map(|progress| progress.workers).max().unwrap_or(0);
     writeln!(out, "\n{} connected", text::counted(u64::from(workers), "worker"))?;
     let trouble = sweeps.iter().find(|progress| !progress.trouble.is_empty());
-    trouble.map_or(Ok(()), |progress| writeln!(out, "{}", paint.warn(&progress.trouble)))
+    trouble
+        .map_or(Ok(()), |progress| writeln!(out, "{}", paint.warn(&text::plain(&progress.trouble))))
 }
 
 fn state_of(progress: &SweepProgress) -> &'static str {

@@ -17,7 +17,7 @@ use crate::signals::{Stop, Stops, parent_gone};
 
 /// Run a worker: it takes jobs from a coordinator and runs them here.
 ///
-/// SIGTERM, SIGUSR1 or Ctrl-C make it store checkpoints, hand its jobs back and leave, with exit code 75 if work was
+/// SIGTERM, SIGUSR1, SIGHUP or Ctrl-C make it store checkpoints, hand its jobs back and leave, with exit code 75 if work was
 /// left; a second Ctrl-C ends it at once.
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
@@ -58,6 +58,7 @@ pub struct WorkerArgs {
 /// Works until told to stop.
 pub fn run(args: &WorkerArgs) -> Result<(), Failure> {
     logs::start();
+    host::raise_open_files();
     let config = agent::Config {
         connection: args.connection.path()?,
         slots: args.slots.unwrap_or_else(host::cores),

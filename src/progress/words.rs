@@ -38,7 +38,7 @@ pub fn summary(progress: &SweepProgress, left: Option<Duration>) -> String {
         part(counts.cancelled, "cancelled"),
         part(counts.failed_attempts, &format!("{attempts} without a result")),
         progress.paused.then(|| "paused".to_owned()),
-        Some(progress.trouble.clone()).filter(|trouble| !trouble.is_empty()),
+        Some(text::plain(&progress.trouble)).filter(|trouble| !trouble.is_empty()),
     ];
     parts.extend(told.into_iter().flatten());
     parts.join(", ")

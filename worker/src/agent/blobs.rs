@@ -28,6 +28,13 @@ pub enum BlobError {
     Cancelled { digest: Digest },
 }
 
+impl BlobError {
+    /// Whether the cache is at fault, and no job.
+    pub fn is_of_cache(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Write { .. })
+    }
+}
+
 /// The cache, shared by the slots of one worker.
 pub struct Blobs {
     store: Arc<Store>,
@@ -84,6 +91,11 @@ impl Blobs {
             Some(path) => Ok(path),
             None => self.fetch(digest).await,
         }
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.store.folder
     }
 
     /// Removes a file that nobody needs again.
@@ -180,7 +192,9 @@ impl Store {
     fn put(&self, digest: Digest, bytes: &[u8]) -> Result<PathBuf, BlobError> {
         let path = self.path(digest);
         let aside = self.folder.join(format!(".{digest}.{}", uuid::Uuid::new_v4().simple()));
-        write_synced(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|source| {
+        // Somebody may have removed the folder.
+        let made = fs::create_dir_all(&self.folder).and_then(|()| write_synced(&aside, bytes));
+        made.and_then(|()| fs::rename(&aside, &path)).map_err(|source| {
             drop(fs::remove_file(&aside));
             BlobError::Write { path: path.clone(), source }
         })?;
@@ -230,6 +244,8 @@ mod tests {
         let (blobs, _clients) = blobs(&cache, &[&source]);
         let path = blobs.data_set(digest, Some("/no/such/folder".into())).await.expect("found");
         assert_eq!(Digest::of(&fs::read(&path).expect("read")), digest);
+        fs::remove_dir_all(&cache).expect("removed");
+        assert_eq!(blobs.data_set(digest, None).await.expect("found again"), path);
         fs::remove_dir_all(&source).expect("removed");
         assert_eq!(blobs.data_set(digest, None).await.expect("cached"), path);
     }

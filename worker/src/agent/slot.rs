@@ -17,6 +17,10 @@ use super::exchange::Exchange;
 use super::message::{Resume, Start, ToTrial};
 use crate::trial::cost;
 
+/// How long a slot takes nothing after its worker's cache could not be used: others are quicker, and whoever clears the disk
+/// needs a while.
+const CACHE_PAUSE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+
 /// What the desk is to know at once, however much else waits to be told.
 #[derive(Debug)]
 pub enum Signal {
@@ -67,21 +71,22 @@ pub struct Slot {
     child: Option<Child>,
     /// The tag of the job before.
     tag: u64,
+    /// The cache could not be used for the last attempt.
+    is_cache_bad: bool,
 }
 
 impl Slot {
     /// A slot without a process; the first attempt starts one.
     pub fn new(index: usize, common: Common) -> Self {
-        Self { index, common, child: None, tag: 0 }
+        Self { index, common, child: None, tag: 0, is_cache_bad: false }
     }
 
     /// Runs the attempts that come until no more can.
     pub async fn serve(mut self, mut assignments: mpsc::Receiver<Assignment>) {
-        while let Some(Assignment { grant, intent }) = assignments.recv().await {
+        while let Some(Assignment { grant, mut intent }) = assignments.recv().await {
             let attempt = grant.attempt.clone();
             let begun = clock::timer();
-            let outcome = self.attempt(grant, intent).await;
-            let took = clock::timer().duration_since(begun);
+            let outcome = self.attempt(grant, intent.clone()).await;
             if let Some(outcome) = outcome {
                 if let Outcome::Failure(report) = &outcome {
                     let (job, number, message) = (attempt.job, attempt.number, &report.message);
@@ -90,6 +95,13 @@ impl Slot {
                 // A desk that is gone ends this task next.
                 drop(self.common.tales.send(FromWorker::Outcome(attempt, outcome)).await);
             }
+            if std::mem::take(&mut self.is_cache_bad) {
+                tokio::select! {
+                    () = tokio::time::sleep(CACHE_PAUSE) => {}
+                    _ = told_to_end(&mut intent) => {}
+                }
+            }
+            let took = clock::timer().duration_since(begun);
             let signal = Signal::Vacated { slot: self.index, took };
             if self.common.signals.send(signal).await.is_err() {
                 break;
@@ -122,6 +134,17 @@ impl Slot {
         };
         let start = match start {
             Ok(start) => start,
+            Err(error) if error.is_of_cache() => {
+                let (job, folder) = (grant.attempt.job, self.common.blobs.folder().display());
+                let reason = chain(&error);
+                tracing::warn!(
+                    %job, reason,
+                    "handed back: the cache folder {folder} cannot be used; free some space in it, or start the worker with \
+                     another one (--cache)"
+                );
+                self.is_cache_bad = true;
+                return Some(Outcome::Released);
+            }
             Err(error) => {
                 let message = chain(&error);
                 return Some(Outcome::Failure(failure(FailureClass::Input, &message)));

@@ -72,6 +72,27 @@ fn grant() -> Grant {
     }
 }
 
+#[tokio::test]
+async fn a_cache_that_cannot_be_used_costs_a_job_nothing_and_is_not_tried_again_at_once() {
+    let mut bench = Bench::new("/bin/sh", "exit 0");
+    let cache = bench._folder.path().to_owned();
+    std::fs::remove_dir_all(&cache).expect("removed");
+    std::fs::write(&cache, b"in the way").expect("written");
+    let checkpoint = Checkpoint {
+        digest: domain::Digest([1; 32]),
+        step: 1,
+        steps_rows: 0,
+        confusion_rows: 0,
+        engine_revision: "e1".into(),
+        instruction_set: "avx2".into(),
+    };
+    let begun = clock::timer();
+    let grant = Grant { resume: Some(checkpoint), ..grant() };
+    assert_eq!(bench.outcome(grant, Intent::Run).await, Some(Outcome::Released));
+    assert!(begun.elapsed() >= CACHE_PAUSE, "{:?}", begun.elapsed());
+    std::fs::remove_file(&cache).expect("removed");
+}
+
 /// Runs a job twice on a slot of `script`s: the slot must go on after the first failure.
 async fn failure_of(script: &str) -> FailureReport {
     let mut bench = Bench::new("/bin/sh", script);
