@@ -15,7 +15,7 @@ pub fn cores() -> u32 {
 /// Where that is refused, it goes on with what it has.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+    let raised = Rlimit { current: limit.maximum, ..limit };
     if limit != raised
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
