@@ -16,6 +16,7 @@ pub mod statistics;
 pub mod study;
 pub mod summary;
 pub mod theorem;
+mod words;
 
 pub use results::{Frame, Results, ResultsError};
 pub use study::Study;

@@ -1,7 +1,8 @@
 //! Where results are: a folder, or a prefix of an object store (`s3://`, `gs://`, `az://`, behind the feature `cloud`).
 //!
 //! Both keep one promise: a file that can be seen is whole, and one that is there already is not replaced. Calls block, and
-//! may be made anywhere, on a thread of an async runtime too. It knows nothing of what is in the files.
+//! may be made anywhere, on a thread of an async runtime too. Of what is in the files it knows no
+//! more than how a Parquet file begins and ends.
 
 #[cfg(feature = "cloud")]
 mod cloud;

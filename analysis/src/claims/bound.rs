@@ -1,7 +1,6 @@
 //! The neural-net bound: eta below 5 at every weight that SGD visits.
 
-use std::collections::BTreeSet;
-
+use super::largest::Largest;
 use super::{Claim, Evidence, SEEDS_MIN, Verdict, are, counted, found, told};
 use crate::study::Group;
 
@@ -21,37 +20,29 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     if !group.is("model_kind", "mlp") || !group.is("model_init", "paper") {
         return None;
     }
-    let (mut largest, mut trials, mut outside) = (0.0_f64, 0, 0);
-    let (mut seeds, mut missing, mut measured) = (BTreeSet::new(), 0, 0);
+    let (mut inside, mut outside) = (Vec::new(), 0);
     for trial in &group.trials {
         let (Some(l), Some(b), Some(d)) = (trial.width, trial.depth, trial.dim) else { continue };
         let [l, b, d] = [l, b, d].map(|x| x as f64);
         if l / (b * b) < 1.0 / d.sqrt() {
             outside += 1;
-            continue;
-        }
-        trials += 1;
-        for measurement in &trial.measurements {
-            measured += 1;
-            match measurement.eta.filter(|eta| eta.is_finite()) {
-                Some(eta) => {
-                    largest = largest.max(eta);
-                    seeds.insert(trial.seeds);
-                }
-                None => missing += 1,
-            }
+        } else {
+            inside.push(trial);
         }
     }
+    let trials = inside.len();
+    let Largest { value: largest, seeds, found: with_eta, missing } =
+        Largest::of(inside, |measurement| measurement.eta);
+    let measured = counted(with_eta + missing, "measurement");
     let lines = vec![format!(
-        "{} inside l/β² ≥ 1/√d, {outside} outside it; eta of {}, missing in {missing} of {}",
+        "{} inside l/β² ≥ 1/√d, {outside} outside it; eta of {}, missing in {missing} of {measured}",
         counted(trials, "trial"),
-        counted(seeds.len(), "seed"),
-        counted(measured, "measurement")
+        counted(seeds, "seed")
     )];
     let (verdict, reason) = if trials == 0 {
         (Verdict::CannotTell, "no trial lies inside l/β² ≥ 1/√d".to_owned())
-    } else if seeds.len() < SEEDS_MIN {
-        let reason = format!("{} too few: five at least", are(seeds.len(), "seed"));
+    } else if seeds < SEEDS_MIN {
+        let reason = format!("{} too few: five at least", are(seeds, "seed"));
         (Verdict::CannotTell, reason)
     } else if largest > BOUND {
         (Verdict::Contradicted, format!("eta reaches {largest:.3}"))
@@ -62,10 +53,9 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
         );
         (Verdict::CannotTell, reason)
     } else if missing > 0 {
-        let of = counted(measured, "measurement");
         (
             Verdict::CannotTell,
-            format!("eta is missing in {missing} of {of}: what it is there, no bound says"),
+            format!("eta is missing in {missing} of {measured}: what it is there, no bound says"),
         )
     } else {
         (

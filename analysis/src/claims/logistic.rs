@@ -1,7 +1,6 @@
 //! Logistic regression on orthogonal inputs: gradients never meet, so SGD is many descents in one dimension each.
 
-use std::collections::BTreeSet;
-
+use super::largest::Largest;
 use super::{Claim, Evidence, SEEDS_MIN, Verdict, are, counted, found};
 use crate::study::Group;
 
@@ -20,26 +19,12 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     if !group.is("model_kind", "logistic") || !group.is("data_kind", "orthogonal") {
         return None;
     }
-    let (mut seeds, mut count, mut missing, mut largest) = (BTreeSet::new(), 0, 0, 0.0_f64);
-    for (trial, measurement) in
-        group.trials.iter().flat_map(|trial| trial.measurements.iter().map(move |one| (trial, one)))
-    {
-        match measurement.rms_cos.filter(|cosine| cosine.is_finite()) {
-            Some(cosine) => {
-                largest = largest.max(cosine);
-                seeds.insert(trial.seeds);
-                count += 1;
-            }
-            None => missing += 1,
-        }
-    }
-    let measurements = counted(count, "measurement");
+    let Largest { value: largest, seeds, found: with_cosine, missing } =
+        Largest::of(&group.trials, |measurement| measurement.rms_cos);
+    let measurements = counted(with_cosine, "measurement");
     let text = format!("the largest rms cosine of {measurements} is {largest:.1e}");
-    let (verdict, text) = if seeds.len() < SEEDS_MIN {
-        (
-            Verdict::CannotTell,
-            format!("{} too few: five at least; {text}", are(seeds.len(), "seed")),
-        )
+    let (verdict, text) = if seeds < SEEDS_MIN {
+        (Verdict::CannotTell, format!("{} too few: five at least; {text}", are(seeds, "seed")))
     } else if largest > ROUNDING {
         (Verdict::Contradicted, text)
     } else if missing > 0 {

@@ -7,6 +7,7 @@ mod advice;
 mod bound;
 mod convergence;
 mod envelope;
+mod largest;
 mod linear;
 mod logistic;
 mod regression;
@@ -15,6 +16,7 @@ mod trend;
 
 use crate::scaling::Survey;
 use crate::study::{Group, Study};
+use crate::words::counted;
 
 pub use advice::{Advice, DataPaths, advise};
 pub use trend::{Direction, Trend, trend};
@@ -129,11 +131,6 @@ const SEEDS_MIN: usize = 5;
 /// `1 seed is`, `2 seeds are`.
 fn are(count: usize, noun: &str) -> String {
     format!("{} {}", counted(count, noun), if count == 1 { "is" } else { "are" })
-}
-
-/// `1 seed`, `2 seeds`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A positive number as a sentence has it: with an exponent only where it is very small.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{GROUPS_MAX, Report, advice_name};
 use crate::claims::{Advice, Evidence, Finding, Verdict};
 use crate::figures::{Figure, SHEET, escape};
+use crate::words::counted;
 
 const PAGE_SHEET: &str = "\
 :root{color-scheme:light dark;--fore:#1d1d1d;--back:#fff;--soft:#666;--rule:#ddd;--box:#f6f6f6;--yes:#0b6e4f;--no:#a23b00;--open:#555}\
@@ -77,11 +78,8 @@ fn overview(out: &mut String, report: &Report) {
             if scope == "samples" { "gradients of single examples" } else { scope }
         )
     });
-    let _ = writeln!(
-        out,
-        "<p class=\"soft\">{trials} {} with a result, {scope}.</p>",
-        if trials == 1 { "trial" } else { "trials" }
-    );
+    let _ =
+        writeln!(out, "<p class=\"soft\">{} with a result, {scope}.</p>", counted(trials, "trial"));
     out.push_str("<div class=\"wide\"><table>\n<tr><th>setting</th><th>widths</th><th>depths</th><th>dims</th><th>seeds</th><th>trials</th><th>diverged</th></tr>\n");
     for group in groups {
         let label = report.study.label(group);

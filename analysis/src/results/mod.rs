@@ -23,6 +23,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use domain::table::{PARTITION, is_segment, sweep_folder};
 use domain::{Column, SweepName, Table};
 use store::{Listing, Store};
 
@@ -36,9 +37,6 @@ pub use weights::{KeptWeights, WeightsError};
 
 /// The folder that lists each sweep's revisions.
 const REVISIONS: &str = "sweeps";
-/// What a sweep's folder in a table is called, before the sweep's name.
-const PARTITION: &str = "sweep=";
-const EXTENSION: &str = "parquet";
 
 /// A folder of results, or a prefix of an object store that holds them. Nothing is kept open: each call sees the files that are there at that moment.
 #[derive(Clone, Debug)]
@@ -155,11 +153,7 @@ impl Results {
         table: Table,
         sweep: &SweepName,
     ) -> Result<Vec<SegmentFile>, ResultsError> {
-        let folder = format!("{}/{PARTITION}{sweep}", table.as_str());
-        let is_segment = |name: &str| {
-            !name.starts_with('.')
-                && Path::new(name).extension().is_some_and(|found| found == EXTENSION)
-        };
+        let folder = sweep_folder(table.as_str(), sweep);
         let files = self.list(&folder)?.files.into_iter().filter(|(name, _)| is_segment(name));
         let segment = |(name, bytes): (String, u64)| {
             let name = format!("{folder}/{name}");
@@ -203,29 +197,11 @@ impl Results {
         }
         let mut differences = Differences::default();
         for file in &files {
-            let mut segment = segment::Segment::open(&self.store, table, file, &columns)?;
+            let segment = segment::Segment::open(&self.store, table, file, &columns)?;
             differences.add(&segment);
-            while let Some(frame) = segment.next_frame()? {
-                each(&frame);
-            }
+            segment.frames(&mut each)?;
         }
         Ok(differences.of(table))
-    }
-
-    /// As [`Self::scan`], of one file.
-    fn scan_file(
-        &self,
-        table: Table,
-        file: &SegmentFile,
-        columns: &[&str],
-        mut each: impl FnMut(&Frame),
-    ) -> Result<(), ResultsError> {
-        let columns = known_columns(table, columns)?;
-        let mut segment = segment::Segment::open(&self.store, table, file, &columns)?;
-        while let Some(frame) = segment.next_frame()? {
-            each(&frame);
-        }
-        Ok(())
     }
 
     /// Reads all that every segment of a sweep in a table holds, indexes of pages too, and keeps nothing.
@@ -235,9 +211,8 @@ impl Results {
     pub fn verify(&self, table: Table, sweep: &SweepName) -> Result<(), ResultsError> {
         let columns: Vec<_> = table.columns().collect();
         for file in self.segments(table, sweep)? {
-            let mut segment =
-                segment::Segment::open_with_index(&self.store, table, &file, &columns)?;
-            while segment.next_frame()?.is_some() {}
+            segment::Segment::open_with_index(&self.store, table, &file, &columns)?
+                .frames(|_| ())?;
         }
         Ok(())
     }

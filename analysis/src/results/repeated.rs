@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use domain::table::JOURNAL_DIGITS;
 use domain::{SweepName, Table};
 
-use super::Results;
 use super::error::ResultsError;
-
-/// Digits of a journal's id at the beginning of the names of its segments.
-const JOURNAL_DIGITS: usize = 12;
+use super::segment::Segment;
+use super::{Results, known_columns};
+use crate::words::counted;
 
 /// Jobs of a sweep that have rows in more than one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +23,12 @@ pub struct Repeated {
 impl fmt::Display for Repeated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sweep, jobs, files: [one, other] } = self;
-        let (s, have) = if *jobs == 1 { ("", "has") } else { ("s", "have") };
+        let have = if *jobs == 1 { "has" } else { "have" };
         write!(
             f,
-            "{jobs} job{s} of {sweep} {have} rows in more than one file, as in {one} and {other}: SQL counts them as often, a \
-             report takes one row a step. Move one of the files away, with those of its name in the other tables"
+            "{} of {sweep} {have} rows in more than one file, as in {one} and {other}: SQL counts them as often, a \
+             report takes one row a step. Move one of the files away, with those of its name in the other tables",
+            counted(*jobs, "job")
         )
     }
 }
@@ -52,10 +53,11 @@ impl Results {
         if first.is_some() && journals.all(|journal| journal == first) {
             return Ok(None);
         }
+        let columns = known_columns(Table::Jobs, &["job_id"])?;
         let mut seen: HashMap<String, usize> = HashMap::new();
         let mut repeated: Option<Repeated> = None;
         for (index, file) in files.iter().enumerate() {
-            self.scan_file(Table::Jobs, file, &["job_id"], |frame| {
+            Segment::open(self.store(), Table::Jobs, file, &columns)?.frames(|frame| {
                 for id in frame.texts("job_id").into_iter().flatten() {
                     let before = *seen.entry(id.to_owned()).or_insert(index);
                     if before != index {

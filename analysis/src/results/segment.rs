@@ -123,8 +123,16 @@ impl<'a> Segment<'a> {
         &self.unknown
     }
 
+    /// Hands all rows to `each`, some thousand at a time.
+    pub(super) fn frames(mut self, mut each: impl FnMut(&Frame)) -> Result<(), ResultsError> {
+        while let Some(frame) = self.next_frame()? {
+            each(&frame);
+        }
+        Ok(())
+    }
+
     /// The next rows, if there are more.
-    pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, ResultsError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, ResultsError> {
         let Self { table, path, columns, reader, .. } = self;
         let batch = decode(path, || reader.next().transpose().map_err(ParquetError::from))?;
         Ok(batch.map(|batch| frame_of(*table, columns, &batch)))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
-use domain::table::weights_prefix;
+use domain::table::{WEIGHTS_FOLDER, weights_prefix};
 use domain::{JobId, SweepName, Table};
 use safetensors::tensor::{Metadata, TensorInfo};
 use store::Source;
@@ -89,7 +89,8 @@ impl Results {
         header: String,
     ) -> Result<Vec<u8>, WeightsError> {
         let is_ours = |part: &str| !part.is_empty() && part != ".." && part != ".";
-        if !kept.file.starts_with("weights/") || !kept.file.split('/').all(is_ours) {
+        let (folder, _) = kept.file.split_once('/').unwrap_or_default();
+        if folder != WEIGHTS_FOLDER || !kept.file.split('/').all(is_ours) {
             return Err(WeightsError::Elsewhere { file: kept.file.clone() });
         }
         let path = || self.store().path(&kept.file);

@@ -19,6 +19,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::error::SqlError;
+use crate::words::counted;
 
 /// Entries of a list that a table for people shows; a histogram has 200.
 const LIST_ENTRIES_MAX: usize = 4;
@@ -86,12 +87,11 @@ impl Writer for People<'_> {
         let options = FormatOptions::default().with_null(NULL);
         let table = pretty_format_batches_with_options(&self.batches, &options);
         let (table, rows) = (table.map_err(SqlError::Format)?, self.rows);
-        let s = if rows == 1 { "" } else { "s" };
         let more = match self.are_more {
             true => ", and there are more: LIMIT takes fewer, --format csv or --out FILE has all",
             false => "",
         };
-        writeln!(self.out, "{table}\n{rows} row{s}{more}").map_err(SqlError::Output)
+        writeln!(self.out, "{table}\n{}{more}", counted(rows, "row")).map_err(SqlError::Output)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use domain::table::JOURNAL_DIGITS;
 use domain::{Epoch, JournalId, SweepName};
 
 use super::{Event, Machine};
@@ -21,7 +22,7 @@ impl SegmentName {
     /// The name of the lineage's segment `number`: unique among all coordinators that write to one folder.
     fn of(self, number: u64) -> String {
         let mut journal = self.journal.to_string();
-        journal.truncate(12);
+        journal.truncate(JOURNAL_DIGITS);
         format!("{journal}-{:04}-{number:06}", self.epoch.0)
     }
 }

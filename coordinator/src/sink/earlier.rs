@@ -6,6 +6,7 @@ use std::io;
 
 use arrow_array::{Array, StringArray};
 use bytes::Bytes;
+use domain::table::{is_segment, sweep_folder};
 use domain::{JobId, SweepName, Table};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -29,10 +30,10 @@ pub fn earlier_results(
     sweep: &SweepName,
     jobs: &[JobId],
 ) -> io::Result<Option<Earlier>> {
-    let folder = format!("{}/sweep={sweep}", Table::Jobs.as_str());
-    let is_segment = |name: &String| name.ends_with(".parquet") && !name.starts_with('.');
-    let files = store.list(&folder)?.files.into_iter().map(|(name, _)| name).filter(is_segment);
-    let files: Vec<_> = files.map(|name| format!("{folder}/{name}")).collect();
+    let folder = sweep_folder(Table::Jobs.as_str(), sweep);
+    let files = store.list(&folder)?.files.into_iter().map(|(name, _)| name);
+    let files = files.filter(|name| is_segment(name)).map(|name| format!("{folder}/{name}"));
+    let files: Vec<_> = files.collect();
     if files.is_empty() {
         return Ok(None);
     }

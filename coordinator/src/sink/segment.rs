@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use domain::table::{IDENTITY, identity_cells};
+use domain::table::{IDENTITY, identity_cells, sweep_folder};
 use domain::{AttemptNo, Cell, JobId, JobSpec, Row, SweepId, SweepName, Table, Timestamp};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -145,7 +145,8 @@ fn table_file(
     if !wanted {
         return Ok(());
     }
-    let name = format!("{}/sweep={}/{}.parquet", table.as_str(), contents.sweep, contents.segment);
+    let folder = sweep_folder(table.as_str(), &contents.sweep);
+    let name = format!("{folder}/{}.parquet", contents.segment);
     let path = results.path(&name);
     results.put(&name, |file| {
         let mut sink = TableSink::new(table, &path, file)?;
@@ -277,4 +278,4 @@ fn failure_row(line: &FailureLine) -> Row {
 
 #[cfg(test)]
 #[path = "segment_tests.rs"]
-mod tests;
+pub(super) mod tests;

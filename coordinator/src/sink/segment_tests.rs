@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
-use domain::{ConfusionRow, StepRow, WorkerId, sweep_file};
+use domain::{ConfusionRow, StepRow, Sweep, WorkerId, sweep_file};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
@@ -16,6 +16,19 @@ use super::*;
 const JOBS: u32 = 20;
 /// So that steps need more than one row group.
 const STEPS: i64 = 4_000;
+
+/// A job of the sweep that its first attempt has done.
+pub(in crate::sink) fn job(sweep: &Sweep, (index, id): (u64, JobId)) -> JobContents {
+    JobContents {
+        id,
+        spec: sweep.job(index),
+        spec_text: sweep.job(index).canonical(),
+        sweep_id: sweep.id(),
+        attempt: AttemptNo(1),
+        queued_at: Timestamp::ZERO,
+        kept: Vec::new(),
+    }
+}
 
 /// Jobs of a small sweep, in the order of their ids.
 fn contents() -> Contents {
@@ -38,16 +51,7 @@ step_size = 0.1
     );
     let draft = sweep_file::parse(&text, "test.toml").expect("the test's sweep is valid");
     let sweep = draft.resolve(&BTreeMap::new()).expect("it needs no files");
-    let job = |(index, id)| JobContents {
-        id,
-        spec: sweep.job(index),
-        spec_text: sweep.job(index).canonical(),
-        sweep_id: sweep.id(),
-        attempt: AttemptNo(1),
-        queued_at: Timestamp::ZERO,
-        kept: Vec::new(),
-    };
-    let mut jobs: Vec<_> = sweep.jobs().map(job).collect();
+    let mut jobs: Vec<_> = sweep.jobs().map(|of| job(&sweep, of)).collect();
     jobs.sort_by_key(|job| job.id);
     let failed = Failed {
         attempt: AttemptNo(1),

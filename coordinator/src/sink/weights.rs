@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
-use domain::table::{WEIGHTS_FOLDER, weights_prefix};
+use domain::table::{WEIGHTS_FOLDER, sweep_folder, weights_prefix};
 use domain::{Cell, Digest, JobId, Row};
 use proto::message::Kept;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -225,7 +225,8 @@ impl Part {
     fn new(contents: &Contents, number: u32) -> Self {
         let Contents { sweep, segment, .. } = contents;
         let ending = if number == 0 { String::new() } else { format!("-{number:04}") };
-        let name = format!("{WEIGHTS_FOLDER}/sweep={sweep}/{segment}{ending}.safetensors");
+        let folder = sweep_folder(WEIGHTS_FOLDER, sweep);
+        let name = format!("{folder}/{segment}{ending}.safetensors");
         let about = serde_json::json!({
             "format": FORMAT,
             "content": "kept weights",

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use domain::{AttemptNo, Timestamp, sweep_file};
+use domain::sweep_file;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
 use super::*;
+use crate::sink::segment::tests::job;
 
 /// The blob of a job's weights: arrays of so many numbers, whose bytes follow from `seed`.
 pub fn blob(seed: u8, dtype: &str, arrays: &[(&str, usize)]) -> Vec<u8> {
@@ -38,13 +39,7 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut ids: Vec<_> = sweep.jobs().collect();
         ids.sort_by_key(|(_, id)| *id);
-        let jobs = ids.into_iter().zip(jobs).map(|((index, id), blobs)| JobContents {
-            id,
-            spec: sweep.job(index),
-            spec_text: sweep.job(index).canonical(),
-            sweep_id: sweep.id(),
-            attempt: AttemptNo(1),
-            queued_at: Timestamp::ZERO,
+        let jobs = ids.into_iter().zip(jobs).map(|(of, blobs)| JobContents {
             kept: (0..)
                 .zip(blobs)
                 .map(|(step, blob)| {
@@ -53,6 +48,7 @@ impl Bench {
                     Kept { step, digest }
                 })
                 .collect(),
+            ..job(&sweep, of)
         });
         let (jobs, failures) = (jobs.collect(), Vec::new());
         let sweep = sweep.name().clone();

@@ -7,9 +7,11 @@ mod columns;
 
 pub use columns::{CONFUSION, FAILURES, HISTOGRAM_BINS, IDENTITY, JOBS, STEPS, WEIGHTS_INDEX};
 
-use crate::JobId;
+use std::path::Path;
+
 use crate::row::Cell;
 use crate::spec::JobSpec;
+use crate::{JobId, SweepName};
 
 /// One column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,22 @@ impl Table {
     pub fn own_index(self, name: &str) -> Option<usize> {
         self.own_columns().iter().position(|column| column.name == name)
     }
+}
+
+/// What a sweep's folder of a table, or of kept weights, is called before the sweep's name.
+pub const PARTITION: &str = "sweep=";
+
+/// Digits of its journal's id with which a segment's name begins; a dash follows.
+pub const JOURNAL_DIGITS: usize = 12;
+
+/// Where a sweep's files are in the results: `folder` is a table's name, or [`WEIGHTS_FOLDER`].
+pub fn sweep_folder(folder: &str, sweep: &SweepName) -> String {
+    format!("{folder}/{PARTITION}{sweep}")
+}
+
+/// Whether a file of this name in a table's folder is a segment: neither hidden nor unfinished.
+pub fn is_segment(file: &str) -> bool {
+    !file.starts_with('.') && Path::new(file).extension().is_some_and(|found| found == "parquet")
 }
 
 /// The folder of the results that holds files of kept weights.
