@@ -3,6 +3,7 @@
 //! The generated protobuf types are private to this crate, as are tonic's: others speak in [`message`], in the errors
 //! of [`error`] and through [`client::Client`] and [`server::CoordinatorApi`].
 
+pub mod carrier;
 pub mod client;
 pub mod connection;
 mod convert;

@@ -60,5 +60,12 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a keep-alive ping may stay unanswered.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A peer of which nothing was heard for so long is let go, at the latest after twice that. One that speaks HTTP/2 answers a
+/// keep-alive ping in the meantime, so this is for those that connect and say nothing, or no more than the beginning.
+pub const SILENCE_MAX: Duration = Duration::from_secs(40);
+
 /// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

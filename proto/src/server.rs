@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use domain::{Digest, JobId, SweepName, WorkerId};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::carrier::{Carrier, Heard};
 use crate::connection::Token;
 use crate::convert::{FromWire, IntoWire};
 use crate::error::ApiError;
@@ -95,18 +93,8 @@ pub enum ServeError {
     Serve(#[source] tonic::transport::Error),
 }
 
-/// A stream of bytes that a connection runs on.
-pub trait Carrier: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static {}
-
-impl<C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static> Carrier for C {}
-
-/// The connections that come to a socket.
-pub fn sockets(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
-}
-
 /// Serves both services, health and reflection on the connections that come in until `shutdown` resolves and every call
-/// has ended.
+/// has ended. A connection on which nothing is heard is [closed](Heard).
 ///
 /// # Errors
 /// [`ServeError`] where TLS cannot be set up or nothing more can come in.
@@ -121,7 +109,7 @@ pub async fn serve<A: CoordinatorApi, C: Carrier>(
         .http2_keepalive_timeout(Some(limits::KEEP_ALIVE_TIMEOUT));
     if let Some(identity) = options.tls {
         let identity = Identity::from_pem(identity.certificate, identity.key);
-        let tls = ServerTlsConfig::new().identity(identity);
+        let tls = ServerTlsConfig::new().identity(identity).timeout(limits::HANDSHAKE_TIMEOUT);
         server = server.tls_config(tls).map_err(ServeError::Tls)?;
     }
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -162,7 +150,7 @@ pub async fn serve<A: CoordinatorApi, C: Carrier>(
         .add_service(reflection)
         .add_service(InterceptedService::new(fleet, guard.clone()))
         .add_service(InterceptedService::new(sweeps, guard))
-        .serve_with_incoming_shutdown(connections, shutdown)
+        .serve_with_incoming_shutdown(connections.map(|carrier| carrier.map(Heard::new)), shutdown)
         .await
         .map_err(ServeError::Serve)
 }

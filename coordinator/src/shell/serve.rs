@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::JournalId;
+use proto::carrier::{Carrier, sockets};
 use proto::connection::{Connection, ConnectionError, Token};
-use proto::server::{Carrier, ServeOptions, TlsIdentity, sockets};
+use proto::server::{ServeOptions, TlsIdentity};
 use store::{PrepareError, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};

@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod silent;
 mod weights;
 
 use domain::{Digest, FailureClass, FailureReport};
