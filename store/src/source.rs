@@ -1,6 +1,6 @@
 //! A file that is read in pieces.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -21,12 +21,15 @@ enum Kind {
 
 impl Source {
     pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        // Before it is opened: opening a pipe waits for somebody to write.
+        let metadata = fs::metadata(path)?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let length = metadata.len();
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is a pipe, a socket or a device, not a file"));
+        }
+        let (file, length) = (File::open(path)?, metadata.len());
         Ok(Self(Kind::File { file, length }))
     }
 
@@ -74,5 +77,22 @@ impl Source {
             #[cfg(feature = "cloud")]
             Kind::Remote(remote) => Ok(Box::new(remote.reader(start))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pipe = folder.path().join("pipe.parquet");
+        let here = rustix::fs::CWD;
+        rustix::fs::mkfifoat(here, &pipe, rustix::fs::Mode::RUSR).expect("makes a pipe");
+        let refused = |path: &Path| Source::of_file(path).err().expect("is refused").to_string();
+        assert!(refused(&pipe).contains("a pipe"));
+        assert!(refused(Path::new("/dev/zero")).contains("a device"));
+        assert!(refused(folder.path()).contains("directory"));
     }
 }

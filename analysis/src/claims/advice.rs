@@ -7,9 +7,9 @@ use std::path::Path;
 use domain::{Value, json};
 
 use super::are;
-use crate::scaling::Survey;
+use crate::scaling::{Survey, Variant};
 use crate::statistics::Crossing;
-use crate::study::{Group, Study, Trial};
+use crate::study::{Group, Statistic, Study, Trial};
 
 /// A sweep file, and why it would help.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
     let dim_count = axes.dims.len();
     let mut reasons = Vec::new();
     let plain = survey.variants.iter().filter(|variant| variant.is_plain());
-    let rows: Vec<_> = plain.flat_map(|variant| &variant.rows).collect();
+    let plain: Vec<_> = plain.collect();
+    let rows: Vec<_> = plain.iter().flat_map(|variant| &variant.rows).collect();
     let share = |of: fn(&Crossing) -> bool| {
         rows.iter().filter(|row| of(&row.crossing)).count() as f64 / rows.len().max(1) as f64
     };
@@ -51,10 +52,10 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
         let lowest = axes.dims.first().map_or(0.0, |dim| *dim as f64);
         let (at_lowest, all) =
             early.fold((0, 0), |(own, all), row| (own + usize::from(row.dim == lowest), all + 1));
-        // Gradients of random inputs have cosines of about 1/√d whatever the network: width does not lower those.
-        let what = if axes.shallower() {
+        let by_inputs = axes.has_free_dim && cross_by_their_inputs(&plain);
+        let what = if !by_inputs && axes.shallower() {
             "shallower networks"
-        } else if axes.has_free_dim && 2 * at_lowest >= all {
+        } else if by_inputs || axes.has_free_dim && 2 * at_lowest >= all {
             let count = axes.dims.len() + 1;
             extend(&mut axes.dims, fourfold, count);
             if dim_count > 1 {
@@ -100,6 +101,18 @@ pub fn advise(study: &Study, group: &Group, survey: &Survey, paths: &DataPaths) 
         );
     }
     Some(Advice { group: study.label(group), reasons, file })
+}
+
+/// Whether most rows of rms cosines that have crossed at the first depth would have with any network: gradients of random inputs
+/// have cosines of about 1/√d, which neither width nor depth lowers.
+fn cross_by_their_inputs(plain: &[&Variant]) -> bool {
+    let rms = plain.iter().filter(|variant| variant.statistic == Statistic::RmsCos);
+    let early = rms.flat_map(|variant| {
+        let early = variant.rows.iter().filter(|row| matches!(row.crossing, Crossing::AtMost(_)));
+        early.map(|row| row.dim * variant.boundary.threshold.powi(2) <= 1.0)
+    });
+    let (by_inputs, all) = early.fold((0, 0), |(own, all), is| (own + usize::from(is), all + 1));
+    2 * by_inputs > all
 }
 
 /// The axes of a group, as a sweep file would list them.

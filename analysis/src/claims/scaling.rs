@@ -96,6 +96,13 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
         let rivals = rivals(&told).join("; ");
         (Verdict::CannotTell, format!("all {all} regions hold (½, ¼), and just as well {rivals}"))
     };
+    let reason = match plain.len() - all {
+        0 => reason,
+        silent => format!(
+            "{reason}; {silent} of {} boundaries say nothing: no exponents, no region, or more than half of their rows censored",
+            plain.len()
+        ),
+    };
     Some(found(verdict, reason, lines))
 }
 
@@ -117,16 +124,11 @@ fn is_open_without(variant: &Variant, poster: [f64; 2]) -> bool {
 /// The line of a boundary without dims and widths of which no row crosses.
 fn without_line(variant: &Variant, poster: [f64; 2]) -> Option<String> {
     let (Ok(estimate), Some(without)) = (&variant.estimate, &variant.without) else { return None };
-    let list = |name: &str, values: &[i64]| {
-        let values: Vec<_> = values.iter().map(i64::to_string).collect();
-        (!values.is_empty()).then(|| format!("{name} = {}", values.join(", ")))
-    };
-    let dropped = [list("d", &without.dims), list("l", &without.widths)];
-    let dropped = dropped.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     let (statistic, moment) = (variant.statistic.label(), variant.moment.label());
     let threshold = variant.boundary.threshold;
     let head = format!(
-        "{statistic} = {threshold} {moment} (without {dropped}, of which no row crosses within its depths)"
+        "{statistic} = {threshold} {moment} (without {}, of which no row crosses within its depths)",
+        without.dropped()
     );
     let mut text = head + &told_of(&without.estimate, poster);
     let other = without.estimate.as_ref().ok();

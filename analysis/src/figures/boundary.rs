@@ -32,11 +32,14 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         let (dim, width) = (row.dim.to_string(), row.width.to_string());
         csv += &csv_line(&[dim, width, depth.to_string(), censored.to_owned()]);
     }
-    let [p, q] = estimate.exponents;
-    let law = match estimate.has_dims {
-        true => format!("β* ∝ l^{p:.2} d^{q:.2}"),
-        false => format!("β* ∝ l^{p:.2}"),
-    };
+    let law = estimate.law();
+    let without = variant.without.as_ref().map_or(String::new(), |without| {
+        let other = match &without.estimate {
+            Ok(other) => format!("the fit is {}", other.law()),
+            Err(why) => format!("there is no fit ({why})"),
+        };
+        format!(" Without {}, of which no row crosses, {other}: not drawn.", without.dropped())
+    });
     let region = match (&estimate.region, estimate.has_dims) {
         (None, _) => "Seeds are too few for a region of the exponents.".to_owned(),
         (Some(_), true) => {
@@ -53,7 +56,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         title: format!("Where the rms cosine reaches {threshold} {}", view.moment.label()),
         caption: format!(
             "The critical depth, interpolated in ln β on an isotonic fit; an arrow says that a row crosses beyond its \
-             depths, and is fitted as such. Lines: the fit, {law}; a row lies off it by a factor of {:.1} (one standard deviation). {region} A line across l β = d fits two regimes at once: see the \
+             depths, and is fitted as such. Lines: the fit, {law}; a row lies off it by a factor of {:.1} (one standard deviation).{without} {region} A line across l β = d fits two regimes at once: see the \
              sensitivity.",
             estimate.sigma.exp()
         ),

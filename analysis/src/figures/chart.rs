@@ -79,7 +79,7 @@ impl Chart {
     pub(super) fn svg(&self) -> String {
         let columns = self.plots.len().clamp(1, ROW);
         let width = columns as f64 * (LEFT + PLOT_WIDTH + GAP);
-        let (legend, legend_height) = legend(&self.legend, width);
+        let (legend, legend_height) = self.legend(width);
         let cell_height = TOP + PLOT_HEIGHT + BOTTOM;
         let rows = self.plots.len().div_ceil(ROW);
         let height = rows as f64 * cell_height + legend_height;
@@ -93,6 +93,39 @@ impl Chart {
         out.push_str("</svg>\n");
         out
     }
+
+    /// The legend over the panels, and its height. Each entry shows what the panels have of its series.
+    fn legend(&self, width: f64) -> (String, f64) {
+        let (mut out, mut x, mut y) = (String::new(), 10.0, 14.0);
+        for (series, name) in &self.legend {
+            let room = 26.0 + LETTER * name.chars().count() as f64 + 14.0;
+            if x > 10.0 && x + room > width {
+                (x, y) = (10.0, y + 18.0);
+            }
+            let marks = || self.plots.iter().flat_map(|plot| &plot.marks);
+            let line = marks().filter_map(|mark| mark.line_of(*series)).min();
+            if let Some(is_dashed) = line {
+                let class = line_class(is_dashed, *series);
+                let _ = write!(out, "<path class=\"{class}\" d=\"M{x:.1} {y:.1}h18\"/>");
+            }
+            if marks().any(|mark| mark.has_marker_of(*series)) {
+                marker(&mut out, (x + 9.0, y), *series);
+            }
+            let _ = writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                x + 24.0,
+                y + 4.0,
+                escape(name)
+            );
+            x += room;
+        }
+        if self.legend.is_empty() { (out, 0.0) } else { (out, y + 12.0) }
+    }
+}
+
+fn line_class(is_dashed: bool, series: usize) -> String {
+    format!("line{} s{}", if is_dashed { " dash" } else { "" }, series % SERIES)
 }
 
 /// The start of an SVG element of this size, which shrinks to where it stands.
@@ -108,28 +141,6 @@ const SERIES: usize = 8;
 /// The series to use for item `index` of `count`, as far apart as there are colours.
 pub(super) fn spread(index: usize, count: usize) -> usize {
     if count < 2 { 2 } else { (index * (SERIES - 1) / (count - 1)) % SERIES }
-}
-
-/// The legend over the panels, and its height.
-fn legend(names: &[(usize, String)], width: f64) -> (String, f64) {
-    let (mut out, mut x, mut y) = (String::new(), 10.0, 14.0);
-    for (series, name) in names {
-        let room = 26.0 + LETTER * name.chars().count() as f64 + 14.0;
-        if x > 10.0 && x + room > width {
-            (x, y) = (10.0, y + 18.0);
-        }
-        let _ = write!(out, "<path class=\"line s{}\" d=\"M{x:.1} {y:.1}h18\"/>", series % SERIES);
-        marker(&mut out, (x + 9.0, y), *series);
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            x + 24.0,
-            y + 4.0,
-            escape(name)
-        );
-        x += room;
-    }
-    if names.is_empty() { (out, 0.0) } else { (out, y + 12.0) }
 }
 
 /// A circle, square, triangle, diamond, and those again hollow.
@@ -221,13 +232,24 @@ impl Mark {
         }
     }
 
+    /// Whether it is a dashed line, where it is a line of this series.
+    fn line_of(&self, of: usize) -> Option<bool> {
+        match self {
+            Self::Line { series, is_dashed, .. } if *series == of => Some(*is_dashed),
+            _ => None,
+        }
+    }
+
+    fn has_marker_of(&self, of: usize) -> bool {
+        matches!(self, Self::Dots { series, .. } | Self::Arrow { series, .. } if *series == of)
+    }
+
     fn draw(&self, out: &mut String, at: &impl Fn((f64, f64)) -> (f64, f64), frame: [f64; 4]) {
         match self {
             Self::Line { points, series, is_dashed } => {
-                let dash = if *is_dashed { " dash" } else { "" };
                 let path = path(points.iter().map(|point| at(*point)));
-                let _ =
-                    writeln!(out, "<path class=\"line{dash} s{}\" d=\"{path}\"/>", series % SERIES);
+                let class = line_class(*is_dashed, *series);
+                let _ = writeln!(out, "<path class=\"{class}\" d=\"{path}\"/>");
             }
             Self::Band { points, series } => {
                 let top = points.iter().map(|&(x, _, high)| at((x, high)));
@@ -306,4 +328,30 @@ fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
         let _ = write!(out, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::axis::Scale;
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_legend_looks_like_what_it_names() {
+        let points = vec![(1.0, 1.0), (2.0, 2.0)];
+        let marks = vec![
+            Mark::Line { points: points.clone(), series: 0, is_dashed: true },
+            Mark::Dots { points: points.clone(), series: 1 },
+            Mark::Line { points: points.clone(), series: 2, is_dashed: true },
+            Mark::Line { points, series: 2, is_dashed: false },
+        ];
+        let axis = || FigureAxis::new("", Scale::Linear, [1.0, 2.0].into_iter());
+        let plot = Plot { title: String::new(), x: axis(), y: axis(), marks };
+        let legend = (0..3).map(|series| (series, format!("name {series}"))).collect();
+        let (legend, _) = Chart { plots: vec![plot], legend }.legend(500.0);
+        let lines: Vec<_> = legend.lines().collect();
+        assert!(lines[0].starts_with("<path class=\"line dash s0\""), "{legend}");
+        assert!(lines[1].starts_with("<path class=\"dot s1\""), "{legend}");
+        assert!(lines[2].starts_with("<path class=\"line s2\""), "{legend}");
+        assert_eq!(legend.matches("dot").count(), 1, "{legend}");
+    }
 }

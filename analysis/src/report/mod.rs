@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use domain::{SweepName, Value, json};
 
 use crate::claims::{Advice, DataPaths, Finding, advise, judge};
-use crate::figures::{Figure, figures, shared, standalone};
+use crate::figures::{Figure, escape, figures, shared, standalone};
 use crate::results::{Results, ResultsError};
 use crate::scaling::{Survey, survey};
 use crate::study::Study;
@@ -58,7 +58,8 @@ impl Report {
         Self { study, findings, figures, shared, advice }
     }
 
-    /// Writes the page and what lies beside it into `folder`, which is made where it is not, and returns the page.
+    /// Writes the page and what lies beside it into `folder`, which is made where it is not, and returns the page. What the page
+    /// that was there had beside it is removed.
     ///
     /// # Errors
     /// [`ReportError::Write`], for the first file that cannot be written.
@@ -69,6 +70,7 @@ impl Report {
         };
         fs::create_dir_all(folder)
             .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
+        remove_old(folder)?;
         #[cfg(feature = "png")]
         let rasteriser = crate::figures::png::Rasteriser::new();
         for figure in self.figures.iter().flatten().chain(&self.shared) {
@@ -93,6 +95,26 @@ impl Report {
 }
 
 const PAGE: &str = "index.html";
+
+/// Removes the files that the page in `folder`, if there is one, has beside it: the next one need not have the same. A sweep file
+/// stays that is not as it was written.
+fn remove_old(folder: &Path) -> Result<(), ReportError> {
+    let Ok(page) = fs::read_to_string(folder.join(PAGE)) else { return Ok(()) };
+    for name in page::files(&page) {
+        let path = folder.join(name);
+        let as_written = |text: String| page.contains(&escape(&text));
+        if name.ends_with(".toml") && !fs::read_to_string(&path).is_ok_and(as_written) {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(ReportError::Write { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// The file of one piece of advice.
 fn advice_name(index: usize) -> String {

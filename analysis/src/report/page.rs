@@ -24,7 +24,7 @@ table{border-collapse:collapse;font-size:.92rem}td,th{padding:.2em .8em .2em 0;t
 /// What no verdict here can mean.
 const LIMITS: &str = "The published bounds are sufficient conditions with constants left open: exponents that agree prove \
     none of them, exponents that disagree refute none. A verdict is given only where every statistic, threshold and moment \
-    that was fixed beforehand agrees; else it is \"cannot tell\".";
+    that was fixed beforehand agrees, of those that say anything; else it is \"cannot tell\".";
 
 /// What the sentences below take for known.
 const WORDS: &str = "Words: l is width, β depth, d the dimension of the data. A cell is one l, β and d, averaged over \
@@ -33,11 +33,25 @@ const WORDS: &str = "Words: l is width, β depth, d the dimension of the data. A
     region is all exponents that other seeds could well have given (95 %); it holds those inside. At the start: at the initial \
     weights. A setting: all but l, β, d and seeds.";
 
+/// What tells our pages from others.
+const MARK: &str = "<meta name=\"generator\" content=\"gradsweep report\">";
+
+/// The files beside a page that it links to; none where it is no page of ours.
+pub(super) fn files(page: &str) -> impl Iterator<Item = &str> {
+    let links = page.split("href=\"").skip(1).filter(|_| page.contains(MARK));
+    let names = links.filter_map(|rest| rest.split('"').next());
+    let is_ours = |name: &&str| {
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        !name.contains('/') && ["svg", "png", "csv", "toml"].contains(&ending)
+    };
+    names.filter(is_ours)
+}
+
 pub(super) fn html(report: &Report) -> String {
     let sweep = report.study.sweep.as_str();
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{sweep}: gradient confusion</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n{MARK}\n<title>{sweep}: gradient confusion</title>\n\
          <style>{PAGE_SHEET}{SHEET}</style>\n</head>\n<body>\n<h1>{sweep}</h1>\n"
     );
     overview(&mut out, report);
@@ -111,6 +125,9 @@ fn overview(out: &mut String, report: &Report) {
     }
     for difference in &report.study.differences {
         let _ = writeln!(out, "<p>Note: {}.</p>", escape(&difference.to_string()));
+    }
+    for unusable in &report.study.unusable {
+        let _ = writeln!(out, "<p>Note: {}.</p>", escape(&unusable.to_string()));
     }
 }
 

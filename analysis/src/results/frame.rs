@@ -80,17 +80,21 @@ impl Frame {
         }
     }
 
-    /// The values of a column of numbers; never NaN, which no column holds.
+    /// The values of a column of numbers; never NaN, which no writer of ours puts there.
     #[track_caller]
     pub fn floats(&self, name: &str) -> Vec<Option<f64>> {
+        let all = self.floats_as_stored(name).into_iter();
+        all.map(|number| number.filter(|number| !number.is_nan())).collect()
+    }
+
+    /// The same with what else a file may hold.
+    #[track_caller]
+    pub fn floats_as_stored(&self, name: &str) -> Vec<Option<f64>> {
         let found = self.column(name);
         match found.column.kind {
-            ColumnType::Float64 => found
-                .chunks
-                .iter()
-                .flat_map(|array| array.as_primitive::<Float64Type>())
-                .map(|number| number.filter(|number| !number.is_nan()))
-                .collect(),
+            ColumnType::Float64 => {
+                found.chunks.iter().flat_map(|array| array.as_primitive::<Float64Type>()).collect()
+            }
             kind => self.mistyped(name, kind, "floats"),
         }
     }

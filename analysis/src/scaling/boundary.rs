@@ -106,6 +106,18 @@ pub struct Without {
     pub estimate: Result<Estimate, FitError>,
 }
 
+impl Without {
+    /// What it is without, as `d = 16 and l = 4, 8`.
+    pub fn dropped(&self) -> String {
+        let list = |name: &str, values: &[i64]| {
+            let values: Vec<_> = values.iter().map(i64::to_string).collect();
+            (!values.is_empty()).then(|| format!("{name} = {}", values.join(", ")))
+        };
+        let lists = [list("d", &self.dims), list("l", &self.widths)];
+        lists.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    }
+}
+
 /// Resamples without a fit that a region may do without.
 const LOST_MAX: f64 = 0.1;
 
@@ -232,6 +244,13 @@ const BOOTSTRAP_SEED: u64 = 0x6772_6164;
 const ALPHA: f64 = 0.05;
 
 impl Estimate {
+    /// The fit, as `β* ∝ l^0.50 d^0.25`.
+    pub fn law(&self) -> String {
+        let [p, q] = self.exponents;
+        let dims = if self.has_dims { format!(" d^{q:.2}") } else { String::new() };
+        format!("β* ∝ l^{p:.2}{dims}")
+    }
+
     /// How many rows are censored.
     pub fn censored_count(&self) -> usize {
         self.rows.iter().filter(|row| row.crossing.is_censored()).count()

@@ -3,6 +3,7 @@
 mod panel;
 mod read;
 mod statistic;
+mod unusable;
 
 use domain::SweepName;
 use domain::table::HISTOGRAM_BINS;
@@ -12,6 +13,7 @@ use crate::summary::Setting;
 
 pub use panel::{Cell, Panel};
 pub use statistic::{Moment, Statistic};
+pub use unusable::Unusable;
 
 /// All trials of a sweep.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Study {
     pub scope: Option<&'static str>,
     pub groups: Vec<Group>,
     pub differences: Vec<Difference>,
+    /// Values that were left out, by column.
+    pub unusable: Vec<Unusable>,
 }
 
 /// Trials of the same settings. Groups are never pooled: an initialisation can turn a slope around.

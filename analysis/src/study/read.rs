@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::table::IDENTITY;
 use domain::{SweepName, Table};
 
+use super::unusable::Checked;
 use super::{CurvePoint, Group, MEASURE_COUNT, Measurement, Study, Trial};
 use crate::results::{Frame, Results, ResultsError};
 use crate::summary::Setting;
@@ -41,6 +42,7 @@ struct Found {
     specs: BTreeMap<String, String>,
     /// By scope, job and number of gradients compared.
     measured: BTreeMap<(usize, String, Option<i64>), Vec<Measured>>,
+    checked: Checked,
 }
 
 /// A measurement, and its histogram while it is the last.
@@ -103,8 +105,9 @@ impl Study {
         differences.extend(results.scan(Table::Confusion, sweep, &columns, |frame| {
             found.add_confusion(frame);
         })?);
+        let unusable = std::mem::take(&mut found.checked).left_out();
         let (scope, groups) = found.into_groups();
-        Ok(Self { sweep: sweep.clone(), scope, groups, differences })
+        Ok(Self { sweep: sweep.clone(), scope, groups, differences, unusable })
     }
 }
 
@@ -151,15 +154,15 @@ impl Found {
 
     fn add_steps(&mut self, frame: &Frame) {
         let (ids, steps) = (frame.texts("job_id"), frame.ints("step"));
-        let [epochs, risks, excesses, norms, step_sizes] =
-            ["epoch", "risk", "excess_risk", "gradient_norm", "step_size"]
-                .map(|name| frame.floats(name));
+        const NUMBERS: [&str; 5] = ["epoch", "risk", "excess_risk", "gradient_norm", "step_size"];
+        let numbers = NUMBERS.map(|name| frame.floats_as_stored(name));
         for row in 0..frame.row_count() {
             let (Some(id), Some(step)) = (ids[row], steps[row]) else { continue };
             // Rows of a job without a `jobs` row are of one that is not committed yet.
             let Some(trial) = self.trials.get_mut(id) else { continue };
-            let (epoch, risk, excess_risk) = (epochs[row], risks[row], excesses[row]);
-            let (gradient_norm, step_size) = (norms[row], step_sizes[row]);
+            let mut number = |k: usize| self.checked.take(NUMBERS[k], numbers[k][row], None, trial);
+            let [epoch, risk, excess_risk, gradient_norm, step_size] =
+                [0, 1, 2, 3, 4].map(&mut number);
             let point = CurvePoint { step, epoch, risk, excess_risk, gradient_norm, step_size };
             trial.curve.push(point);
         }
@@ -169,7 +172,7 @@ impl Found {
         let (ids, scopes) = (frame.texts("job_id"), frame.texts("scope"));
         let [steps, layers, counts, batches] =
             ["step", "layer", "count", "measure_batch"].map(|name| frame.ints(name));
-        let [eta, relative_eta, min_inner, min_cos, mean_cos, rms_cos, q01, q05, q50] = [
+        const NUMBERS: [&str; 9] = [
             "eta",
             "relative_eta",
             "min_inner",
@@ -179,8 +182,8 @@ impl Found {
             "cos_q01",
             "cos_q05",
             "cos_q50",
-        ]
-        .map(|name| frame.floats(name));
+        ];
+        let numbers = NUMBERS.map(|name| frame.floats_as_stored(name));
         let mut histograms = frame.counts("histogram");
         for row in 0..frame.row_count() {
             let (Some(id), Some(scope), Some(step), None) =
@@ -191,23 +194,35 @@ impl Found {
             let Some(scope) = SCOPES.iter().position(|known| *known == scope) else { continue };
             // Averages over minibatches are told under the scope of their examples.
             let is_averaged = scope == SAMPLES && batches[row].is_some_and(|batch| batch > 1);
-            if is_averaged || !self.trials.contains_key(id) {
-                continue;
-            }
+            let Some(trial) = self.trials.get(id).filter(|_| !is_averaged) else { continue };
+            let count = counts[row];
+            let mut number =
+                |k: usize| self.checked.take(NUMBERS[k], numbers[k][row], count, trial);
+            let [
+                eta,
+                relative_eta,
+                min_inner,
+                min_cos,
+                mean_cos,
+                rms_cos,
+                cos_q01,
+                cos_q05,
+                cos_q50,
+            ] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(&mut number);
             let measurement = Measurement {
                 step,
-                count: counts[row],
-                eta: eta[row],
-                relative_eta: relative_eta[row],
-                min_inner: min_inner[row],
-                min_cos: min_cos[row],
-                mean_cos: mean_cos[row],
-                rms_cos: rms_cos[row],
-                cos_q01: q01[row],
-                cos_q05: q05[row],
-                cos_q50: q50[row],
+                count,
+                eta,
+                relative_eta,
+                min_inner,
+                min_cos,
+                mean_cos,
+                rms_cos,
+                cos_q01,
+                cos_q05,
+                cos_q50,
             };
-            let kept = self.measured.entry((scope, id.to_owned(), counts[row])).or_default();
+            let kept = self.measured.entry((scope, id.to_owned(), count)).or_default();
             let histogram = histograms[row].take();
             let is_last = kept.iter().all(|(other, _)| other.step < step);
             if is_last {

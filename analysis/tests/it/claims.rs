@@ -21,7 +21,16 @@ const LOGISTIC: usize = 9;
 fn study(groups: Vec<Group>) -> (Study, Vec<Survey>) {
     let sweep: SweepName = "s".parse().unwrap();
     let surveys = groups.iter().map(|group| survey(group, 150)).collect();
-    (Study { sweep, scope: Some("samples"), groups, differences: Vec::new() }, surveys)
+    (
+        Study {
+            sweep,
+            scope: Some("samples"),
+            groups,
+            differences: Vec::new(),
+            unusable: Vec::new(),
+        },
+        surveys,
+    )
 }
 
 fn findings(groups: Vec<Group>) -> Vec<Finding> {
@@ -88,6 +97,9 @@ fn censored_cells_few_seeds_and_one_dim_leave_the_scaling_open() {
     check(vec![of(0.5, 0.25, 1.0, 3).group(1)], SCALING, open, "3 seeds are too few");
     let shallow = Simulation { depths: vec![1, 2], ..of(0.5, 0.25, 4.0, 10) };
     check(vec![shallow.group(1)], SCALING, open, "no more than half of their rows censored");
+    // At one threshold every row has crossed before its first depth.
+    let late = Simulation { depths: vec![8, 16, 32, 64, 128], ..of(0.5, 0.25, 4.0, 10) };
+    check(vec![late.group(1)], SCALING, open, "boundaries say nothing");
     let one_dim = Simulation { dims: vec![64], ..of(0.5, 0.25, 1.0, 10) };
     check(vec![one_dim.group(1)], SCALING, open, "one dim");
     check(vec![], SCALING, open, "these results have none of it");
@@ -150,7 +162,13 @@ fn crossed_seeds_that_scatter_with_width_are_no_trend_of_width() {
 
 fn findings_of_width(group: Group) -> Verdict {
     let sweep: SweepName = "s".parse().unwrap();
-    let study = Study { sweep, scope: Some("samples"), groups: vec![group], differences: vec![] };
+    let study = Study {
+        sweep,
+        scope: Some("samples"),
+        groups: vec![group],
+        differences: vec![],
+        unusable: Vec::new(),
+    };
     judge(&study, &[])[WIDTH].verdict
 }
 
@@ -332,9 +350,33 @@ fn orthogonal_inputs_decouple_up_to_rounding() {
     check(group(0.1), LOGISTIC, Verdict::Contradicted, "1.0e-1");
 }
 
+/// The spec of a trial on random inputs.
+const ON_A_SPHERE: &str = r#"{"data":{"dim":16,"kind":"sphere","labels":"random","samples":64},"data_seed":0,"init_seed":0,"measure":{"at":{"log":6},"confusion":[{"count":64,"scope":"samples"}]},"measure_seed":0,"model":{"activation":"tanh","depth":1,"init":"paper","kind":"mlp","output":"tanh","outputs":1,"precision":"f64","width":8},"order_seed":0,"train":{"batch":1,"loss":"squared","sampling":"uniform","step_size":0.05,"steps":500}}"#;
+
+#[test]
+fn rows_that_random_inputs_alone_put_above_a_threshold_ask_for_a_higher_dim() {
+    let dims = vec![9, 256, 1024];
+    let mut group = Simulation { depths: vec![2, 4, 8], dims, ..of(0.5, 0.25, 1.0, 5) }.group(1);
+    group.spec = Some(ON_A_SPHERE.to_owned());
+    group.settings.push(("data_kind", text("sphere")));
+    for trial in &mut group.trials {
+        trial.streams = [trial.seeds.0; 5];
+        for one in trial.measurements.iter_mut().filter(|_| trial.dim == Some(9)) {
+            (one.rms_cos, one.min_cos) = (Some(0.4), Some(-0.95));
+            (one.cos_q01, one.relative_eta) = (Some(-0.9), Some(2.0));
+        }
+    }
+    let (study, surveys) = study(vec![group]);
+    let advice = advise(&study, &study.groups[0], &surveys[0], &Default::default()).unwrap();
+    let reasons = advice.reasons.join("\n");
+    assert!(reasons.contains("most of them at the lowest dim, so a higher one"), "{reasons}");
+    assert!(advice.file.contains("\"data.dim\" = [9, 256, 1024, 4096]\n"), "{}", advice.file);
+    assert!(!advice.file.contains("\"model.depth\" = [1,"), "{}", advice.file);
+}
+
 #[test]
 fn what_is_missing_is_asked_for_as_a_sweep_file() {
-    let spec = r#"{"data":{"dim":16,"kind":"sphere","labels":"random","samples":64},"data_seed":0,"init_seed":0,"measure":{"at":{"log":6},"confusion":[{"count":64,"scope":"samples"}]},"measure_seed":0,"model":{"activation":"tanh","depth":1,"init":"paper","kind":"mlp","output":"tanh","outputs":1,"precision":"f64","width":8},"order_seed":0,"train":{"batch":1,"loss":"squared","sampling":"uniform","step_size":0.05,"steps":500}}"#;
+    let spec = ON_A_SPHERE;
     let mut group = Simulation { depths: vec![1, 2, 4], ..of(0.5, 0.25, 4.0, 3) }.group(1);
     group.spec = Some(spec.to_owned());
     group.settings.push(("data_kind", text("sphere")));
@@ -438,6 +480,7 @@ fn what_is_missing_of_convolutional_networks_keeps_the_jobs_that_are_done() {
             scope: None,
             groups: vec![group],
             differences: Vec::new(),
+            unusable: Vec::new(),
         };
         let path = "cifar-10-batches-bin".to_owned();
         let paths = [(facts.digest.to_string(), path.clone())].into();

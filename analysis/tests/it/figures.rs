@@ -6,7 +6,13 @@ use analysis::study::{CurvePoint, Group, Measurement, Study, Trial};
 use analysis::summary::Setting;
 
 fn study(groups: Vec<Group>) -> Study {
-    Study { sweep: "s".parse().unwrap(), scope: Some("samples"), groups, differences: Vec::new() }
+    Study {
+        sweep: "s".parse().unwrap(),
+        scope: Some("samples"),
+        groups,
+        differences: Vec::new(),
+        unusable: Vec::new(),
+    }
 }
 
 fn trial(step_size: f64, seed: i64, depth: i64) -> Trial {

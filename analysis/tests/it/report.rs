@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use analysis::Results;
+use analysis::claims::{Advice, Verdict};
 use analysis::report::{self, Report};
 use analysis::simulated::{Simulation, Truth};
 use analysis::study::Study;
-use analysis::{Results, claims::Verdict};
 use domain::table::HISTOGRAM_BINS;
 use domain::{Cell, Table};
 
@@ -17,6 +18,12 @@ fn page(root: &Path, out: &Path) -> String {
     let results = Results::open(root).unwrap();
     let path = report::write(&results, &results.sweep("s").unwrap(), out).unwrap();
     fs::read_to_string(path).unwrap()
+}
+
+fn report_of(root: &Path) -> Report {
+    let results = Results::open(root).unwrap();
+    let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
+    Report::of(study, &Default::default())
 }
 
 #[test]
@@ -30,9 +37,7 @@ fn the_page_is_of_one_piece_and_every_figure_has_its_files() {
         assert!(!addresses.contains(word), "{word} in the page");
     }
     assert!(html.contains("prefers-color-scheme:dark"));
-    let results = Results::open(folder.path()).unwrap();
-    let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
-    let report = Report::of(study, &Default::default());
+    let report = report_of(folder.path());
     let figures: Vec<_> = report.figures.iter().flatten().collect();
     let names: Vec<_> = figures.iter().map(|figure| figure.name.as_str()).collect();
     let expected = [
@@ -65,6 +70,37 @@ fn the_page_is_of_one_piece_and_every_figure_has_its_files() {
         assert!(figure.svg.contains("<text") && !figure.svg.contains("NaN"), "{}", figure.svg);
     }
     assert_eq!(page(folder.path(), out.path()), html, "the same results, the same bytes");
+}
+
+#[test]
+fn a_second_report_leaves_nothing_of_the_first_but_what_others_wrote() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = |name: &str| out.path().join(name);
+    // A page of somebody else, which links to a file.
+    fs::write(path("index.html"), "<a href=\"theirs.csv\">").unwrap();
+    fs::write(path("theirs.csv"), "1").unwrap();
+    grid(folder.path(), 2);
+    let mut first = report_of(folder.path());
+    let (group, file) = (String::new(), "[model]\n# a & b\n".to_owned());
+    first.advice = vec![Advice { group, reasons: vec!["more".to_owned()], file }];
+    first.write(out.path()).unwrap();
+    assert!(path("1-boundary-end.svg").exists() && path("more-1.toml").exists());
+    fs::write(path("notes.csv"), "2").unwrap();
+    let bare = tempfile::tempdir().unwrap();
+    write(bare.path(), Table::Jobs, ("s", "1.parquet"), &[job("a", 16, 2, 0, 0.5)]);
+    let html = page(bare.path(), out.path());
+    let mut left: Vec<_> = fs::read_dir(out.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !html.contains(&format!("href=\"{name}\"")))
+        .collect();
+    left.sort();
+    assert_eq!(left, ["index.html", "notes.csv", "theirs.csv"]);
+
+    first.write(out.path()).unwrap();
+    fs::write(path("more-1.toml"), "# as I want it").unwrap();
+    page(bare.path(), out.path());
+    assert_eq!(fs::read_to_string(path("more-1.toml")).unwrap(), "# as I want it");
 }
 
 #[test]
@@ -144,6 +180,7 @@ fn groups_are_told_apart_in_the_page_and_in_the_sql() {
         scope: Some("samples"),
         groups: vec![simulation.group(1), second],
         differences: Vec::new(),
+        unusable: Vec::new(),
     };
     let report = Report::of(study, &Default::default());
     assert_eq!(report.study.label(&report.study.groups[1]), "model.init = it's");

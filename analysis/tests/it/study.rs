@@ -65,6 +65,53 @@ fn a_job_that_was_measured_twice_is_one_trial_of_the_page() {
     assert!(report.figures[1][0].sql.contains("AND c.count = 64"), "{}", report.figures[1][0].sql);
 }
 
+#[test]
+fn numbers_that_a_column_cannot_hold_are_left_out_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let lost = with(job("lost", 8, 2, 0, 0.5), [("status", "diverged".into())]);
+    let jobs = [job("a", 8, 2, 0, 0.5), job("b", 8, 4, 0, 0.5), lost];
+    // As they are: `into` makes those that are not finite null.
+    let more = |row, name, value| with(row, [(name, Cell::Float(value)), ("count", Cell::Int(64))]);
+    let of = |id: &str, step, rms, min| {
+        let cells = [("rms_cos", Cell::Float(rms)), ("min_cos", Cell::Float(min))];
+        with(confusion(id, step, "samples", 0.5, -0.5), cells)
+    };
+    let measured = [
+        more(of("a", 0, f64::NAN, -0.5), "relative_eta", 65.0),
+        more(of("a", 9, 1e300, -7.0), "relative_eta", 63.0),
+        more(of("b", 0, -0.1, -1.0000001), "eta", f64::INFINITY),
+        more(of("b", 9, 0.3, -0.5), "eta", 1e12),
+        more(of("lost", 0, f64::NAN, f64::NEG_INFINITY), "eta", f64::NAN),
+    ];
+    write(folder.path(), Table::Jobs, ("s", "1.parquet"), &jobs);
+    write(folder.path(), Table::Confusion, ("s", "1.parquet"), &measured);
+    let results = Results::open(folder.path()).unwrap();
+    let study = Study::read(&results, &results.sweep("s").unwrap()).unwrap();
+    let told: Vec<_> = study.unusable.iter().map(|unusable| unusable.to_string()).collect();
+    assert_eq!(
+        told,
+        [
+            "1 value of eta in 1 trial left out: it must be a finite number, 0 or more",
+            "1 value of min_cos in 1 trial left out: it must be from −1 to 1",
+            "1 value of relative_eta in 1 trial left out: it must be from 0 to the number of gradients compared",
+            "3 values of rms_cos in 2 trials left out: it must be from 0 to 1",
+        ]
+    );
+    let group = &study.groups[0];
+    let values = |statistic, moment| -> Vec<_> {
+        group.panel(statistic, moment).cells.iter().flat_map(|cell| cell.present()).collect()
+    };
+    assert!(values(Statistic::RmsCos, Moment::Start).is_empty());
+    assert_eq!(values(Statistic::RmsCos, Moment::End), [0.3]);
+    assert_eq!(values(Statistic::MinCos, Moment::Start), [0.5, 1.0000001]);
+    assert_eq!(values(Statistic::RelativeEta, Moment::End), [63.0]);
+    let out = tempfile::tempdir().unwrap();
+    let page = Report::of(study, &Default::default()).write(out.path()).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<p>Note: 3 values of rms_cos in 2 trials left out"), "{page}");
+    assert!(!page.contains("NaN"), "{page}");
+}
+
 /// A grid of jobs of these data, initial and order seeds, measured at the start and the end; the order moves the end alone.
 fn of_seeds(root: &std::path::Path, seeds: &[(i64, i64, i64)]) -> Study {
     let (mut jobs, mut measured): (Vec<SampleRow>, Vec<SampleRow>) = (Vec::new(), Vec::new());

@@ -206,6 +206,7 @@ fn a_dim_of_which_no_row_crosses_is_left_out_beside_the_fit_with_it() {
             scope: Some("samples"),
             groups: vec![simulation.group(1)],
             differences: Vec::new(),
+            unusable: Vec::new(),
         },
         &[survey(&simulation.group(1), 60)],
     );
