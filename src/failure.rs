@@ -415,6 +415,9 @@ fn results_advice(error: &ResultsError) -> Option<&'static str> {
         | ResultsError::WrongType { .. } => Some(
             "put a whole copy in its place, or move it away: then rows that no other file has are missing",
         ),
+        ResultsError::Format { .. } => {
+            Some("read it with the version that wrote it, or a newer one")
+        }
         ResultsError::NoSweeps { .. } => {
             Some("name the folder that holds jobs/sweep=NAME, as `gradsweep run --out` was told")
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench orchestration                    everything, with 100,000 jobs
 //! cargo bench --bench orchestration -- --jobs 1000000  the same with a million
+//! cargo bench --bench orchestration -- --finished 1000000   a million that are run, not 20,000
 //! ```
 //!
 //! The coordinator is the real binary in a process of its own, with its durable journal; the worker is the real clerk
@@ -31,18 +32,23 @@ mod idle_worker;
 
 /// Slots of the one worker.
 const SLOTS: u32 = 4;
-/// Jobs that are run where jobs a second are measured.
-const RUN: u64 = 20_000;
+/// Jobs that wait, and jobs that are run where jobs a second are measured, where no option says how many.
+const PENDING: u64 = 100_000;
+const FINISHED: u64 = 20_000;
 
 fn main() -> Result<()> {
-    let mut arguments = env::args().skip_while(|word| word != "--jobs").skip(1);
-    let jobs = arguments.next().map_or(Ok(100_000), |count| count.parse()).context("--jobs")?;
+    let (jobs, finished) = (option("--jobs", PENDING)?, option("--finished", FINISHED)?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(measure(jobs))
+    runtime.block_on(measure(jobs, finished))
 }
 
-async fn measure(jobs: u64) -> Result<()> {
+fn option(name: &'static str, usual: u64) -> Result<u64> {
+    let mut arguments = env::args().skip_while(|word| word != name).skip(1);
+    arguments.next().map_or(Ok(usual), |count| count.parse()).context(name)
+}
+
+async fn measure(jobs: u64, finished: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut place = Place::start(folder.path()).await?;
 
@@ -61,16 +67,16 @@ async fn measure(jobs: u64) -> Result<()> {
     place.client.jobs(query).await?;
     row("a page of 100 jobs", "", &format!("{:.1} ms", begun.elapsed().as_secs_f64() * 1e3));
 
-    place.submit("runs", RUN, 1).await?;
+    place.submit("runs", finished, 1).await?;
     let (journal, before, begun) = (place.journal_bytes()?, place.usage()?, Instant::now());
     let mut worker = IdleWorker::join(&place.client, 7, SLOTS).await?;
-    worker.run(Some(&name("runs")), RUN, 0, |_| ()).await?;
+    worker.run(Some(&name("runs")), finished, 0, |_| ()).await?;
     let mut waits = std::mem::take(&mut worker.waits);
     let took = begun.elapsed().as_secs_f64();
     let cpu = (place.usage()?.cpu - before.cpu).as_secs_f64();
-    let journal = place.journal_bytes()?.saturating_sub(journal) as f64 / RUN as f64;
-    row("no-op jobs", &format!("{SLOTS} slots"), &format!("{:.0} jobs/s", RUN as f64 / took));
-    row("coordinator CPU a job", "", &format!("{:.0} us", cpu * 1e6 / RUN as f64));
+    let journal = place.journal_bytes()?.saturating_sub(journal) as f64 / finished as f64;
+    row("no-op jobs", &format!("{SLOTS} slots"), &format!("{:.0} jobs/s", finished as f64 / took));
+    row("coordinator CPU a job", "", &format!("{:.0} us", cpu * 1e6 / finished as f64));
     row("journal a finished job until sealed", "", &format!("{journal:.0} B"));
     waits.sort_unstable();
     let part = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
@@ -78,6 +84,7 @@ async fn measure(jobs: u64) -> Result<()> {
     row("", "p99", &format!("{:.2} ms", part(0.99)));
 
     place.submit("rows", 40, 1).await?;
+    place.forget_peak()?;
     let (before, begun) = (place.usage()?, Instant::now());
     let per_job = 10_000;
     worker.run(Some(&name("rows")), 40, per_job, |_| ()).await?;
@@ -87,30 +94,36 @@ async fn measure(jobs: u64) -> Result<()> {
     let count = (40 * u64::from(per_job)) as f64;
     row("rows into Parquet", "40 jobs", &format!("{:.0} rows/s", count / took));
     row("", "coordinator CPU", &format!("{:.1} us a row", cpu * 1e6 / count));
+    let more = (place.usage()?.peak_bytes - before.memory_bytes) as f64 / 1_048_576.0;
+    row("", "memory more than before, at most", &format!("{more:.0} MiB"));
 
     place.kill()?;
     let begun = Instant::now();
     place.restart().await?;
     let took = begun.elapsed().as_secs_f64();
-    let what = format!("{RUN} finished, {jobs} pending");
+    let what = format!("{finished} finished, {jobs} pending");
     row("kill -9 to the first answer", &what, &format!("{took:.2} s"));
     row("", "coordinator CPU", &format!("{:.2} s", place.usage()?.cpu.as_secs_f64()));
     row("", "journal", &format!("{:.1} MiB", place.journal_bytes()? as f64 / 1_048_576.0));
     let files = place.files()?;
-    row("result files", &format!("{RUN} jobs"), &format!("{files}"));
+    row("result files", &format!("{finished} jobs"), &format!("{files}"));
     place.kill()?;
-    let bytes = begun_anew().await? as f64 / RUN as f64;
-    row("journal a finished job, begun anew", &format!("{RUN} jobs"), &format!("{bytes:.0} B"));
+    let bytes = begun_anew(finished).await? as f64 / finished as f64;
+    row(
+        "journal a finished job, begun anew",
+        &format!("{finished} jobs"),
+        &format!("{bytes:.0} B"),
+    );
     Ok(())
 }
 
-/// Bytes of a journal that knows nothing but the end of [`RUN`] jobs, all sealed, after it has begun anew.
-async fn begun_anew() -> Result<u64> {
+/// Bytes of a journal that knows nothing but the end of so many jobs, all sealed, after it has begun anew.
+async fn begun_anew(finished: u64) -> Result<u64> {
     let folder = tempfile::tempdir()?;
     let mut place = Place::start(folder.path()).await?;
-    place.submit("runs", RUN, 0).await?;
+    place.submit("runs", finished, 0).await?;
     let mut worker = IdleWorker::join(&place.client, 7, SLOTS).await?;
-    worker.run(Some(&name("runs")), RUN, 0, |_| ()).await?;
+    worker.run(Some(&name("runs")), finished, 0, |_| ()).await?;
     place.client.flush(&name("runs")).await?;
     place.kill()?;
     let (journal, replay) =
@@ -185,6 +198,11 @@ impl Place {
             memory_bytes: kib("VmRSS")?,
             peak_bytes: kib("VmHWM")?,
         })
+    }
+
+    /// Has the peak of its memory begin at what it has now.
+    fn forget_peak(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.coordinator.id()), "5")?)
     }
 
     /// How far the journal's log reaches, as its mark says.

@@ -34,6 +34,7 @@ pub struct Heard<C> {
 }
 
 impl<C> Heard<C> {
+    /// One of which nothing was heard yet.
     pub fn new(carrier: C) -> Self {
         Self { carrier, heard: false, round: Box::pin(sleep(SILENCE_MAX)) }
     }

@@ -73,6 +73,41 @@ fn a_report_of_a_run_is_a_page_and_an_unknown_sweep_is_bad_input() {
     assert_eq!(content(&place.results(), "small"), before);
 }
 
+/// Two settings with too little data: what the page asks for runs, one file after the other, beside what was there.
+#[test]
+fn what_a_report_asks_for_runs_into_the_same_results() {
+    let place = Place::new();
+    let sweep = SMALL.replace("[axes]\n", "[axes]\n\"model.init\" = [\"lecun\", \"paper\"]\n");
+    succeed(&mut place.run(&place.sweep(&sweep), 2));
+    let before = content(&place.results(), "small");
+    let out = place.path("report");
+    let report = || succeed(gradsweep().arg("report").arg(place.results()).arg("--out").arg(&out));
+    report();
+    let files: Vec<_> = [1, 2]
+        .map(|n| fs::read_to_string(out.join(format!("small/more-{n}.toml"))).expect("asked for"))
+        .into();
+    let html = fs::read_to_string(out.join("small/index.html")).expect("the page");
+    let mut done = before["jobs"].len();
+    for (n, file) in (1..).zip(&files) {
+        let command = format!("gradsweep run more-{n}.toml --out RESULTS --revise");
+        assert!(html.contains(&command), "{html}");
+        let path = place.path(&format!("more-{n}.toml"));
+        fs::write(&path, file).expect("writes");
+        succeed(place.run(&path, 2).arg("--revise"));
+        let after = content(&place.results(), "small");
+        assert!(
+            before["jobs"].iter().all(|row| after["jobs"].contains(row)),
+            "what was there stays"
+        );
+        assert!(after["jobs"].len() > done, "file {n} asked for nothing new");
+        done = after["jobs"].len();
+    }
+    report();
+    let html = fs::read_to_string(out.join("small/index.html")).expect("the page");
+    assert!(html.contains(&format!("{done} trials with a result")), "{html}");
+    assert!(!html.contains("too few for a region"), "{html}");
+}
+
 #[test]
 fn longer_axes_run_only_the_new_jobs() {
     let place = Place::new();

@@ -19,7 +19,8 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
             && variant.boundary.threshold == threshold
     })?;
     let estimate = variant.estimate.as_ref().ok()?;
-    let mut chart = Chart { plots: vec![depths(estimate)], legend: Vec::new() };
+    let other = variant.without.as_ref().and_then(|without| without.estimate.as_ref().ok());
+    let mut chart = Chart { plots: vec![depths(estimate, other)], legend: Vec::new() };
     chart.plots.extend(estimate.region.as_ref().and_then(region_plot));
     chart.legend = names(&dims(estimate));
     let mut csv = "data_dim,model_width,critical_depth,censored\n".to_owned();
@@ -34,14 +35,14 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
     }
     let law = estimate.law();
     let without = variant.without.as_ref().map_or(String::new(), |without| {
-        let other = match &without.estimate {
-            Ok(other) => format!("the fit is {}", other.law()),
+        let told = match &without.estimate {
+            Ok(other) => format!("solid lines: the fit is {}", other.law()),
             Err(why) => format!("there is no fit ({why})"),
         };
-        format!(" Without {}, of which no row crosses, {other}: not drawn.", without.dropped())
+        format!(" Without {}, of which no row crosses, {told}.", without.dropped())
     });
     let region = match (&estimate.region, estimate.has_dims) {
-        (None, _) => "Seeds are too few for a region of the exponents.".to_owned(),
+        (None, _) => "No region of the exponents: it takes five seeds of each kind, and a fit to nine of ten resamples.".to_owned(),
         (Some(_), true) => {
             "Right: the joint 95 % region of the exponents from resampled seeds; crosses are what the laws say. It \
              says what other seeds would give, not whether a power law fits.".to_owned()
@@ -56,7 +57,7 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         title: format!("Where the rms cosine reaches {threshold} {}", view.moment.label()),
         caption: format!(
             "The critical depth, interpolated in ln β on an isotonic fit; an arrow says that a row crosses beyond its \
-             depths, and is fitted as such. Lines: the fit, {law}; a row lies off it by a factor of {:.1} (one standard deviation).{without} {region} A line across l β = d fits two regimes at once: see the \
+             depths, and is fitted as such. Dashed lines: the fit of all rows, {law}; a row lies off it by a factor of {:.1} (one standard deviation).{without} {region} A line across l β = d fits two regimes at once: see the \
              sensitivity.",
             estimate.sigma.exp()
         ),
@@ -79,7 +80,8 @@ fn dims(estimate: &Estimate) -> Vec<i64> {
     dims
 }
 
-fn depths(estimate: &Estimate) -> Plot {
+/// The rows with the fit of all of them, and of those that `other` is of.
+fn depths(estimate: &Estimate, other: Option<&Estimate>) -> Plot {
     let rows = &estimate.rows;
     let mut widths: Vec<_> = rows.iter().map(|row| row.width as i64).collect();
     widths.sort_unstable();
@@ -88,16 +90,13 @@ fn depths(estimate: &Estimate) -> Plot {
     let dims = dims(estimate);
     for (index, &dim) in dims.iter().enumerate() {
         let series = spread(index, dims.len());
-        let line = |width: &i64| {
-            let [p, q] = estimate.exponents;
-            let ln = estimate.intercept + p * (*width as f64).ln() + q * (dim as f64).ln();
-            (*width as f64, ln.exp())
-        };
-        marks.push(Mark::Line {
-            points: widths.iter().map(line).collect(),
-            series,
-            is_dashed: true,
-        });
+        let has_dim = |fit: &&Estimate| fit.rows.iter().any(|row| row.dim as i64 == dim);
+        for (fit, is_dashed) in [(Some(estimate), true), (other.filter(has_dim), false)] {
+            let Some(fit) = fit else { continue };
+            let at = |width: &i64| (*width as f64, fit.depth(*width as f64, dim as f64));
+            let points = widths.iter().map(at).collect();
+            marks.push(Mark::Line { points, series, is_dashed });
+        }
         for row in rows.iter().filter(|row| row.dim as i64 == dim) {
             marks.push(match row.crossing {
                 Crossing::At { depth, .. } => {

@@ -17,6 +17,9 @@ const BANDWIDTH: f64 = 0.04;
 /// the others no room.
 const SHOWN_WHOLE: f64 = 0.9;
 
+/// A line has a marker every so many of its 200 points.
+const MARKED: usize = 25;
+
 /// Panels by width, lines by depth, at the middle dim.
 pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     let group = view.group;
@@ -55,9 +58,15 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
         let lines = depths.iter().enumerate().filter_map(|(index, depth)| {
             let series = spread(index, depths.len());
             let points = densities.get(&(width, *depth))?.clone();
-            Some(Mark::Line { points, series, is_dashed: false })
+            // Markers tell lines apart where colours do not: some of each, none where another line has its own.
+            let own = points.iter().skip(MARKED / 2 + index * MARKED / depths.len());
+            let dots = own.step_by(MARKED).copied().filter(|(_, height)| *height <= top).collect();
+            Some([
+                Mark::Line { points, series, is_dashed: false },
+                Mark::Dots { points: dots, series },
+            ])
         });
-        let marks: Vec<_> = lines.collect();
+        let marks: Vec<_> = lines.flatten().collect();
         let y = FigureAxis::new("density of pairs", Scale::Linear, std::iter::empty());
         let y = y.within(0.0, top);
         let x = FigureAxis::new("cosine", Scale::Linear, std::iter::empty()).within(-1.0, 1.0);

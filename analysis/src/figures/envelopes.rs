@@ -21,8 +21,8 @@ pub(super) fn figure(view: &View<'_>) -> Option<Figure> {
     }
     let mut chart = Chart::default();
     for (title, label, points) in [
-        ("first theorem", "F(w) − F*", &linear),
-        ("second theorem", "smallest |∇F|² so far", &stationary),
+        ("first theorem", "F(w) − F* (loss)", &linear),
+        ("second theorem", "smallest |∇F|² so far ((loss per weight)²)", &stationary),
     ] {
         if !points.is_empty() {
             chart.plots.push(panel((title, label), points, &shown));

@@ -31,25 +31,37 @@ pub(super) fn curves(study: &Study, group: &Group) -> String {
     )
 }
 
-/// The measured means of a group to which the convergence theorems apply, and the bound of the first.
+/// The measured means of a group to which the convergence theorems apply, and both bounds.
 pub(super) fn envelopes(study: &Study, group: &Group) -> String {
     let (sweep, conditions) = (&study.sweep, family(study, group, &[MEASURE_COUNT]));
+    let count = match group.setting(MEASURE_COUNT) {
+        Some(count @ Setting::Int(_)) => format!(" AND count = {count}"),
+        _ => String::new(),
+    };
     format!(
-        "-- the bound of the first theorem; the second is 2N/(2 - N L alpha) * ((F(w0) - F*)/(alpha step) + eta)\n\
+        "-- excess_bound: the first theorem; gradient_bound: the second, over the weights before the step\n\
          WITH found AS (\n  SELECT job_id, max(eta) AS eta FROM confusion\n  \
-         WHERE sweep = '{sweep}' AND scope = 'samples' AND measure_batch = 1 AND layer IS NULL GROUP BY job_id\n), start AS (\n  \
-         SELECT job_id, excess_risk AS excess FROM steps\n  \
+         WHERE sweep = '{sweep}' AND scope = 'samples' AND measure_batch = 1 AND layer IS NULL{count} GROUP BY job_id\n), start AS (\n  \
+         SELECT job_id, excess_risk AS excess, coalesce(excess_risk, risk) AS above FROM steps\n  \
          WHERE sweep = '{sweep}' AND step = 0\n), known AS (\n  \
-         SELECT j.job_id, j.data_dim, s.excess, j.train_step_size AS alpha, e.eta,\n    \
-         1 - 2 * j.strong_convexity / j.data_samples * (j.train_step_size\n      \
-         - j.data_samples * j.smoothness * j.train_step_size * j.train_step_size / 2) AS rho\n  \
+         SELECT j.job_id, j.data_dim, s.excess, s.above, j.train_step_size AS alpha, e.eta,\n    \
+         CASE WHEN j.strong_convexity > 0 THEN 1 - 2 * j.strong_convexity / j.data_samples * (j.train_step_size\n      \
+         - j.data_samples * j.smoothness * j.train_step_size * j.train_step_size / 2) END AS rho,\n    \
+         2 * j.data_samples / (2 - j.data_samples * j.smoothness * j.train_step_size) AS factor\n  \
          FROM jobs j JOIN found e ON e.job_id = j.job_id JOIN start s ON s.job_id = j.job_id\n  \
          WHERE j.sweep = '{sweep}' AND j.status = 'completed' AND j.stage <> 'tune' AND j.train_batch = 1\n  \
-         AND j.train_step_size < 2 / (j.data_samples * j.smoothness){conditions}\n)\n\
-         SELECT k.data_dim, c.step, avg(c.excess_risk) AS excess_risk,\n  \
-         avg(power(k.rho, c.step) * k.excess + k.alpha * k.eta / (1 - k.rho)) AS excess_bound,\n  \
-         avg(c.gradient_norm * c.gradient_norm) AS gradient_squared, count(c.excess_risk) AS trials\n\
-         FROM steps c JOIN known k ON k.job_id = c.job_id\nWHERE c.sweep = '{sweep}'\nGROUP BY 1, 2 ORDER BY 1, 2;"
+         AND j.train_step_size < 2 / (j.data_samples * j.smoothness){conditions}\n), means AS (\n  \
+         SELECT k.data_dim, c.step,\n    \
+         avg(CASE WHEN k.rho + k.excess IS NOT NULL THEN c.excess_risk END) AS excess_risk,\n    \
+         avg(CASE WHEN c.excess_risk IS NOT NULL THEN power(k.rho, c.step) * k.excess + k.alpha * k.eta / (1 - k.rho) END) AS excess_bound,\n    \
+         avg(c.gradient_norm * c.gradient_norm) AS gradient_squared,\n    \
+         avg(CASE WHEN c.step > 0 THEN k.factor * (k.above / (k.alpha * c.step) + k.eta) END) AS gradient_bound,\n    \
+         count(c.gradient_norm) AS trials\n  \
+         FROM steps c JOIN known k ON k.job_id = c.job_id WHERE c.sweep = '{sweep}' GROUP BY 1, 2\n)\n\
+         SELECT data_dim, step, excess_risk, excess_bound,\n  \
+         min(gradient_squared) OVER (PARTITION BY data_dim ORDER BY step\n    \
+         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS least_gradient_squared,\n  \
+         gradient_bound, trials\nFROM means ORDER BY 1, 2;"
     )
 }
 

@@ -38,7 +38,7 @@ pub struct Report {
 }
 
 /// Resamples of each boundary: standard errors of a region's extent stay below 4 %.
-const RESAMPLES: usize = 500;
+pub const RESAMPLES: usize = 500;
 /// Settings that are drawn: a page of more is not read.
 pub const GROUPS_MAX: usize = 6;
 

@@ -47,6 +47,10 @@ pub(super) fn files(page: &str) -> impl Iterator<Item = &str> {
     names.filter(is_ours)
 }
 
+/// What holds for every file of advice.
+const MORE: &str = "RESULTS is where these results were made: there, with the journal of their run, jobs that are done are kept, and \
+    the rows of all settings stay side by side. Of results that came without their journal, run a file into another folder.";
+
 pub(super) fn html(report: &Report) -> String {
     let sweep = report.study.sweep.as_str();
     let mut out = format!(
@@ -60,6 +64,7 @@ pub(super) fn html(report: &Report) -> String {
     report.findings.iter().for_each(|finding| claim(&mut out, finding));
     if !report.advice.is_empty() {
         out.push_str("<h2>What to add</h2>\n");
+        let _ = writeln!(out, "<p class=\"soft\">{}</p>", escape(MORE));
         for (index, advice) in report.advice.iter().enumerate() {
             more(&mut out, index, advice);
         }
@@ -177,8 +182,8 @@ fn more(out: &mut String, index: usize, advice: &Advice) {
     let label = if advice.group.is_empty() { String::new() } else { format!("{}: ", advice.group) };
     let _ = writeln!(
         out,
-        "<p>{}{}. <a href=\"{name}\">{name}</a> asks for it; jobs that are done are kept. What it would cost: \
-         <code>gradsweep plan {name}</code>; to run it: <code>gradsweep run {name} --out RESULTS</code>.</p>\n\
+        "<p>{}{}. <a href=\"{name}\">{name}</a> asks for it. What it would cost: \
+         <code>gradsweep plan {name}</code>; to run it: <code>gradsweep run {name} --out RESULTS --revise</code>.</p>\n\
          <details><summary>{name}</summary><pre>{}</pre></details>",
         escape(&label),
         escape(&advice.reasons.join("; ")),

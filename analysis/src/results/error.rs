@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow_schema::DataType;
+use domain::table::FORMAT;
 use domain::{ColumnType, SweepName, Table};
 use parquet::errors::ParquetError;
 
@@ -35,6 +36,11 @@ pub enum ResultsError {
     Damaged { path: PathBuf, source: ParquetError },
     #[error("{} is no segment of {}: it has no column job_id", path.display(), table.as_str())]
     NotASegment { path: PathBuf, table: Table },
+    #[error(
+        "{} is of format {found}, and this version of gradsweep reads {FORMAT}",
+        path.display()
+    )]
+    Format { path: PathBuf, found: String },
     #[error(
         "the column {column} of {} is {found} where {} is expected",
         path.display(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use domain::table::{HISTOGRAM_BINS, IDENTITY};
-use domain::{ColumnType, Table};
+use domain::{Column, ColumnType, Table};
 
 /// The Arrow type of a column.
 pub fn data_type(kind: ColumnType) -> DataType {
@@ -24,24 +24,20 @@ pub fn data_type(kind: ColumnType) -> DataType {
 
 /// The schema of a table's files: every column nullable, in the order of the column list, without `sweep`.
 pub fn table_schema(table: Table) -> SchemaRef {
-    let field = |column: &domain::Column| Field::new(column.name, data_type(column.kind), true);
-    Arc::new(Schema::new(table.columns().map(field).collect::<Vec<_>>()))
+    schema_of(table.columns())
 }
 
-/// The long table of quantities that somebody defines for themselves. Reserved: nothing of ours writes it, and what is put
-/// there as `quantities/sweep=<name>/*.parquet` is read by SQL.
+fn schema_of(columns: impl Iterator<Item = &'static Column>) -> SchemaRef {
+    let field = |column: &Column| Field::new(column.name, data_type(column.kind), true);
+    Arc::new(Schema::new(columns.map(field).collect::<Vec<_>>()))
+}
+
+/// The name of the table of [`domain::table::QUANTITIES`], and of its folder.
 pub const QUANTITIES: &str = "quantities";
 
-/// The schema of [`QUANTITIES`]: the job and its settings as in every table, then step, name and value.
+/// The schema of [`QUANTITIES`]: the job and its settings as in every table, then its own columns.
 pub fn quantities_schema() -> SchemaRef {
-    let whole = table_schema(Table::Steps);
-    let mut fields: Vec<_> = whole.fields()[..IDENTITY.len()].to_vec();
-    for (name, kind) in
-        [("step", ColumnType::Int64), ("name", ColumnType::Utf8), ("value", ColumnType::Float64)]
-    {
-        fields.push(Arc::new(Field::new(name, data_type(kind), true)));
-    }
-    Arc::new(Schema::new(fields))
+    schema_of(IDENTITY.iter().chain(domain::table::QUANTITIES))
 }
 
 /// Whether a file's column of type `found` can be read as `kind`. The name and nullability of a histogram's items do

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use arrow_array::{RecordBatch, new_null_array};
 use bytes::Bytes;
+use domain::table::{FORMAT, FORMAT_KEY};
 use domain::{Column, Table};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -164,6 +165,10 @@ fn open_metadata(
     let options = ArrowReaderOptions::default().with_page_index_policy(index);
     let metadata = decode(path, || ArrowReaderMetadata::load(input, options))?;
     let schema = metadata.schema();
+    // Of files that name none, the columns tell what they are.
+    if let Some(found) = schema.metadata().get(FORMAT_KEY).filter(|found| *found != FORMAT) {
+        return Err(ResultsError::Format { path: path.to_owned(), found: found.clone() });
+    }
     if schema.field_with_name("job_id").is_err() {
         return Err(ResultsError::NotASegment { path: path.to_owned(), table });
     }

@@ -251,6 +251,12 @@ impl Estimate {
         format!("β* ∝ l^{p:.2}{dims}")
     }
 
+    /// The depth at which the fit has a width and dim cross.
+    pub fn depth(&self, width: f64, dim: f64) -> f64 {
+        let [p, q] = self.exponents;
+        (self.intercept + p * width.ln() + q * dim.ln()).exp()
+    }
+
     /// How many rows are censored.
     pub fn censored_count(&self) -> usize {
         self.rows.iter().filter(|row| row.crossing.is_censored()).count()

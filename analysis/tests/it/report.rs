@@ -103,6 +103,20 @@ fn a_second_report_leaves_nothing_of_the_first_but_what_others_wrote() {
     assert_eq!(fs::read_to_string(path("more-1.toml")).unwrap(), "# as I want it");
 }
 
+#[cfg(feature = "png")]
+#[test]
+fn every_figure_has_its_picture() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    grid(folder.path(), 2);
+    let report = report_of(folder.path());
+    let html = fs::read_to_string(report.write(out.path()).unwrap()).unwrap();
+    for figure in report.figures.iter().flatten() {
+        let picture = fs::read(out.path().join(format!("{}.png", figure.name))).unwrap();
+        assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"), "{}", figure.name);
+        assert!(html.contains(&format!("href=\"{}.png\"", figure.name)), "{}", figure.name);
+    }
+}
+
 #[test]
 fn the_heat_maps_numbers_are_the_means_of_the_table() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use analysis::{Results, ResultsError};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow_schema::{Field, Schema};
+use domain::table::{FORMAT, FORMAT_KEY};
 use domain::{Cell, SweepName, Table};
 
 use crate::sample::{batch, confusion, job, with, write, write_batch};
@@ -201,6 +202,24 @@ fn a_column_of_another_type_is_refused() {
     write_batch(&path, &other);
     let error = results.read(Table::Jobs, &name("s"), &["seed"]).unwrap_err();
     assert!(matches!(&error, ResultsError::NotASegment { path: named, .. } if *named == path));
+}
+
+#[test]
+fn a_file_of_another_format_is_refused_by_name_and_one_that_names_none_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), Table::Jobs, ("s", "1.parquet"), &[job("a", 16, 2, 0, 0.5)]);
+    let results = Results::open(folder.path()).unwrap();
+    let whole = batch(Table::Jobs, &[job("a", 16, 2, 0, 0.5)]);
+    let read = |format: &str| {
+        let metadata = [(FORMAT_KEY.to_owned(), format.to_owned())].into();
+        let schema = whole.schema().as_ref().clone().with_metadata(metadata);
+        write_batch(&path, &whole.clone().with_schema(schema.into()).unwrap());
+        results.read(Table::Jobs, &name("s"), &["job_id"]).map(|frame| frame.row_count())
+    };
+    assert_eq!(read(FORMAT).unwrap(), 1);
+    let expected =
+        format!("{} is of format 2, and this version of gradsweep reads {FORMAT}", path.display());
+    assert_eq!(read("2").unwrap_err().to_string(), expected);
 }
 
 /// The bytes of a segment with a row of each kind of column, its folder, and its path.

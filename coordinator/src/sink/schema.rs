@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
+use domain::table::{FORMAT, FORMAT_KEY};
 use domain::{Column, Table};
 
 use super::columns::data_type;
-
-/// The version of the result files' layout. A reader of another major refuses; columns that are added do not change it.
-const RESULTS_FORMAT: &str = "1";
 
 /// All columns of a table, each with its unit, meaning and volatility as field metadata.
 pub fn file_schema(table: Table) -> Arc<Schema> {
@@ -23,7 +21,7 @@ pub fn file_schema(table: Table) -> Arc<Schema> {
     };
     let fields: Vec<_> = table.columns().map(field).collect();
     let metadata = HashMap::from([
-        ("gradsweep.format".to_owned(), RESULTS_FORMAT.to_owned()),
+        (FORMAT_KEY.to_owned(), FORMAT.to_owned()),
         ("gradsweep.table".to_owned(), table.as_str().to_owned()),
     ]);
     Arc::new(Schema::new_with_metadata(fields, metadata))

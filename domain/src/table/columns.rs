@@ -338,3 +338,11 @@ pub const WEIGHTS_INDEX: &[Column] = &[
     stable("bytes", ColumnType::Int64, "bytes", "length of the arrays, which lie together"),
     stable("digest", ColumnType::Utf8, "", "blake3 of these bytes, hexadecimal"),
 ];
+
+/// One row a quantity that somebody defines for themselves: a measure of a job that no column has. Reserved: nothing of ours
+/// writes such a table, and what is put there as `quantities/sweep=<name>/*.parquet` is read by SQL.
+pub const QUANTITIES: &[Column] = &[
+    stable("step", ColumnType::Int64, "steps", "SGD updates done"),
+    stable("name", ColumnType::Utf8, "", "what is measured; its unit is for the name to tell"),
+    stable("value", ColumnType::Float64, "as named", "how much of it"),
+];

@@ -5,7 +5,9 @@
 
 mod columns;
 
-pub use columns::{CONFUSION, FAILURES, HISTOGRAM_BINS, IDENTITY, JOBS, STEPS, WEIGHTS_INDEX};
+pub use columns::{
+    CONFUSION, FAILURES, HISTOGRAM_BINS, IDENTITY, JOBS, QUANTITIES, STEPS, WEIGHTS_INDEX,
+};
 
 use std::path::Path;
 
@@ -93,6 +95,13 @@ impl Table {
         self.own_columns().iter().position(|column| column.name == name)
     }
 }
+
+/// The version of the files' layout, which each file names in its metadata under [`FORMAT_KEY`]. Readers refuse another; columns
+/// that are added do not change it.
+pub const FORMAT: &str = "1";
+
+/// Where a file's metadata say [`FORMAT`].
+pub const FORMAT_KEY: &str = "gradsweep.format";
 
 /// What a sweep's folder of a table, or of kept weights, is called before the sweep's name.
 pub const PARTITION: &str = "sweep=";
