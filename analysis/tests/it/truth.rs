@@ -133,7 +133,8 @@ fn the_regimes_are_fitted_apart() {
 
 #[test]
 fn how_depth_is_counted_moves_the_slope_and_the_survey_shows_it() {
-    let group = Simulation::of(exponents(1.0, 0.0, 0.1), 5).group(2);
+    // In some draws one line goes through every pair of depths, and more than one: then there is no bracketed fit.
+    let group = Simulation::of(exponents(1.0, 0.0, 0.1), 5).group(0);
     let found = survey(&group, 60);
     let slope = |convention| {
         let mut variants = found.variants.iter();
