@@ -66,6 +66,6 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
             (Verdict::Supported, text)
         }
     };
-    let name = |(bound, share)| format!("below {bound}, tested from {} on", bound * share);
+    let name = |(bound, share)| format!("below {bound}, tested from {:.1} on", bound * share);
     Some(over_cutoffs(CUTOFFS, name, verdict_at, lines))
 }

@@ -242,9 +242,18 @@ fn a_bound_that_is_never_near_is_not_tested() {
     check(with_eta(6.5), BOUND, Verdict::Contradicted, "6.500");
     // Near 5, and near what is near, the answer is that of the cut-off.
     let depends = |eta, words: &str| check(with_eta(eta), BOUND, Verdict::CannotTell, words);
-    depends(4.5, "below 5, tested from 1 on: supported, below 4, tested from 0.8 on: contradicted");
-    depends(5.5, "below 5, tested from 1 on: contradicted, below 6, tested from 1.2");
-    depends(1.5, "below 5, tested from 1 on: supported, below 5, tested from 2 on: cannot tell");
+    depends(
+        4.5,
+        "below 5, tested from 1.0 on: supported, below 4, tested from 0.8 on: contradicted",
+    );
+    depends(
+        5.5,
+        "below 5, tested from 1.0 on: contradicted, below 6, tested from 1.2 on: supported",
+    );
+    depends(
+        1.5,
+        "below 5, tested from 1.0 on: supported, below 5, tested from 2.0 on: cannot tell",
+    );
     depends(0.7, "eta never exceeds 0.700: a bound so far away");
     let without = |is_missing: fn(&Trial) -> bool, eta: Option<f64>| {
         let mut groups = with_eta(4.0);
