@@ -15,6 +15,9 @@ use crate::summary::Setting;
 pub enum Truth {
     /// The rms cosine is one increasing curve in `β / (scale · l^p d^q)`, half way up at 1.
     Exponents { p: f64, q: f64, scale: f64 },
+    /// The same curve in `β / β*`, where `β*` is the larger of `scale · l` and `(scale · d² / l)^(1/3)`: layers of equal weight
+    /// where `l β > d`, the first layer where `l β < d`. The two meet on `l β = d`.
+    TwoRegimes { scale: f64 },
     /// `E cos²` is the index of this law.
     SquaredCosine(Law),
 }
@@ -28,8 +31,8 @@ pub struct Simulation {
     pub dims: Vec<i64>,
     /// `(data seed, init seed)` of each repetition.
     pub seeds: Vec<(i64, i64)>,
-    /// Standard deviation of what a seed adds to `ln β*` in every cell, and, a tenth of that, to the slope in `ln l`; half of
-    /// the variance is its data seed's and half its initial seed's.
+    /// Standard deviation of what a seed adds to `ln β*` in every cell, and, a tenth of that, to the slopes in `ln l` and in
+    /// `ln d`; half of the variance is its data seed's and half its initial seed's.
     pub seed_noise: f64,
     /// Standard deviation of what each trial adds on its own, relative.
     pub trial_noise: f64,
@@ -53,24 +56,24 @@ impl Simulation {
     pub fn group(&self, seed: u64) -> Group {
         let mut random = Random::new(seed);
         let mut trials = Vec::new();
-        let mut effects = |labels: Vec<i64>| -> BTreeMap<i64, [f64; 2]> {
+        let mut effects = |labels: Vec<i64>| -> BTreeMap<i64, [f64; 3]> {
             let distinct: BTreeSet<_> = labels.into_iter().collect();
-            distinct.into_iter().map(|seed| (seed, [random.normal(), random.normal()])).collect()
+            distinct.into_iter().map(|seed| (seed, [(); 3].map(|()| random.normal()))).collect()
         };
         let of_data = effects(self.seeds.iter().map(|seeds| seeds.0).collect());
         let of_init = effects(self.seeds.iter().map(|seeds| seeds.1).collect());
         for &seeds in &self.seeds {
-            let [shift, tilt] = [0, 1].map(|k| {
+            let [shift, by_width, by_dim] = [0, 1, 2].map(|k| {
                 let both = of_data[&seeds.0][k] + of_init[&seeds.1][k];
                 self.seed_noise * std::f64::consts::FRAC_1_SQRT_2 * both
             });
-            let tilt = 0.1 * tilt;
             for &width in &self.widths {
                 for &depth in &self.depths {
                     for &dim in &self.dims {
                         let [l, b, d] = [width, depth, dim].map(|x| x as f64);
                         // A seed whose boundary lies higher sees the same curve at a smaller depth.
-                        let b = b * (-shift - tilt * (l / 32.0).ln()).exp();
+                        let tilt = 0.1 * (by_width * (l / 32.0).ln() + by_dim * (d / 64.0).ln());
+                        let b = b * (-shift - tilt).exp();
                         let noise = 1.0 + self.trial_noise * random.normal();
                         let rms = (self.truth.rms_cos(l, b, d) * noise).clamp(0.0, 1.0);
                         trials.push(trial([width, depth, dim], seeds, rms));
@@ -88,10 +91,14 @@ impl Simulation {
 
 impl Truth {
     fn rms_cos(self, width: f64, depth: f64, dim: f64) -> f64 {
+        let curve = |s: f64| 0.1 + 0.3 / (1.0 + (-s / 1.5).exp());
         match self {
             Self::Exponents { p, q, scale } => {
-                let s = (depth / scale).ln() - p * width.ln() - q * dim.ln();
-                0.1 + 0.3 / (1.0 + (-s / 1.5).exp())
+                curve((depth / scale).ln() - p * width.ln() - q * dim.ln())
+            }
+            Self::TwoRegimes { scale } => {
+                let boundary = (scale * width).max((scale * dim * dim / width).cbrt());
+                curve((depth / boundary).ln())
             }
             Self::SquaredCosine(law) => law.index(width, depth, dim).max(0.0).sqrt().min(1.0),
         }

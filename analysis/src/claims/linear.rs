@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claim, Evidence, Verdict, counted, found};
+use super::{Claim, Evidence, Verdict, counted, found, over_cutoffs};
 use crate::statistics::student::two_sided_quantile;
-use crate::statistics::{crossed, mean};
+use crate::statistics::{crossed, mean, slope};
 use crate::study::{Group, Moment};
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "In linear models confusion falls as d^−½ in the dimension of the data.",
     source: "poster, linear-model concentration",
     statistic: "slope of ln(−min cosine) on ln d at the initial weights, one slope a seed, 95 % t interval; crossed, both kinds of seed \
-        scatter it",
+        scatter it; at three cut-offs of how near −½ is",
     needs: "a linear model with at least three dims and three seeds of each kind that varies, measured at step 0",
 };
 
-/// How far from −1/2 a slope may lie at finite d and still be called it.
-const TOLERANCE: f64 = 0.1;
+/// How far from −1/2 a slope may lie at finite d and still be called it: half, once and double.
+const TOLERANCES: [f64; 3] = [0.05, 0.1, 0.2];
+const DIMS_MIN: usize = 3;
 
 /// What a group says of the claim; none if its model is not linear.
 pub(super) fn evidence(group: &Group) -> Option<Evidence> {
@@ -35,7 +36,7 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     for (label, dims) in &seeds {
         let place = |(dim, of_dim): (&i64, &Vec<f64>)| Some(((*dim as f64).ln(), mean(of_dim)?));
         let points: Vec<_> = dims.iter().filter_map(place).collect();
-        if let Some(slope) = slope(&points) {
+        if let Some(slope) = slope::slope(&points).filter(|_| points.len() >= DIMS_MIN) {
             labels.push(*label);
             slopes.push(slope);
         }
@@ -51,23 +52,15 @@ pub(super) fn evidence(group: &Group) -> Option<Evidence> {
     let half = two_sided_quantile(0.05, freedom) * error;
     let text = format!("slope {center:.3} ± {half:.3} over {} seeds", slopes.len());
     let off = (center + 0.5).abs();
-    let (verdict, reason) = if off + half <= TOLERANCE {
-        (Verdict::Supported, text)
-    } else if off - half > TOLERANCE {
-        (Verdict::Contradicted, text)
-    } else {
-        (Verdict::CannotTell, format!("{text}: too wide to tell from −½ ± {TOLERANCE}"))
+    let verdict_at = |tolerance| {
+        if off + half <= tolerance {
+            (Verdict::Supported, text.clone())
+        } else if off - half > tolerance {
+            (Verdict::Contradicted, text.clone())
+        } else {
+            (Verdict::CannotTell, format!("{text}: too wide to tell from −½ ± {tolerance}"))
+        }
     };
-    Some(found(verdict, reason, Vec::new()))
-}
-
-/// Least squares through at least three dims.
-fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    let n = points.len() as f64;
-    let center = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (center(|point| point.0), center(|point| point.1));
-    let sum = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>();
-    let spread = sum(&|point| (point.0 - x).powi(2));
-    (points.len() >= 3 && spread > 0.0)
-        .then(|| sum(&|point| (point.0 - x) * (point.1 - y)) / spread)
+    let name = |tolerance| format!("−½ ± {tolerance}");
+    Some(over_cutoffs(TOLERANCES, name, verdict_at, Vec::new()))
 }

@@ -138,6 +138,33 @@ fn told(number: f64) -> String {
     if number > 0.0 && number < 1e-3 { format!("{number:.0e}") } else { format!("{number:.3}") }
 }
 
+/// What a claim that rests on a cut-off says at each of `cutoffs`, one line each. The verdict is that of the middle one, the
+/// analysis' own, if the others agree; else it depends on the cut-off, and cannot be told.
+fn over_cutoffs<T: Copy, const N: usize>(
+    cutoffs: [T; N],
+    name: impl Fn(T) -> String,
+    verdict_at: impl Fn(T) -> (Verdict, String),
+    mut lines: Vec<String>,
+) -> Evidence {
+    let tried = cutoffs.map(|cutoff| (name(cutoff), verdict_at(cutoff)));
+    let line =
+        |(name, (verdict, _)): &(String, (Verdict, String))| format!("{name}: {}", verdict.label());
+    lines.extend(tried.iter().map(line));
+    let (_, (own, reason)) = &tried[N / 2];
+    let other = tried.iter().find(|(_, (verdict, _))| verdict != own);
+    match other.filter(|_| *own != Verdict::CannotTell) {
+        None => found(*own, reason.clone(), lines),
+        Some(other) => {
+            let both = format!("{}, {}", line(&tried[N / 2]), line(other));
+            found(
+                Verdict::CannotTell,
+                format!("it depends on the cut-off ({both}); {reason}"),
+                lines,
+            )
+        }
+    }
+}
+
 /// Evidence of a group, without its name: [`judge`] knows that.
 fn found(verdict: Verdict, reason: String, sensitivity: Vec<String>) -> Evidence {
     Evidence { group: String::new(), verdict, reason, sensitivity }
@@ -150,6 +177,27 @@ mod tests {
     #[test]
     fn numbers_have_an_exponent_only_where_they_are_very_small() {
         assert_eq!([0.275, 1.35e-1, 1.68e-7].map(told), ["0.275", "0.135", "2e-7"]);
+    }
+
+    #[test]
+    fn cutoffs_that_disagree_leave_the_claim_open() {
+        use Verdict::{CannotTell, Contradicted, Supported};
+        let of = |verdicts: [Verdict; 3]| {
+            let name = |k: usize| format!("at {k}");
+            over_cutoffs([0, 1, 2], name, |k| (verdicts[k], format!("reason {k}")), Vec::new())
+        };
+        let same = of([Supported; 3]);
+        assert_eq!((same.verdict, same.reason.as_str()), (Supported, "reason 1"));
+        assert_eq!(same.sensitivity, ["at 0: supported", "at 1: supported", "at 2: supported"]);
+        let differs = of([Contradicted, Supported, CannotTell]);
+        assert_eq!(differs.verdict, CannotTell);
+        let words = "it depends on the cut-off (at 1: supported, at 0: contradicted); reason 1";
+        assert_eq!(differs.reason, words);
+        // What the analysis' own cut-off leaves open, no other can close.
+        let open = of([Supported, CannotTell, CannotTell]);
+        assert_eq!((open.verdict, open.reason.as_str()), (CannotTell, "reason 1"));
+        assert_eq!(of([Contradicted, Contradicted, CannotTell]).verdict, CannotTell);
+        assert_eq!(of([Contradicted; 3]).verdict, Contradicted);
     }
 
     #[test]

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::{Claim, Evidence, Verdict, counted, found};
+use super::{Claim, Evidence, Verdict, counted, found, over_cutoffs};
 use crate::statistics::mean;
 use crate::study::{Study, Trial};
 
 pub(super) const CLAIM: Claim = Claim {
     statement: "Over-parameterised regression converges where under-parameterised regression stalls.",
     source: "poster, linear regression with d > N and d < N",
-    statistic: "F(w) − F* at the end over that at the start, per trial, d > N against d < N",
+    statistic: "F(w) − F* at the end over that at the start, per trial, d > N against d < N; at three cut-offs of what has \
+        converged and how far from it the others stay",
     needs: "linear regression with dims on both sides of the number of examples, and three seeds each",
 };
 
-/// Below this share of the start it has converged, above the second it has stalled.
-const CONVERGED: f64 = 1e-3;
+/// Below the first, a share of the start, a trial has converged; so many times as high the others have stalled. Loose, usual and
+/// strict, by powers of ten as losses fall.
+const CUTOFFS: [(f64, f64); 3] = [(1e-2, 3.0), (1e-3, 10.0), (1e-4, 30.0)];
 const SEEDS_MIN: usize = 3;
 
 /// What the study says of the claim; none without linear regression.
@@ -55,32 +57,31 @@ pub(super) fn evidence(study: &Study) -> Option<Evidence> {
     // The worst over-parameterised trial against the best of the others: no overlap, no averaging away.
     let worst = over.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
     let best = under.iter().copied().fold(f64::INFINITY, f64::min).exp();
-    let (verdict, reason) = if worst < CONVERGED && best > 10.0 * worst {
-        (
-            Verdict::Supported,
-            format!(
+    let verdict_at = |(converged, apart)| {
+        if worst < converged && best > apart * worst {
+            let text = format!(
                 "every trial with d > N ends below {worst:.1e} of its start, none with d ≤ N below {best:.1e}"
-            ),
-        )
-    } else if falling > 0 && worst >= CONVERGED {
-        let all = over.len();
-        (
-            Verdict::CannotTell,
-            format!(
+            );
+            (Verdict::Supported, text)
+        } else if falling > 0 && worst >= converged {
+            let all = over.len();
+            let text = format!(
                 "{falling} of {all} trials with d > N still fell over the last half of training: train longer"
-            ),
-        )
-    } else if above > below {
-        (Verdict::Contradicted, "trials with d > N end further from their optimum".to_owned())
-    } else {
-        (
-            Verdict::CannotTell,
-            format!(
+            );
+            (Verdict::CannotTell, text)
+        } else if above > below {
+            (Verdict::Contradicted, "trials with d > N end further from their optimum".to_owned())
+        } else {
+            let text = format!(
                 "d > N ends at up to {worst:.1e} of its start, d ≤ N at down to {best:.1e}: the two do not differ as claimed"
-            ),
-        )
+            );
+            (Verdict::CannotTell, text)
+        }
     };
-    Some(found(verdict, reason, lines))
+    let name = |(converged, apart): (f64, f64)| {
+        format!("converged below {converged:e} of the start, the others {apart} times as high")
+    };
+    Some(over_cutoffs(CUTOFFS, name, verdict_at, lines))
 }
 
 /// Whether the second half of training still took a tenth off the excess loss: such a trial has not stalled.

@@ -52,7 +52,7 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
     let compared = scores(survey).count();
     let all = told.len();
     let held_out = format!("beaten on held-out rows in {beaten} of {compared} comparisons");
-    let elsewhere = holding_elsewhere(survey, poster);
+    let (elsewhere, excluding) = elsewhere(survey, poster);
     let open = plain.iter().filter(|variant| is_open_without(variant, poster)).count();
     let (verdict, reason) = if holding == 0 && elsewhere > 0 {
         (
@@ -69,8 +69,23 @@ pub(super) fn evidence(survey: &Survey) -> Option<Evidence> {
                  without those they say otherwise, or nothing; {held_out}"
             ),
         )
+    } else if holding == 0 && excluding == 0 {
+        (
+            Verdict::CannotTell,
+            format!(
+                "none of {all} regions holds (½, ¼), but none of one regime alone or of the collapse excludes it, and lines \
+                 across l β = d fit neither regime; {held_out}"
+            ),
+        )
     } else if holding == 0 && 2 * beaten > compared {
         (Verdict::Contradicted, format!("none of {all} regions holds (½, ¼); {held_out}"))
+    } else if holding == 0 {
+        (
+            Verdict::CannotTell,
+            format!(
+                "none of {all} regions holds (½, ¼), but on held-out rows it is not worse than its rivals: {held_out}"
+            ),
+        )
     } else if holding < all {
         (
             Verdict::CannotTell,
@@ -155,15 +170,19 @@ fn would_tell(estimate: &Estimate, without: &Without) -> String {
     format!(" (d = {} would tell)", dims.join(", "))
 }
 
-/// Regions besides the plain ones that hold the poster's exponents: of one side of `l β = d`, with no more than half of the
-/// rows censored, and of the collapse, which needs no threshold.
-fn holding_elsewhere(survey: &Survey, poster: [f64; 2]) -> usize {
+/// How many regions besides the plain ones hold the poster's exponents, and how many exclude them: of one side of `l β = d`,
+/// with no more than half of the rows censored, and of the collapse, which needs no threshold.
+fn elsewhere(survey: &Survey, poster: [f64; 2]) -> (usize, usize) {
     let regimes = survey.variants.iter().filter(|variant| variant.boundary.regime.is_some());
-    let regimes = regimes.filter_map(|variant| variant.estimate.as_ref().ok()).filter(|estimate| {
-        is_told(estimate) && estimate.has_dims && estimate.holds(poster) == Some(true)
+    let regimes = regimes.filter_map(|variant| variant.estimate.as_ref().ok());
+    let told = regimes.filter(|estimate| is_told(estimate)).filter_map(|estimate| {
+        // One dim can exclude p, and q it leaves open.
+        estimate.holds(poster).filter(|holds| !holds || estimate.has_dims)
     });
     let regions = survey.collapses.iter().filter_map(|(_, _, region)| region.as_ref());
-    regimes.count() + regions.filter(|region| region.contains(poster)).count()
+    let all: Vec<_> = told.chain(regions.map(|region| region.contains(poster))).collect();
+    let holding = all.iter().filter(|holds| **holds).count();
+    (holding, all.len() - holding)
 }
 
 fn collapse_lines(survey: &Survey, poster: [f64; 2]) -> impl Iterator<Item = String> {

@@ -101,3 +101,71 @@ fn likelihoods(law: Law, rows: &[KnownRow]) -> (Vec<f64>, f64) {
     };
     (squares.iter().zip(&sums).map(likelihood).collect(), (sum / count).sqrt())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::Cell;
+
+    /// Four rows of one cell each, at ln β − ln l = 0, 1, 2 and 3 times ln 2; of any law with d in it the order is another.
+    fn panel() -> Panel {
+        let cells = [(8, 1, 0.0), (4, 1000, 1.0), (2, 1, 2.0), (1, 1000, 3.0)];
+        let cell = |(width, dim, value)| Cell {
+            width,
+            depth: 8,
+            dim,
+            values: vec![Some(value)],
+            trial_count: 1,
+        };
+        Panel { cells: cells.map(cell).to_vec(), seeds: vec![(0, 0)] }
+    }
+
+    /// `mean over rows of ln N(y; ŷ, σ²)`, σ² the mean of the other rows' squares.
+    fn per_cell(squares: [f64; 4]) -> [f64; 4] {
+        let sum: f64 = squares.iter().sum();
+        squares.map(|own| {
+            let variance = (sum - own) / 3.0;
+            -0.5 * (std::f64::consts::TAU * variance).ln() - own / (2.0 * variance)
+        })
+    }
+
+    /// 0, 1, 2, 3 on a line: the rows at the ends are given the level of their neighbour, those between the middle of theirs. In a law
+    /// of d alone 1 and 3 share the lower index, 0 and 2 the higher one: 0 is given the mean of 1, 3 and 2, as those do not rise;
+    /// 1 that of 3, 0 and 2; 2 that of 1, 3 and 0; and 3 the level of 1, which is the mean of 0 and 2 too.
+    #[test]
+    fn each_row_is_predicted_from_the_others_and_their_errors() {
+        let scores = compare(&panel(), &[1.0]);
+        let of = |law| *scores.iter().find(|score| score.law == law).unwrap();
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        let mean = |of: [f64; 4]| of.iter().sum::<f64>() / 4.0;
+        let line = per_cell([1.0, 0.0, 0.0, 1.0]);
+        let by_dim = per_cell([4.0, 4.0 / 9.0, 4.0 / 9.0, 4.0]);
+        // Of an exponent of 2/5 the cells lie closer together, in the same order: the same curve.
+        for law in [Law::RandomMatrix, Law::IcmlWide] {
+            let found = of(law);
+            assert!(near(found.per_cell, mean(line)) && near(found.behind, 0.0), "{found:?}");
+            assert!(near(found.error, 0.5_f64.sqrt()), "{found:?}");
+        }
+        let found = of(Law::Iclr);
+        let gaps: Vec<_> = line.iter().zip(by_dim).map(|(best, own)| best - own).collect();
+        assert!(near(found.per_cell, mean(by_dim)), "{found:?}");
+        assert!(near(found.behind, mean(line) - mean(by_dim)), "{found:?}");
+        assert!(near(found.behind_error, standard_error(&gaps).unwrap()), "{found:?}");
+    }
+
+    #[test]
+    fn fewer_than_four_rows_are_not_compared_and_two_errors_make_a_law_beaten() {
+        let mut few = panel();
+        few.cells.pop();
+        assert_eq!(compare(&few, &[1.0]), []);
+        let score = |behind| Score {
+            law: Law::Poster,
+            per_cell: 0.0,
+            behind,
+            behind_error: 0.5,
+            error: 0.0,
+        };
+        assert!(score(1.01).is_beaten() && !score(0.99).is_beaten());
+        assert!(!Score { behind_error: 0.0, ..score(0.0) }.is_beaten());
+    }
+}

@@ -103,6 +103,21 @@ mod tests {
         );
     }
 
+    /// l = 64, β = 3, d = 256: q = 1/4 and m = 4, so q²m³ = 4 over 3l = 192 and (1 + mq)² = 4. With l β ≫ d the first layer has no say
+    /// and m/(3l) is left; with l β ≪ d the others have little, q²m³/(3l).
+    #[test]
+    fn the_law_of_fan_in_scaling_has_its_value_and_its_limits() {
+        let index = |l: f64, b: f64, d: f64| Law::FanInCosine.index(l, b, d);
+        assert!((index(64.0, 3.0, 256.0) - (1.0 / 256.0 + 1.0 / 192.0)).abs() < 1e-15);
+        let (width, dim) = (1_048_576.0, 4.0);
+        let (found, expected) = (index(width, 4.0, dim) - 1.0 / dim, 5.0 / (3.0 * width));
+        assert!((found / expected - 1.0).abs() < 1e-5, "{found}");
+        let (width, dim) = (4.0, 16_384.0);
+        let q: f64 = width / dim;
+        let (found, expected) = (index(width, 4.0, dim) - 1.0 / dim, q * q * 125.0 / (3.0 * width));
+        assert!((found / expected - 1.0).abs() < 0.01, "{found}");
+    }
+
     #[test]
     fn confusion_rises_with_depth_under_every_law() {
         for law in Law::ALL {

@@ -1,4 +1,14 @@
 //! The bootstrap by whole seeds: what a seed did in every cell is drawn together, as it was measured together.
+//!
+//! ```text
+//! for s = 1 … B:  of the nₕ clusters of each stratum h draw nₕ with replacement;  wᵢ = how often the cluster of seed i was drawn
+//! θₛ = θ(w)       the estimate with every seed i counted wᵢ times;  θ̂ = θ(1, …, 1)
+//! S  = n/ν · Σₛ (θₛ − θ̄)(θₛ − θ̄)ᵀ / (B − 1),   n = Σₕ nₕ,   ν = Σₕ (nₕ − 1)
+//! ```
+//!
+//! Efron, *Annals of Statistics* 7, 1979; with whole clusters Davison and Hinkley, *Bootstrap Methods and their Application*,
+//! 1997, section 3.8. n/ν makes up for the clusters' mean, which each stratum is drawn about: with it, S of a mean of n values is
+//! the usual s²/n. What [`Region`](super::Region) makes of it stands there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

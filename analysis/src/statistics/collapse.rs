@@ -235,6 +235,34 @@ mod tests {
         }
     }
 
+    /// A search with scipy.optimize.isotonic_regression, `analysis/tests/reference.py`.
+    #[test]
+    fn it_agrees_with_the_same_search_by_scipy() {
+        let rows = [(2.1, 2.8), (2.8, 4.2), (3.4, 2.8), (4.2, 4.2), (4.8, 5.5), (3.1, 5.5)];
+        let cell = |r: usize, k: usize, ln_depth: f64| {
+            let (ln_width, ln_dim): (f64, f64) = rows[r];
+            let noise = 0.1 * (7.0 * r as f64 + 3.0 * k as f64).sin();
+            let value = (ln_depth - 0.6 * ln_width - 0.1 * ln_dim + 1.5).tanh() + noise;
+            Point { ln_width, ln_depth, ln_dim, value, weight: 1.0 }
+        };
+        let row = |r: usize| {
+            let depths = [0.0, 0.61, 1.43, 2.17, 2.9].into_iter().enumerate();
+            depths.map(move |(k, ln_depth)| (r, k, ln_depth))
+        };
+        let cells: Vec<_> = (0..6).flat_map(row).map(|(r, k, b)| cell(r, k, b)).collect();
+        for (exponents, expected) in [
+            ([0.6, 0.1], 0.982_552_463_388_304_5),
+            ([0.9, 0.0], 0.940_106_689_976_557_3),
+            ([0.5, 0.25], 0.965_563_492_128_075_4),
+        ] {
+            let found = predicted(&cells, exponents).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{exponents:?}: {found}");
+        }
+        let found = collapse(&cells).unwrap();
+        assert!((found.p - 0.645).abs() < 1e-9 && (found.q - 0.085).abs() < 1e-9, "{found:?}");
+        assert!((found.predicted - 0.984_275_679_349_518_2).abs() < 1e-12, "{found:?}");
+    }
+
     #[test]
     fn from_nearby_it_finds_the_same_exponents() {
         for (p, q) in [(0.5, 0.25), (1.0, 0.0), (-0.33, 0.67)] {

@@ -80,6 +80,14 @@ mod tests {
         assert_eq!(counts(&[]), [0]);
     }
 
+    /// The mean squares of statsmodels' analysis of variance, `analysis/tests/reference.py`.
+    #[test]
+    fn the_error_is_that_of_two_random_effects() {
+        let values = [3.1, 4.0, 2.2, 5.0, 6.3, 5.1, 1.2, 2.9, 0.4, 4.4, 4.1, 3.0];
+        let (found, freedom) = error(&crossed(), &values).unwrap();
+        assert!((found - 0.940_190_583_516_625_8).abs() < 1e-12 && freedom == 2, "{found}");
+    }
+
     /// Values that follow their data seed alone vary as 4 do, not as 12; those of single trials as 12 at least.
     #[test]
     fn what_a_seed_shares_is_not_counted_as_often_as_it_is_seen() {

@@ -20,8 +20,22 @@ const EXACT_MAX: usize = 33;
 /// τ_b = (C − D) / √((n₀ − n₁)(n₀ − n₂)),   n₀ = n(n−1)/2, n₁, n₂ the pairs tied in x, in y
 /// ```
 ///
-/// Kendall, *Rank Correlation Methods*, 1970. Without ties and up to 33 pairs p is exact, by the count of permutations
-/// with as many inversions; else normal, with the variance of chapter 4 for ties.
+/// Kendall, *Rank Correlation Methods*, 1970. Without ties and up to 33 pairs p is exact:
+///
+/// ```text
+/// p = 2 Σ a(n, k) / n!  over k ≤ (n₀ − |C − D|)/2,   a(n, k) = Σ a(n−1, k−j) over j < n,   a(1, 0) = 1
+/// ```
+///
+/// a(n, k) counts the permutations of n with k inversions. Else p is that of a normal C − D, with the variance of chapter 4:
+///
+/// ```text
+/// p = 2 (1 − Φ(|C − D| / √v))
+/// v = (v₀ − Σₜ t(t−1)(2t+5) − Σᵤ u(u−1)(2u+5)) / 18,   v₀ = n(n−1)(2n+5)
+///   + Σₜ t(t−1)(t−2) · Σᵤ u(u−1)(u−2) / (9n(n−1)(n−2))
+///   + Σₜ t(t−1) · Σᵤ u(u−1) / (2n(n−1))
+/// ```
+///
+/// t runs over the sizes of groups tied in x, u over those tied in y.
 pub fn tau_b(pairs: &[(f64, f64)]) -> Option<Kendall> {
     let n = pairs.len();
     let xs = levels(&pairs.iter().map(|pair| pair.0).collect::<Vec<_>>())?;
@@ -50,7 +64,7 @@ pub fn tau_b(pairs: &[(f64, f64)]) -> Option<Kendall> {
     Some(Kendall { tau: (score as f64 / scale).clamp(-1.0, 1.0), p: p.min(1.0), count: n })
 }
 
-/// Twice the share of the permutations of `n` with at most `inversions`.
+/// Twice the share of the permutations of `n` with at most `inversions`, of a count that is at most half of all.
 fn exact_p(n: usize, inversions: usize) -> f64 {
     let mut shares = vec![1.0];
     for items in 2..=n {
@@ -63,7 +77,7 @@ fn exact_p(n: usize, inversions: usize) -> f64 {
     2.0 * shares[..=inversions].iter().sum::<f64>()
 }
 
-/// The variance of C − D given the ties.
+/// v: the variance of C − D given the ties.
 fn tied_variance(xs: Vec<usize>, ys: Vec<usize>) -> f64 {
     let n = xs.len() as f64;
     let (xs, ys) = (tie_sizes(xs), tie_sizes(ys));

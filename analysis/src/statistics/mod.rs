@@ -16,6 +16,7 @@ mod linear;
 pub mod page;
 pub mod random;
 pub mod region;
+pub mod slope;
 pub mod student;
 pub mod ties;
 mod two_way;

@@ -4,7 +4,14 @@ use std::f64::consts::FRAC_2_PI;
 
 /// The mass outside `[−|t|, |t|]`, two-sided, of `freedom` ≥ 1 degrees of freedom.
 ///
-/// The finite sums of Abramowitz and Stegun 26.7.3 and 26.7.4 with `θ = atan(t / √ν)`.
+/// ```text
+/// 1 − (2/π)(θ + sin θ (cos θ + 2/3 cos³θ + … + (2·4⋯(ν−3))/(3·5⋯(ν−2)) cos^(ν−2) θ))    ν odd; of 1 without the sum
+/// 1 − sin θ (1 + 1/2 cos²θ + … + (1·3⋯(ν−3))/(2·4⋯(ν−2)) cos^(ν−2) θ)                  ν even
+/// θ = atan(|t| / √ν)
+/// ```
+///
+/// Zelen and Severo, *Probability Functions*, in Abramowitz and Stegun, *Handbook of Mathematical Functions*, 1964, formulas
+/// 26.7.3 and 26.7.4.
 pub fn two_sided(t: f64, freedom: usize) -> f64 {
     let theta = (t.abs() / (freedom as f64).sqrt()).atan();
     let (sin, cos) = theta.sin_cos();

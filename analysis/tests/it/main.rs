@@ -8,6 +8,8 @@ mod kept;
 mod report;
 mod results;
 mod sample;
+mod scaling_claim;
 mod study;
 mod summary;
+mod sweeps;
 mod truth;

@@ -45,6 +45,26 @@ fn regions_hold_the_truth_about_as_often_as_they_say_and_reject_the_poster_where
     assert!(held >= 33, "{held} of 40");
 }
 
+/// A seed moves the boundary as a whole, and tilts it in l and in d: without that, slopes would seem better known than they are.
+#[test]
+fn a_seed_tilts_the_boundary_in_width_and_in_dim() {
+    let of = |seed_noise, draw| {
+        let simulation =
+            Simulation { trial_noise: 0.0, ..Simulation::of(exponents(0.5, 0.25, 0.5), 1) };
+        let panel = panel(&Simulation { seed_noise, ..simulation }, draw);
+        Boundary::at(0.25).estimate(&panel, &Clusters::of(&panel.seeds), 0).unwrap().exponents
+    };
+    let offs = |k: usize, seed_noise| {
+        let squares = (0..20).map(|draw| (of(seed_noise, draw)[k] - POSTER[k]).powi(2));
+        (squares.sum::<f64>() / 20.0).sqrt()
+    };
+    for k in [0, 1] {
+        // A tenth of the noise, of 20 seeds; what is interpolated between depths adds less than 0.01.
+        let (still, tilted) = (offs(k, 0.0), offs(k, 0.5));
+        assert!(still < 0.01 && (0.03..0.08).contains(&tilted), "{k}: {still}, {tilted}");
+    }
+}
+
 /// Initial seeds that all data seeds share: resampled within data seeds alone, the region is too small.
 #[test]
 fn crossed_seeds_keep_their_coverage() {
@@ -133,7 +153,8 @@ fn the_regimes_are_fitted_apart() {
 
 #[test]
 fn how_depth_is_counted_moves_the_slope_and_the_survey_shows_it() {
-    let group = Simulation::of(exponents(1.0, 0.0, 0.1), 5).group(2);
+    // In some draws one line goes through every pair of depths, and more than one: then there is no bracketed fit.
+    let group = Simulation::of(exponents(1.0, 0.0, 0.1), 5).group(0);
     let found = survey(&group, 60);
     let slope = |convention| {
         let mut variants = found.variants.iter();
