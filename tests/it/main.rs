@@ -5,13 +5,16 @@ mod beyond;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod content;
+mod deaf;
 mod end_to_end;
 mod export;
 mod faults;
 mod harness;
+mod health;
 #[cfg(feature = "cloud")]
 mod object_server;
 mod readers;
 mod same_bits;
+mod skip;
 mod tidy;
 mod weights;
