@@ -1,5 +1,10 @@
 //! The real binary as its users run it: processes, sockets, files, kills.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long a refusal or a farewell takes is measured"
+)]
+
 mod bad_input;
 mod beyond;
 #[cfg(feature = "cloud")]
