@@ -9,6 +9,7 @@ use domain::Table;
 use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
+use crate::skip::skip;
 
 /// Where Debian puts it.
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
@@ -49,7 +50,7 @@ fn told_hour(place: &Place, coordinator: &Process) -> String {
 #[ignore = "needs libfaketime"]
 fn a_clock_that_is_set_takes_no_lease_away_and_shows_in_no_result() {
     if !Path::new(LIBRARY).exists() {
-        println!("SKIPPED: {LIBRARY} is not there; install libfaketime");
+        skip(format_args!("{LIBRARY} is not there; install libfaketime"));
         return;
     }
     let place = Place::new();

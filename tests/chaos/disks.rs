@@ -14,6 +14,7 @@ use store::{PutError, Store};
 use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
+use crate::skip::skip;
 use crate::works;
 
 /// Thirty jobs of some tenths of a second, with checkpoints.
@@ -37,9 +38,7 @@ fn cut(disks: [&Disk; 2]) -> bool {
     let is_cut =
         works(Command::new("python3").args(["-c", CUT]).args(disks.map(|disk| &disk.mounted)));
     if !is_cut {
-        println!(
-            "SKIPPED: no disk's power can be cut; install python3, and have ext4's shutdown call"
-        );
+        skip("no disk's power can be cut; install python3, and have ext4's shutdown call");
     }
     is_cut
 }
@@ -59,8 +58,8 @@ impl Disk {
         let disk = Self { image, mounted: at };
         let made = works(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image));
         if !(made && disk.attach()) {
-            println!(
-                "SKIPPED: no ext4 in a file can be mounted here; run as root with mkfs.ext4 from e2fsprogs"
+            skip(
+                "no ext4 in a file can be mounted here; run as root with mkfs.ext4 from e2fsprogs",
             );
             return None;
         }
@@ -219,7 +218,7 @@ impl Backing {
         let mut command = Command::new("mount");
         let mounted = works(command.args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(path));
         if !mounted {
-            println!("SKIPPED: no tmpfs can be mounted here; run as root");
+            skip("no tmpfs can be mounted here; run as root");
         }
         mounted.then(|| Self(path.to_owned()))
     }

@@ -25,6 +25,8 @@ mod content;
 mod harness;
 #[path = "../../benches/orchestration/idle_worker.rs"]
 mod idle_worker;
+#[path = "../it/skip.rs"]
+mod skip;
 
 mod away;
 mod batches;

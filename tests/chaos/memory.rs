@@ -8,6 +8,7 @@ use domain::Table;
 
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, gradsweep, succeed};
+use crate::skip::skip;
 
 /// One job of some megabytes and one of some hundred.
 const SWEEP: &str = r#"
@@ -45,10 +46,10 @@ impl Group {
         match made {
             Ok(()) => Some(Self(path)),
             Err(error) => {
-                println!(
-                    "SKIPPED: no control group of version 1 can be made at {} ({error}); run as root",
+                skip(format_args!(
+                    "no control group of version 1 can be made at {} ({error}); run as root",
                     path.display()
-                );
+                ));
                 None
             }
         }

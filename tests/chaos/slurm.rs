@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::calm;
 use crate::content::{Content, assert_exactly_once, content};
 use crate::harness::{Place, gradsweep, succeed, wait_for};
+use crate::skip::skip;
 use crate::wire::inside;
 use crate::works;
 
@@ -27,28 +28,32 @@ fn undisturbed() -> &'static Content {
     CONTENT.get_or_init(|| calm::undisturbed(&sweep(), "slurm"))
 }
 
-/// A Slurm of four nodes, gone with this.
+/// A Slurm of four nodes, gone with this. There is one at a time, as its hosts have the same names each time.
 struct Lab {
     folder: PathBuf,
     place: Place,
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Lab {
     /// `None`, with word of it: this machine does not let us.
     fn up() -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut place = Place::new();
         place.command = || inside(HERE);
-        let lab = Self { folder: place.path("lab"), place };
+        let lab = Self { folder: place.path("lab"), place, _alone: alone };
         let tools = ["slurmctld", "slurmd", "sbatch", "munged", "ip", "nsenter", "unshare"];
         let lacks = |tool: &&str| !works(Command::new("sh").args(["-c", "command -v $0", tool]));
         if let Some(missing) = tools.into_iter().find(lacks) {
-            println!(
-                "SKIPPED: no {missing} here; install slurmctld, slurmd, slurm-client, munge and iproute2"
-            );
+            skip(format_args!(
+                "no {missing} here; install slurmctld, slurmd, slurm-client, munge and iproute2"
+            ));
             return None;
         }
         if !works(Command::new(SCRIPT).arg("up").arg(&lab.folder)) {
-            println!("SKIPPED: no Slurm can be set up here: run as root; `{SCRIPT} up` says more");
+            skip(format_args!("no Slurm can be set up here: run as root; `{SCRIPT} up` says more"));
             return None;
         }
         Some(lab)

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::harness::{Place, Process, gradsweep, wait_for};
+use crate::skip::skip;
 use crate::works;
 
 /// The two ends, gone with this. There is one at a time, as their names are the same each time.
@@ -34,7 +35,7 @@ impl Wire {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         take_up();
         if !ip(&format!("netns add {HERE}")) {
-            println!("SKIPPED: no network namespaces here; run as root with `ip` from iproute2");
+            skip("no network namespaces here; run as root with `ip` from iproute2");
             return None;
         }
         let wire = Self { _alone: alone };
@@ -47,7 +48,7 @@ impl Wire {
             && ip(&format!("-n {HERE} link set lo up"))
             && ip(&format!("-n {THERE} link set lo up"));
         if !laid {
-            println!("SKIPPED: no veth pair can be made between network namespaces here");
+            skip("no veth pair can be made between network namespaces here");
         }
         laid.then_some(wire)
     }
@@ -57,7 +58,7 @@ impl Wire {
         let wire = Self::lay()?;
         let can = nft("add table inet gradsweep");
         if !can {
-            println!("SKIPPED: no `nft` here; install nftables");
+            skip("no `nft` here; install nftables");
         }
         can.then_some(wire)
     }
@@ -121,8 +122,8 @@ impl SlowWires {
         let has_tun = Path::new("/dev/net/tun").exists();
         let can = has_tun && works(Command::new("python3").arg("--version"));
         if !(can && ip(&format!("netns add {HERE}"))) {
-            println!(
-                "SKIPPED: no network namespaces with TUN devices here; run as root with `ip` from iproute2, and python3"
+            skip(
+                "no network namespaces with TUN devices here; run as root with `ip` from iproute2, and python3",
             );
             return None;
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::harness::{Place, gradsweep, pictures, succeed, text};
+use crate::skip::skip;
 
 const MLP: &str = r#"
 name = "mlp"
@@ -71,9 +72,9 @@ fn program(place: &Place, package: &str) -> Option<Command> {
     let import = format!("import safetensors, numpy, {package}");
     let has = Command::new(&python).args(["-c", &import]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        println!(
-            "SKIPPED: no {python} with {package}; `pip install {package} safetensors numpy` makes this test run"
-        );
+        skip(format_args!(
+            "no {python} with {package}; `pip install {package} safetensors numpy` makes this test run"
+        ));
         return None;
     }
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/export.md");

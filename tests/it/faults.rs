@@ -1,13 +1,23 @@
 //! Processes killed in the middle: nothing is lost, nothing is there twice, and the rows are those of an undisturbed run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::sweep_file;
+use proto::client::Client;
+use proto::connection::Connection;
+use proto::message::Submission;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::beyond::goes_on_beyond_memory;
 use crate::content::{assert_exactly_once, content};
 use crate::end_to_end::{SMALL, with_seeds};
-use crate::harness::{Place, Process, succeed, text, wait_for};
+use crate::harness::{Place, Process, gradsweep, succeed, text, wait_for};
+use crate::health::Health;
+use crate::skip::skip;
 
 /// Twelve jobs of some tenths of a second each.
 pub fn slow() -> String {
@@ -57,16 +67,9 @@ fn a_killed_worker_s_job_goes_on_from_its_checkpoint() {
     let coordinator = place.coordinator();
     let mut first = place.worker(2);
     succeed(place.client(&["submit"]).arg(place.sweep(&long())));
-    let stored = || {
-        fs::read_dir(place.path("journal/blobs")).is_ok_and(|mut blobs| {
-            blobs.any(|blob| {
-                blob.is_ok_and(|blob| !blob.file_name().to_string_lossy().starts_with('.'))
-            })
-        })
-    };
-    wait_for(|| stored().then_some(()), || first.log());
+    wait_for(|| (!blobs(&place).is_empty()).then_some(()), || first.log());
     // Stored is a moment before recorded.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(200));
     first.kill();
     let _second = place.worker(2);
     place.wait_over("small");
@@ -74,6 +77,42 @@ fn a_killed_worker_s_job_goes_on_from_its_checkpoint() {
     assert!(log.contains("goes on from its checkpoint"), "it started over: {log}");
     assert_exactly_once(&place.results(), "small", 2);
     assert_eq!(content(&place.results(), "small"), undisturbed(&long()));
+}
+
+/// One failed attempt is all that its jobs may have, and a checkpoint that is damaged on the coordinator's disk is none.
+#[test]
+fn a_job_whose_checkpoint_is_damaged_goes_on_from_the_one_before_or_from_nothing() {
+    let sweep = format!("{}attempts = 1\n", long());
+    let place = Place::new();
+    let coordinator = place.coordinator();
+    let mut first = place.worker(1);
+    succeed(place.client(&["submit"]).arg(place.sweep(&sweep)));
+    wait_for(|| (blobs(&place).len() == 2).then_some(()), || first.log());
+    first.kill();
+    // Both of them, the latest and the one before: what is left is the beginning.
+    let lost = |status: &serde_json::Value| status["failed_attempts"].as_u64() == Some(1);
+    place.wait_status("small", lost);
+    let damaged = blobs(&place);
+    for blob in &damaged {
+        let mut bytes = fs::read(blob).expect("reads");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(blob, bytes).expect("is damaged");
+    }
+    let second = place.worker(1);
+    place.wait_over("small");
+    let status = place.status("small");
+    assert_eq!((&status["committed"], &status["abandoned"]), (&2.into(), &0.into()), "{status}");
+    assert!(second.log().contains("arrived as"), "it met the damage: {}", second.log());
+    assert_exactly_once(&place.results(), "small", 2);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&sweep), "{}", coordinator.log());
+}
+
+/// The blobs that lie in the journal's folder.
+fn blobs(place: &Place) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place.path("journal/blobs")).into_iter().flatten().flatten();
+    let is_whole = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    entries.filter(is_whole).map(|entry| entry.path()).collect()
 }
 
 #[test]
@@ -119,6 +158,36 @@ fn a_killed_trial_process_is_a_failed_attempt_with_its_signal() {
 }
 
 #[test]
+fn a_job_that_was_given_up_is_queued_again_by_the_class_of_its_failure_after_a_restart() {
+    let place = Place::new();
+    let mut coordinator = place.coordinator();
+    let worker = place.worker(1);
+    let sweep = with_seeds(SMALL, 1).replace("steps = 200", "steps = 2000000");
+    let sweep = format!("{sweep}\n[run]\nattempts = 1\n");
+    succeed(place.client(&["submit"]).arg(place.sweep(&sweep)));
+    let running = |status: &serde_json::Value| status["running"][0]["step"].as_u64() > Some(0);
+    place.wait_status("small", running);
+    let trials = worker.children();
+    assert_eq!(trials.len(), 1, "one trial process a slot: {trials:?}");
+    succeed(std::process::Command::new("kill").args(["-9", &trials[0].to_string()]));
+    place.wait_status("small", |status| status["abandoned"] == 1);
+    coordinator.kill();
+    coordinator = place.coordinator();
+    assert_eq!(place.status("small")["abandoned"], 1, "{}", coordinator.log());
+    let retry =
+        |class: &str| succeed(&mut place.client(&["retry", "small", "--failed", "--class", class]));
+    let none = retry("timeout");
+    assert!(none.contains("0 jobs of small queued again"), "{none}");
+    let one = retry("signal");
+    assert!(one.contains("1 job of small queued again"), "{one}");
+    place.wait_over("small");
+    let status = place.status("small");
+    assert_eq!((&status["abandoned"], &status["failed_attempts"]), (&0.into(), &1.into()));
+    assert_exactly_once(&place.results(), "small", 2);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&sweep));
+}
+
+#[test]
 fn a_frozen_worker_that_wakes_after_its_lease_cannot_commit() {
     let place = Place::new();
     let _coordinator = place.coordinator();
@@ -148,7 +217,7 @@ fn a_frozen_coordinator_takes_no_lease_away_when_it_wakes() {
     wait_for(|| (committed(&place) >= 2).then_some(()), || coordinator.log());
     place.wait_status("small", |status| status["leased"].as_u64() >= Some(2));
     coordinator.signal("STOP");
-    std::thread::sleep(std::time::Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(5));
     coordinator.signal("CONT");
     place.wait_over("small");
     let lost = place.status("small")["failed_attempts"].as_u64();
@@ -158,22 +227,64 @@ fn a_frozen_coordinator_takes_no_lease_away_when_it_wakes() {
     assert_eq!(content(&place.results(), "small"), undisturbed(&slow()));
 }
 
-#[test]
-fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint() {
+/// How long a worker takes at most that is told to go because its host is about to stop: `LEAVE_LIMIT` of
+/// worker/src/agent/desk.rs, which docs/reliability.md states.
+const LEAVES_WITHIN: Duration = Duration::from_secs(25);
+
+/// A worker in the middle of a job leaves when `told` to; another goes on from where it was. How long the first takes to leave.
+#[track_caller]
+fn hands_back(steps: u32, flags: &[&str], told: impl FnOnce(&Place, &Process)) -> Duration {
     let place = Place::new();
-    let _coordinator = place.coordinator();
-    let mut first = place.worker(1);
-    let long = SMALL.replace("steps = 200", "steps = 3000000").replace("count = 3", "count = 1");
-    succeed(place.client(&["submit"]).arg(place.sweep(&long)));
-    place.wait_status("small", |status| status["leased"] == 1);
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    first.signal("TERM");
+    let coordinator = place.coordinator();
+    let mut first = place.worker_by(gradsweep(), 1, flags);
+    // Two jobs, which store no checkpoint of their own accord.
+    let sweep = with_seeds(SMALL, 1).replace("steps = 200", &format!("steps = {steps}"));
+    succeed(place.client(&["submit"]).arg(place.sweep(&sweep)));
+    let running = |status: &serde_json::Value| status["running"][0]["step"].as_u64() > Some(0);
+    place.wait_status("small", running);
+    told(&place, &first);
+    let since = Instant::now();
     assert_eq!(first.exit_code(), Some(75), "{}", first.log());
-    assert_eq!(place.status("small")["queued"], 2);
+    let took = since.elapsed();
+    let status = place.status("small");
+    assert_eq!((&status["queued"], &status["failed_attempts"]), (&2.into(), &0.into()));
     let _second = place.worker(1);
     place.wait_over("small");
-    assert_eq!(place.status("small")["failed_attempts"], 0, "draining costs nothing");
-    assert_eq!(content(&place.results(), "small"), undisturbed(&long));
+    let log = coordinator.log();
+    assert!(log.contains("goes on from its checkpoint"), "it started over: {log}");
+    assert_eq!(place.status("small")["failed_attempts"], 0, "handing back costs nothing");
+    assert_exactly_once(&place.results(), "small", 2);
+    assert_eq!(content(&place.results(), "small"), undisturbed(&sweep));
+    took
+}
+
+#[test]
+fn a_worker_that_gets_a_sigterm_hands_its_work_back_in_time_and_another_goes_on_from_the_checkpoint()
+ {
+    let took = hands_back(2_000_000, &[], |_, worker| worker.signal("TERM"));
+    assert!(took < LEAVES_WITHIN, "it took {took:?}");
+}
+
+#[test]
+fn a_drained_worker_hands_its_work_back_and_another_goes_on_from_the_checkpoint() {
+    hands_back(2_000_000, &[], |place, worker| {
+        let lines = succeed(&mut place.client(&["workers", "--format", "json"]));
+        let line: serde_json::Value = serde_json::from_str(lines.trim()).expect("one worker");
+        let name = format!("{}/{}", line["host"].as_str().expect("is told"), worker.id());
+        let said = succeed(&mut place.client(&["drain", &name]));
+        assert!(said.contains("1 worker asked to drain"), "{said}");
+    });
+}
+
+/// As `workers.sbatch` says it: it goes at half of its time here, as less than two minutes are left.
+#[test]
+fn a_worker_whose_time_is_up_hands_its_work_back_before_and_another_goes_on_from_the_checkpoint() {
+    let begun = Instant::now();
+    hands_back(4_000_000, &["--time-left", "6s"], |_, worker| {
+        let told = || worker.log().contains("drained by its own time limit").then_some(());
+        wait_for(told, || worker.log());
+        assert!(begun.elapsed() >= Duration::from_secs(3), "not before half of its time");
+    });
 }
 
 /// One job of some seconds with a checkpoint of 4 MB.
@@ -307,16 +418,46 @@ impl Drop for Tmpfs {
     }
 }
 
+/// How long it takes until a sweep is refused for want of room, whose file is longer than what the journal has reserved.
+fn refused_after(place: &Place) -> Duration {
+    let draft = sweep_file::parse(&SMALL.replace("\"small\"", "\"other\""), "other.toml");
+    let sweep = draft.expect("is valid").resolve(&BTreeMap::new()).expect("needs no files");
+    let submission = Submission {
+        sweep: sweep.canonical(),
+        file_name: "other.toml".into(),
+        file_text: "#".repeat(2 << 20),
+        revise: false,
+        strict: false,
+        engine_revision: "e".into(),
+    };
+    let connection = Connection::read(&place.path("connection.json")).expect("is there");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let client = Client::connect(&connection).await.expect("connects");
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(Duration::from_secs(30), client.submit(submission)).await;
+        let refused = answer.expect("an answer").expect_err("there is no room");
+        assert!(refused.to_string().contains("no room to store"), "{refused}");
+        begun.elapsed()
+    })
+}
+
 #[test]
 fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
     let place = Place::new();
     let Some(disk) = Tmpfs::mount(place.path("journal"), "1m") else {
-        println!("SKIPPED: no tmpfs can be mounted here; run as root to have this tested");
+        skip("no tmpfs can be mounted here; run as root to have this tested");
         return;
     };
     let coordinator = place.coordinator();
+    let health = Health::of(&place);
     succeed(place.client(&["submit"]).arg(place.sweep(&slow())));
+    assert_eq!(health.asked(), ServingStatus::Serving);
     disk.fill(0);
+    // New work is refused at once; a busy machine may need another try for the clock to show it.
+    let took = (0..5).map(|_| refused_after(&place)).min().expect("five");
+    assert!(took < Duration::from_secs(1), "refused after {took:?}");
+    assert_eq!(health.asked(), ServingStatus::NotServing);
     let worker = place.worker(2);
     let told = || {
         let output = place.client(&["status"]).output().expect("starts");
@@ -325,11 +466,10 @@ fn a_full_disk_under_the_journal_is_told_and_waited_for_and_nothing_is_lost() {
     let output = wait_for(told, || coordinator.log());
     assert_eq!(output.status.code(), Some(69), "{}", text(&output));
     assert!(text(&output).contains("free some space"), "{}", text(&output));
-    // It refuses new work in as many words, and takes it in when there is room.
-    let refused = place.client(&["submit"]).arg(place.sweep(SMALL)).output().expect("starts");
-    assert!(!refused.status.success() && text(&refused).contains("no room"), "{}", text(&refused));
+    assert_eq!(health.asked(), ServingStatus::NotServing);
     disk.grow("50m");
     place.wait_over("small");
+    assert_eq!(health.asked(), ServingStatus::Serving);
     assert_exactly_once(&place.results(), "small", 12);
     assert_eq!(content(&place.results(), "small"), undisturbed(&slow()), "{}", worker.log());
     assert_eq!(place.status("small")["failed_attempts"].as_u64(), Some(0), "{}", coordinator.log());
@@ -348,7 +488,7 @@ fn a_full_disk_under_the_results_is_told_while_jobs_go_on_and_everything_is_ther
 {
     let place = Place::new();
     let Some(disk) = Tmpfs::mount(place.results(), "1m") else {
-        println!("SKIPPED: no tmpfs can be mounted here; run as root to have this tested");
+        skip("no tmpfs can be mounted here; run as root to have this tested");
         return;
     };
     let coordinator = place.coordinator();
@@ -407,7 +547,7 @@ fn a_paused_sweep_waits_and_a_job_that_was_given_up_is_explained_and_retried_aft
     coordinator = place.coordinator();
     let worker = place.worker(2);
     wait_for(|| worker.log().contains("connected").then_some(()), || worker.log());
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
     let status = place.status("small");
     assert_eq!((&status["paused"], &status["committed"]), (&true.into(), &0.into()), "{status}");
     assert!(explain().contains("is cancelled"), "{}", explain());

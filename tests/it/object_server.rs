@@ -11,6 +11,7 @@ use analysis::Results;
 use store::{Settings, Store};
 
 use crate::harness::{Place, Process, wait_for};
+use crate::skip::skip;
 
 /// One at a time: SeaweedFS is slow to start on a busy machine, and ports are taken by number.
 static ONE: Mutex<()> = Mutex::new(());
@@ -56,7 +57,7 @@ impl ObjectServer {
             ),
         };
         if !has.is_ok_and(|output| output.status.success()) {
-            println!("SKIPPED: no {kind:?} here; `{install}` makes this test run");
+            skip(format_args!("no {kind:?} here; `{install}` makes this test run"));
             return None;
         }
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::end_to_end::SMALL;
 use crate::harness::{Place, succeed};
+use crate::skip::skip;
 
 const SCRIPT: &str = r#"
 import sys
@@ -23,9 +24,7 @@ print("eta", field.type, field.metadata[b"volatile"].decode(), field.metadata[b"
 fn pyarrow_reads_the_results_as_they_stand() {
     let has = Command::new("python3").args(["-c", "import pyarrow.dataset"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        println!(
-            "SKIPPED: no python3 with pyarrow here; `pip install pyarrow` makes this test run"
-        );
+        skip("no python3 with pyarrow here; `pip install pyarrow` makes this test run");
         return;
     }
     let place = Place::new();

@@ -4,6 +4,7 @@ use std::thread::available_parallelism;
 
 use crate::content::content;
 use crate::harness::{Place, pictures, succeed, text};
+use crate::skip::skip;
 
 /// One job of each kind of model, loss, precision and sampling that there is.
 const VARIED: &str = r#"
@@ -76,7 +77,7 @@ confusion = [{ scope = "samples", count = 6 }]
 #[test]
 fn one_thread_or_two_the_bits_are_the_same() {
     if available_parallelism().map_or(1, usize::from) < 2 {
-        println!("SKIPPED: no worker on one core takes jobs of two threads");
+        skip("no worker on one core takes jobs of two threads");
         return;
     }
     let [one, two] = [1, 2].map(|threads| {
@@ -103,7 +104,7 @@ fn more_threads_than_this_machine_has_cores_are_refused_and_fewer_go_on() {
     let sweep = place.sweep(&format!("{PICTURES}threads = 256\n"));
     let cores = available_parallelism().map_or(1, usize::from);
     if cores >= 256 {
-        println!("SKIPPED: no sweep may ask for more threads than this machine has cores");
+        skip("no sweep may ask for more threads than this machine has cores");
         return;
     }
     let output = place.run(&sweep, 1).output().expect("starts");

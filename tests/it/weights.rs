@@ -11,6 +11,7 @@ use crate::content::{assert_exactly_once, content, kept_weights};
 use crate::end_to_end::{SMALL, with_seeds};
 use crate::faults::committed;
 use crate::harness::{Place, gradsweep, succeed, text, wait_for};
+use crate::skip::skip;
 
 fn keeping(text: &str, keep: &str) -> String {
     format!("{text}\n[run]\nkeep_weights = \"{keep}\"\n")
@@ -140,9 +141,9 @@ fn numpy_reads_the_files_as_they_stand() {
     let python = std::env::var("GRADSWEEP_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let has = Command::new(&python).args(["-c", "import safetensors, numpy"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        println!(
-            "SKIPPED: no {python} with safetensors; `pip install safetensors numpy` makes this test run"
-        );
+        skip(format_args!(
+            "no {python} with safetensors; `pip install safetensors numpy` makes this test run"
+        ));
         return;
     }
     let place = Place::new();

@@ -1,4 +1,7 @@
 //! What goes wrong in one simulated run: drawn from its seed, so that seeds differ in kind and not only in detail.
+//!
+//! No message is repeated or overtaken by itself: one HTTP/2 stream keeps the order and repeats nothing. What comes twice is
+//! what a worker says again on its next connection, where the acknowledgement was lost with the one before.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +18,8 @@ pub struct Faults {
     pub connection_cut: f64,
     pub partition: f64,
     pub sync_fails: f64,
+    /// The next sync takes up to a lease.
+    pub sync_slow: f64,
     pub results_full: f64,
     pub journal_full: f64,
     pub drained: f64,
@@ -37,15 +42,26 @@ pub struct Faults {
 impl Faults {
     /// The coordinator is frozen now and then, and nothing else goes wrong.
     pub fn freezes() -> Self {
+        Self { coordinator_frozen: 0.2, ..Self::next_to_none() }
+    }
+
+    /// Its disk is slow now and then, and nothing else goes wrong.
+    pub fn slow_syncs() -> Self {
+        Self { sync_slow: 0.5, ..Self::next_to_none() }
+    }
+
+    /// A sweep is handed in again now and then, and nothing goes wrong.
+    fn next_to_none() -> Self {
         Self {
             coordinator_killed: 0.0,
-            coordinator_frozen: 0.2,
+            coordinator_frozen: 0.0,
             power_cut: 0.0,
             worker_killed: 0.0,
             worker_frozen: 0.0,
             connection_cut: 0.0,
             partition: 0.0,
             sync_fails: 0.0,
+            sync_slow: 0.0,
             results_full: 0.0,
             journal_full: 0.0,
             drained: 0.0,
@@ -76,6 +92,7 @@ impl Faults {
             connection_cut: chance(1.0),
             partition: chance(0.1),
             sync_fails: chance(0.05),
+            sync_slow: chance(0.3),
             results_full: chance(0.1),
             journal_full: chance(0.05),
             drained: chance(0.1),

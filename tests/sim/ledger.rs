@@ -62,7 +62,20 @@ impl Ledger {
                 }
             }
         }
-        invariants::check(&self.machine).map_err(|violation| violation.to_string())
+        invariants::check(&self.machine).map_err(|violation| violation.to_string())?;
+        self.suspects_are_alone()
+    }
+
+    /// Whoever holds a job that may be what kills workers holds nothing else.
+    fn suspects_are_alone(&self) -> Result<(), String> {
+        let leased = || self.machine.lineages().flat_map(|(_, lineage)| lineage.leased());
+        for (suspect, holder) in leased().filter(|(job, _)| job.is_suspect()) {
+            let held = leased().filter(|(_, worker)| *worker == holder).count();
+            if held != 1 {
+                return Err(format!("{} is a suspect, and {holder} has {held} jobs", suspect.id));
+            }
+        }
+        Ok(())
     }
 
     /// A coordinator opened the journal and goes on with `machine`.

@@ -80,6 +80,8 @@ enum Happening {
     Detached(ConnectionNo),
     Turn(u64),
     Tick(u64),
+    /// The disk has taken a batch at last.
+    Synced(u64),
     /// A coordinator that was frozen hears what was said to it meanwhile.
     Hears(u64),
     /// The sink is done with a segment.
@@ -100,6 +102,8 @@ struct Node {
     inbox: Vec<Request>,
     ticked: bool,
     turn_planned: bool,
+    /// What waits for a slow disk.
+    syncing: Option<Syncing>,
     /// Wall-clock minus virtual time.
     offset_ms: i64,
     outboxes: BTreeMap<ConnectionNo, mpsc::Receiver<ToWorker>>,
@@ -114,6 +118,14 @@ struct Node {
     /// What lies in its sockets unread, and until when: somewhat longer than it is frozen, as its loop may wake first.
     unread: Vec<Happening>,
     hears_at: i64,
+}
+
+/// A turn that has been decided, and is to be made durable.
+struct Syncing {
+    batch: Batch,
+    /// Where in the rest of the turn the coordinator dies, if it does.
+    dies_at: Option<u32>,
+    with_power: bool,
 }
 
 /// The wire of one connection.
@@ -156,6 +168,8 @@ pub struct World {
     results_full_until: i64,
     journal_full_until: i64,
     disk_is_full: bool,
+    /// How long the next sync takes.
+    slow_sync_ms: i64,
     ledger: Ledger,
     cancelled: BTreeSet<JobId>,
     poison: BTreeSet<JobId>,
@@ -202,6 +216,7 @@ impl World {
             results_full_until: 0,
             journal_full_until: 0,
             disk_is_full: false,
+            slow_sync_ms: 0,
             ledger: Ledger::default(),
             cancelled: BTreeSet::new(),
             poison: BTreeSet::new(),
@@ -256,7 +271,7 @@ impl World {
 
     fn is_settled(&self) -> bool {
         let Some(node) = &self.node else { return false };
-        if !node.inbox.is_empty() || !node.core.batch.is_empty() {
+        if !node.inbox.is_empty() || !node.core.batch.is_empty() || node.syncing.is_some() {
             return false;
         }
         let mut lineages = node.core.machine.lineages().peekable();
@@ -369,8 +384,10 @@ impl World {
             }
             Happening::Written(node, sweep) if self.is_node(node) => return self.written(&sweep),
             Happening::Hears(node) if self.is_node(node) => return self.hears(),
+            Happening::Synced(node) if self.is_node(node) => return self.synced(),
             Happening::Turn(_)
             | Happening::Tick(_)
+            | Happening::Synced(_)
             | Happening::Hears(_)
             | Happening::Written(..) => {}
             Happening::StartCoordinator => return self.start_coordinator(),

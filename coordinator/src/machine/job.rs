@@ -12,8 +12,8 @@
 //! A deadline says when a lease may be taken away; the attempt number says who may add rows and commit. A worker that
 //! outlives its lease is harmless: its attempt is fenced, and what it sends is refused.
 //!
-//! Failures of the job itself and lost leases have budgets of their own; a job that a trial refuses is given up at once, and
-//! handing a lease back costs nothing. A job whose
+//! Failures of the job itself and lost leases have budgets of their own; a job that a trial refuses is given up at once.
+//! Handing a lease back costs nothing, and so does a checkpoint that cannot be read while there is one to drop. A job whose
 //! workers were lost twice in a row is a suspect: it may be what kills them. It is tried once more, on a worker that does
 //! nothing else, so that no other job is lost with it, and so that the third loss is evidence against this one. Nothing
 //! here reads a clock, a socket or a file: [`Job::decide`] says what an input would change, [`Job::apply`] changes it,
@@ -520,6 +520,8 @@ impl Job {
             // The same on every worker and each time: what is refused is the job itself.
             FailureClass::Refused => None,
             FailureClass::LeaseLost => (self.losses + 1 < policy.losses_max).then_some(now),
+            // It may be the checkpoint that cannot be read. The job goes on from the one before, and that is no fault of its own.
+            FailureClass::Input if self.checkpoint.is_some() => Some(now),
             _ => {
                 let used = self.failures + 1;
                 (used < policy.failures_max).then(|| now + policy.wait_after(used))
@@ -586,11 +588,10 @@ impl Job {
                 let class = failed.report.class;
                 match class {
                     FailureClass::LeaseLost => self.losses += 1,
+                    FailureClass::Input if self.checkpoint.is_some() => {
+                        self.checkpoint = self.earlier.take();
+                    }
                     _ => self.failures += 1,
-                }
-                // An attempt that could not read its input may have had a damaged checkpoint: the one before is next.
-                if class == FailureClass::Input {
-                    self.checkpoint = self.earlier.take();
                 }
                 self.state = match failed.again {
                     Some(not_before) => State::Queued { not_before },

@@ -215,6 +215,23 @@ fn the_next_attempt_goes_on_from_the_checkpoint_or_starts_over() {
     }
 }
 
+/// Its rows are gone, and a checkpoint that counts them with them.
+#[test]
+fn a_job_that_was_given_up_and_is_asked_for_again_begins_from_nothing() {
+    let history = [
+        (0, grant()),
+        (1, rows(FIRST, 0, 2)),
+        (2, checkpoint(FIRST, 2)),
+        (10, fail(FIRST)),
+        (15, grant()),
+        (20, fail(SECOND)),
+        (21, Input::Resubmit),
+        (22, grant()),
+    ];
+    let job = job_after(&history);
+    assert_eq!((job.rows.steps, job.checkpoint, job.last), (0, None, AttemptNo(3)));
+}
+
 #[test]
 fn a_checkpoint_that_cannot_be_read_is_followed_by_the_one_before() {
     let history = [
@@ -236,6 +253,30 @@ fn a_checkpoint_that_cannot_be_read_is_followed_by_the_one_before() {
         job.apply(&change).expect("decide and apply agree");
     }
     assert_eq!((job.rows.steps, job.checkpoint.map(|c| c.step)), (2, Some(2)));
+}
+
+/// It is no fault of the job's, and there are two to drop at most: then the failure counts.
+#[test]
+fn a_checkpoint_that_cannot_be_read_costs_no_attempt() {
+    let policy = RetryPolicy::of_attempts(1);
+    let mut job = job_after(&[
+        (0, grant()),
+        (1, rows(FIRST, 0, 2)),
+        (2, checkpoint(FIRST, 1)),
+        (3, checkpoint(FIRST, 2)),
+        (4, expire()),
+    ]);
+    let mut seen = Vec::new();
+    for attempt in 2..=4 {
+        let attempt = AttemptNo(attempt);
+        let report = FailureReport::new(FailureClass::Input, "the checkpoint is damaged");
+        for input in [grant(), Input::Fail { attempt, host: "h".into(), report }] {
+            let change = job.decide(at(9), &policy, input).expect("may").expect("changes");
+            job.apply(&change).expect("decide and apply agree");
+        }
+        seen.push((job.failures, job.checkpoint.as_ref().map(|c| c.step), job.state.is_settled()));
+    }
+    assert_eq!(seen, [(0, Some(1), false), (0, None, false), (1, None, true)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod raw;
 mod silent;
 mod weights;
 

@@ -14,8 +14,13 @@ use super::fake::{
 };
 
 fn keeping(keep: &str) -> Sweep {
+    called("s", &format!("[run]\nkeep_weights = \"{keep}\"\n"))
+}
+
+/// A sweep of one job; `rest` is what else its file says.
+fn called(name: &str, rest: &str) -> Sweep {
     let text = format!(
-        "name = \"s\"\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n[run]\nkeep_weights = \"{keep}\"\n"
+        "name = \"{name}\"\n[model]\nkind = \"mlp\"\nwidth = 4\ndepth = 1\n[data]\nkind = \"sphere\"\nsamples = 8\ndim = 4\n[train]\nsteps = 10\nstep_size = 0.1\n{rest}"
     );
     let draft = sweep_file::parse(&text, "s.toml").expect("the test's sweep is valid");
     draft.resolve(&BTreeMap::new()).expect("it needs no files")
@@ -180,6 +185,56 @@ async fn weights_stored_before_a_restart_may_be_spoken_of_after_it() {
     running.stop().await;
 }
 
+/// Two sweeps that ask for the same job make the same bytes.
+#[tokio::test]
+async fn the_end_of_one_sweep_leaves_a_checkpoint_that_another_needs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    hand_in(&client, &called("s", "")).await;
+    let (mut first, of_s) = begun(&client, 1).await;
+    hand_in(&client, &called("t", "")).await;
+    let (mut second, of_t) = begun(&client, 2).await;
+    assert_eq!(of_s.attempt.job, of_t.attempt.job);
+    let (own, shared) = (b"one alone", b"both have");
+    let file =
+        |bytes: &[u8]| folder.path().join("journal/blobs").join(Digest::of(bytes).to_string());
+    let (own_file, shared_file) = (file(own), file(shared));
+    let stored = async |worker: &mut FakeWorker, attempt: &Attempt, step, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        client.put_blob(digest, bytes.to_vec()).await.expect("is taken in");
+        worker.say(FromWorker::Checkpoint(attempt.clone(), checkpoint(step, digest))).await;
+        assert!(matches!(worker.hear().await, ToWorker::Checkpoint { .. }));
+    };
+    stored(&mut first, &of_s.attempt, 1, own).await;
+    stored(&mut first, &of_s.attempt, 2, shared).await;
+    stored(&mut second, &of_t.attempt, 2, shared).await;
+    second.say(FromWorker::Outcome(of_t.attempt, Outcome::Released)).await;
+    assert!(matches!(second.hear().await, ToWorker::Outcome { refusal: None, .. }));
+    assert_eq!(first.commit(&of_s.attempt).await, None);
+    let gone = async {
+        while own_file.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("what the first had alone is removed");
+    assert!(shared_file.exists(), "the other job goes on from it");
+    let again = second.grant().await;
+    assert_eq!(again.resume.map(|checkpoint| checkpoint.step), Some(2));
+    running.stop().await;
+}
+
+fn checkpoint(step: u64, digest: Digest) -> Checkpoint {
+    Checkpoint {
+        digest,
+        step,
+        steps_rows: 0,
+        confusion_rows: 0,
+        engine_revision: "e1".into(),
+        instruction_set: "avx2".into(),
+    }
+}
+
 /// Whatever a worker names as its checkpoint, it cannot have a data set removed by letting go of it.
 #[tokio::test]
 async fn a_data_set_that_a_worker_names_as_its_checkpoint_stays() {
@@ -190,28 +245,20 @@ async fn a_data_set_that_a_worker_names_as_its_checkpoint_stays() {
     assert_eq!(hand_in(&client, &images(1)).await.new, 1);
     let mut liar = FakeWorker::join(&client, hello(1)).await;
     let attempt = liar.grant().await.attempt;
-    let named = |step, digest| Checkpoint {
-        digest,
-        step,
-        steps_rows: 0,
-        confusion_rows: 0,
-        engine_revision: "e1".into(),
-        instruction_set: "avx2".into(),
-    };
-    liar.say(FromWorker::Checkpoint(attempt.clone(), named(1, Digest::of(PICTURES)))).await;
+    liar.say(FromWorker::Checkpoint(attempt.clone(), checkpoint(1, Digest::of(PICTURES)))).await;
     let stored = liar.hear().await;
     assert_eq!(stored, ToWorker::Checkpoint { attempt: attempt.clone(), step: 1 });
     // The result lets go of the checkpoint, and another blob shows when that is done.
     let other = b"a checkpoint".to_vec();
     let digest = Digest::of(&other);
     client.put_blob(digest, other).await.expect("is taken in");
-    liar.say(FromWorker::Checkpoint(attempt.clone(), named(2, digest))).await;
+    liar.say(FromWorker::Checkpoint(attempt.clone(), checkpoint(2, digest))).await;
     assert!(matches!(liar.hear().await, ToWorker::Checkpoint { step: 2, .. }));
     assert_eq!(liar.finish(&attempt).await, None);
     let data_set = folder.path().join("journal/blobs").join(Digest::of(PICTURES).to_string());
-    let checkpoint = folder.path().join("journal/blobs").join(digest.to_string());
+    let other = folder.path().join("journal/blobs").join(digest.to_string());
     let gone = async {
-        while checkpoint.exists() {
+        while other.exists() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };

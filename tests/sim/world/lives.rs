@@ -52,6 +52,7 @@ impl World {
             inbox: Vec::new(),
             ticked: false,
             turn_planned: false,
+            syncing: None,
             offset_ms,
             outboxes: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -105,7 +106,10 @@ impl World {
                 node.unread.push(happening);
                 return None;
             }
-            Happening::Turn(of) | Happening::Tick(of) | Happening::Written(of, _) => of,
+            Happening::Turn(of)
+            | Happening::Tick(of)
+            | Happening::Synced(of)
+            | Happening::Written(of, _) => of,
             _ => return Some(happening),
         };
         let until = node.frozen_until;
@@ -149,6 +153,9 @@ impl World {
         let operations = self.rng.random_range(0..30);
         let with_power = self.rng.random_bool(0.5);
         let Some(node) = &mut self.node else { return Ok(()) };
+        if node.syncing.is_some() {
+            return Err("a turn begins before the one before is durable".to_owned());
+        }
         node.turn_planned = false;
         let now = Timestamp::from_millis(self.now + node.offset_ms);
         let ticked = std::mem::take(&mut node.ticked);
@@ -163,6 +170,26 @@ impl World {
                 self.disk.cut_power_after(operations);
             }
             self.ledger.in_flight = batch.events.clone();
+        }
+        let (number, is_empty) = (node.number, batch.is_empty());
+        node.syncing = Some(Syncing { batch, dies_at: dies.then_some(point), with_power });
+        let slow_ms = if is_empty { 0 } else { std::mem::take(&mut self.slow_sync_ms) };
+        if slow_ms == 0 {
+            return self.synced();
+        }
+        // The loop waits for it. Others read the sockets meanwhile, and what they read waits for the loop.
+        node.frozen_until = node.frozen_until.max(self.now + slow_ms);
+        self.after(slow_ms, Happening::Synced(number));
+        Ok(())
+    }
+
+    /// The rest of a turn, once its disk has taken it.
+    pub(super) fn synced(&mut self) -> Checked {
+        let Some(node) = &mut self.node else { return Ok(()) };
+        let Some(Syncing { batch, dies_at, with_power }) = node.syncing.take() else {
+            return Err("nothing waits for the disk".to_owned());
+        };
+        if !batch.is_empty() {
             if !self.append(&batch, with_power)? {
                 return Ok(());
             }
@@ -188,12 +215,12 @@ impl World {
         {
             return Err("the core's machine is another than its events make".to_owned());
         }
-        if dies && point == 2 {
+        if dies_at == Some(2) {
             self.end_coordinator(with_power);
             return Ok(());
         }
-        self.pay(dies && point == 3)?;
-        if dies {
+        self.pay(dies_at == Some(3))?;
+        if dies_at.is_some() {
             self.end_coordinator(with_power);
         }
         Ok(())

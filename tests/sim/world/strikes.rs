@@ -22,6 +22,9 @@ impl World {
         if self.strikes(faults.sync_fails) {
             self.disk.fail_next_sync();
         }
+        if self.strikes(faults.sync_slow) {
+            self.slow_sync_ms = self.rng.random_range(0..LEASE_MS);
+        }
         if self.strikes(faults.results_full) {
             self.results_full_until = self.now + self.rng.random_range(0..8_000);
         }
@@ -93,6 +96,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.disk_is_full = false;
         self.disk.free();
+        self.slow_sync_ms = 0;
         self.results_full_until = 0;
         self.journal_full_until = 0;
         self.cuts.fill(Cut::default());
