@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod live;
 mod silent;
 mod weights;
 
