@@ -9,6 +9,8 @@ mod end_to_end;
 mod export;
 mod faults;
 mod harness;
+#[cfg(feature = "sql")]
+mod live;
 #[cfg(feature = "cloud")]
 mod object_server;
 mod readers;
