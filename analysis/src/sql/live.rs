@@ -65,12 +65,12 @@ mod tests {
     use super::super::Query;
     use crate::Results;
 
-    /// A file of sweep `s` with one row a job.
-    fn write(root: &Path, file: &str, jobs: &[&str]) {
+    /// A file of sweep `s` with one row a job, all of one step.
+    fn write(root: &Path, file: &str, jobs: &[&str], step: i64) {
         let folder = root.join("steps/sweep=s");
         fs::create_dir_all(&folder).expect("made");
         let ids: ArrayRef = Arc::new(StringArray::from(jobs.to_vec()));
-        let steps: ArrayRef = Arc::new(Int64Array::from(vec![0; jobs.len()]));
+        let steps: ArrayRef = Arc::new(Int64Array::from(vec![step; jobs.len()]));
         let rows = RecordBatch::try_from_iter([("job_id", ids), ("step", steps)]).expect("rows");
         let file = fs::File::create(folder.join(file)).expect("made");
         let mut writer = ArrowWriter::try_new(file, rows.schema(), None).expect("is Parquet");
@@ -78,15 +78,15 @@ mod tests {
         writer.close().expect("is written");
     }
 
-    /// The jobs of all rows that are found when `appears` is sealed between the list of segments and the query.
-    fn jobs_seen(before: &[&str], live: &[&str], appears: &[&str]) -> Vec<String> {
+    /// Job and step of all rows, which is 1 in the live ones, that are found when `appears` is sealed between the list of segments and the query.
+    fn rows_seen(before: &[&str], live: &[&str], appears: &[&str]) -> Vec<String> {
         let (segments, rows) =
             (tempfile::tempdir().expect("made"), tempfile::tempdir().expect("made"));
         fs::create_dir_all(segments.path().join("steps")).expect("made");
         if !before.is_empty() {
-            write(segments.path(), "1.parquet", before);
+            write(segments.path(), "1.parquet", before, 0);
         }
-        write(rows.path(), "live.parquet", live);
+        write(rows.path(), "live.parquet", live, 1);
         let results = Results::open(segments.path()).expect("is a folder of results");
         let rows = Results::open(rows.path()).expect("is one as well");
         let live = Some(&rows);
@@ -94,8 +94,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("starts");
         let batches = runtime.block_on(async {
             let context = query.context().await.expect("is set up");
-            write(segments.path(), "2.parquet", appears);
-            let found = context.sql("select job_id from steps order by 1").await.expect("is SQL");
+            write(segments.path(), "2.parquet", appears, 0);
+            let found = context
+                .sql("select concat(job_id, step) from steps order by 1")
+                .await
+                .expect("is SQL");
             found.collect().await.expect("runs")
         });
         let mut seen = Vec::new();
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn each_row_is_seen_once_whatever_is_sealed_meanwhile() {
-        assert_eq!(jobs_seen(&["a"], &["a", "b", "c"], &["b"]), ["a", "b", "c"]);
-        assert_eq!(jobs_seen(&[], &["b", "c"], &["b"]), ["b", "c"], "nothing was sealed before");
+        assert_eq!(rows_seen(&["a"], &["a", "b", "c"], &["b"]), ["a0", "b1", "c1"]);
+        assert_eq!(rows_seen(&[], &["b", "c"], &["b"]), ["b1", "c1"], "nothing was sealed before");
     }
 }
