@@ -170,7 +170,7 @@ fn find(sweep: &SweepName, lineage: &Lineage, id: &str) -> Result<JobNo, ApiErro
 fn begins_with(id: JobId, digits: &str) -> bool {
     let digit = |place: usize| {
         let byte = *id.0.get(place / 2)?;
-        char::from_digit(u32::from(if place % 2 == 0 { byte >> 4 } else { byte & 15 }), 16)
+        char::from_digit(u32::from(if place.is_multiple_of(2) { byte >> 4 } else { byte & 15 }), 16)
     };
     digits.chars().enumerate().all(|(place, asked)| digit(place) == Some(asked))
 }

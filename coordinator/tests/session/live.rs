@@ -28,8 +28,10 @@ async fn live(client: &Client) -> Vec<LiveRows> {
     all
 }
 
-/// Job, table, and the numbers of its rows, for each message.
-fn told(live: &[LiveRows]) -> Vec<(JobId, Table, Vec<(u64, u32)>)> {
+/// A message: job, table, and of each batch the number of its first row and how many there are.
+type Told = (JobId, Table, Vec<(u64, u32)>);
+
+fn told(live: &[LiveRows]) -> Vec<Told> {
     let batches = |rows: &LiveRows| {
         let batches = rows.batches.iter();
         batches.map(|batch| (batch.first_row, batch.row_count)).collect()

@@ -208,8 +208,9 @@ async fn a_page_of_one_state_has_its_jobs_in_grid_order_and_how_many_there_are()
     for index in [4, 1] {
         assert_eq!(client.cancel(&name, Some(ids[index])).await.expect("is cancelled"), 1);
     }
-    // State, offset, limit: the indices of the jobs, and how many there are in all.
-    let pages: [(Option<&str>, u64, u32, &[usize], u64); 8] = [
+    /// State, offset, limit: the indices of the jobs, and how many there are in all.
+    type Page = (Option<&'static str>, u64, u32, &'static [usize], u64);
+    let pages: [Page; 8] = [
         (None, 0, 2, &[0, 1], 6),
         (None, 5, 9, &[5], 6),
         (None, 9, 9, &[], 6),
