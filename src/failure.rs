@@ -99,6 +99,9 @@ pub enum Failure {
     #[cfg(feature = "sql")]
     #[error(transparent)]
     Sql(analysis::sql::SqlError),
+    #[cfg(feature = "sql")]
+    #[error("the live rows cannot be taken")]
+    Live(#[from] coordinator::sink::LiveError),
     #[cfg(not(feature = "sql"))]
     #[error(
         "this gradsweep was built without SQL; `cargo install --path . --features sql` builds it with, and any engine that \
@@ -177,6 +180,14 @@ impl Failure {
             Self::ReadQuery { .. } => 2,
             #[cfg(feature = "sql")]
             Self::Sql(error) => sql_code(error),
+            #[cfg(feature = "sql")]
+            Self::Live(error) => {
+                if error.is_foreign() {
+                    76
+                } else {
+                    74
+                }
+            }
             #[cfg(not(feature = "sql"))]
             Self::NoSql => 2,
         }

@@ -34,7 +34,7 @@ fn answer(
 ) -> Result<(Vec<RecordBatch>, Vec<Difference>), SqlError> {
     let sweep = sweep.map(|name| results.sweep(name)).transpose()?;
     let mut batches = Vec::new();
-    let query = Query { results, sweep: sweep.as_ref(), memory_bytes: MEMORY };
+    let query = Query { results, sweep: sweep.as_ref(), live: None, memory_bytes: MEMORY };
     let differences = query.run(sql, |batch| {
         batches.push(batch.clone());
         Ok(true)
@@ -433,7 +433,7 @@ fn a_table_for_people_ends_somewhere_and_says_so() {
     let folder = folder();
     let many = "select a.value from generate_series(1, 20000) as a(value)";
     let results = Results::open(folder.path()).unwrap();
-    let query = Query { results: &results, sweep: None, memory_bytes: MEMORY };
+    let query = Query { results: &results, sweep: None, live: None, memory_bytes: MEMORY };
     let mut out = Vec::new();
     let mut people = writer(Format::Table, Box::new(&mut out));
     query.run(many, |batch| people.write(batch)).unwrap();
@@ -447,7 +447,7 @@ fn a_query_ends_when_nobody_wants_more_of_it_and_beyond_its_memory() {
     let folder = tempfile::tempdir().unwrap();
     grid(folder.path(), 3);
     let results = Results::open(folder.path()).unwrap();
-    let query = Query { results: &results, sweep: None, memory_bytes: 1 << 20 };
+    let query = Query { results: &results, sweep: None, live: None, memory_bytes: 1 << 20 };
     // Billions of rows.
     let steps = "from confusion a, confusion b, confusion c, confusion d, confusion e";
     let mut batches = 0;

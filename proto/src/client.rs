@@ -19,8 +19,8 @@ use crate::convert::{FromWire, IntoWire, error_of};
 use crate::error::{CallError, WireError};
 use crate::limits;
 use crate::message::{
-    FromWorker, JobsPage, JobsQuery, RetryQuery, Submission, Submitted, SweepProgress, ToWorker,
-    WorkerLine,
+    FromWorker, JobsPage, JobsQuery, LiveRows, RetryQuery, Submission, Submitted, SweepProgress,
+    ToWorker, WorkerLine,
 };
 use crate::wire::{self, fleet_client, sweeps_client};
 
@@ -102,6 +102,10 @@ impl Client {
         move |status| error_of(&url, &status)
     }
 
+    fn incoming<T: FromWire>(&self, stream: Streaming<T::Wire>) -> Incoming<T> {
+        Incoming { url: self.url.clone(), stream, convert: FromWire::from_wire }
+    }
+
     /// Hands a sweep in.
     pub async fn submit(&self, sweep: Submission) -> Result<Submitted, CallError> {
         let request = timed(sweep.into_wire());
@@ -121,11 +125,7 @@ impl Client {
     pub async fn watch(&self, sweep: &SweepName) -> Result<Incoming<SweepProgress>, CallError> {
         let request = wire::WatchRequest { sweep: sweep.to_string() };
         let reply = self.sweeps.clone().watch(request).await.map_err(self.failed())?;
-        Ok(Incoming {
-            url: self.url.clone(),
-            stream: reply.into_inner(),
-            convert: FromWire::from_wire,
-        })
+        Ok(self.incoming(reply.into_inner()))
     }
 
     /// One page of a sweep's jobs.
@@ -194,6 +194,13 @@ impl Client {
         Ok(reply.into_inner().segments)
     }
 
+    /// A sweep's durable rows that are in no segment yet, job after job in the order of their ids.
+    pub async fn live_rows(&self, sweep: &SweepName) -> Result<Incoming<LiveRows>, CallError> {
+        let request = wire::LiveRowsRequest { sweep: sweep.to_string() };
+        let reply = self.sweeps.clone().live_rows(request).await.map_err(self.failed())?;
+        Ok(self.incoming(reply.into_inner()))
+    }
+
     /// Stores `bytes` under their digest.
     pub async fn put_blob(&self, digest: Digest, bytes: Vec<u8>) -> Result<u64, CallError> {
         let (chunks, receiver) = mpsc::channel(4);
@@ -243,11 +250,7 @@ impl Client {
     ) -> Result<Incoming<ToWorker>, CallError> {
         let outgoing = ReceiverStream::new(outgoing).map(FromWorker::into_wire);
         let reply = self.fleet.clone().session(outgoing).await.map_err(self.failed())?;
-        Ok(Incoming {
-            url: self.url.clone(),
-            stream: reply.into_inner(),
-            convert: FromWire::from_wire,
-        })
+        Ok(self.incoming(reply.into_inner()))
     }
 }
 

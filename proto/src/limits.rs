@@ -13,6 +13,12 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Largest body of one row batch: 4 MiB is some 2,000 confusion rows and more, and sixteen of them still fit in 64 MiB.
 pub const ROW_BATCH_BYTES_MAX: usize = 4 << 20;
 
+/// Live rows that are read at a time, in bytes and in batches: what a message holds, but for a batch that is longer alone, and
+/// what the journal is held for.
+pub const LIVE_BYTES: u64 = 1 << 20;
+/// See [`LIVE_BYTES`].
+pub const LIVE_BATCHES: usize = 1_024;
+
 /// Most rows in one batch, so that decoding is bounded whatever the bytes claim.
 pub const ROW_BATCH_ROWS_MAX: u32 = 8_192;
 

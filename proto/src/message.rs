@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::spec::KeepWeights;
 use domain::{
     AttemptNo, Digest, Epoch, FailureClass, FailureReport, JobId, JournalId, SweepId, SweepName,
-    Table, WorkerId,
+    Table, Timestamp, WorkerId,
 };
 
 /// A job and one try of it: what every message about a lease carries.
@@ -329,4 +329,29 @@ pub struct WorkerLine {
     pub version: String,
     pub instruction_set: String,
     pub memory_bytes: u64,
+}
+
+/// Some durable rows of a job that are in no segment yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveRows {
+    pub job: JobId,
+    /// Canonical.
+    pub spec: String,
+    /// The revision that asked for it first.
+    pub sweep_id: SweepId,
+    /// The latest.
+    pub attempt: AttemptNo,
+    pub queued_at: Timestamp,
+    pub table: Table,
+    /// By row number.
+    pub batches: Vec<LiveBatch>,
+}
+
+/// Rows as they were told together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveBatch {
+    pub first_row: u64,
+    pub row_count: u32,
+    /// See [`crate::rows`].
+    pub cells: Vec<u8>,
 }

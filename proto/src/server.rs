@@ -20,8 +20,8 @@ use crate::convert::{FromWire, IntoWire};
 use crate::error::ApiError;
 use crate::limits;
 use crate::message::{
-    FromWorker, JobsPage, JobsQuery, RetryQuery, Submission, Submitted, SweepProgress, ToWorker,
-    WorkerLine,
+    FromWorker, JobsPage, JobsQuery, LiveRows, RetryQuery, Submission, Submitted, SweepProgress,
+    ToWorker, WorkerLine,
 };
 use crate::wire::{self, fleet_server, sweeps_server};
 
@@ -49,6 +49,11 @@ pub trait CoordinatorApi: Send + Sync + 'static {
     fn drain(&self, worker: Option<WorkerId>) -> impl Answer<u32>;
     /// Seals what is committed; answers how many segments that made, once they are visible.
     fn flush(&self, sweep: SweepName) -> impl Answer<u64>;
+    /// A sweep's durable rows that are in no segment yet.
+    fn live_rows(
+        &self,
+        sweep: SweepName,
+    ) -> impl Answer<mpsc::Receiver<Result<LiveRows, ApiError>>>;
     /// Stores a blob; answers its size.
     fn put_blob(&self, digest: Digest, chunks: mpsc::Receiver<Vec<u8>>) -> impl Answer<u64>;
     /// A blob in chunks.
@@ -270,6 +275,7 @@ fn optional_id<T: std::str::FromStr<Err = domain::id::BadId>>(
 #[tonic::async_trait]
 impl<A: CoordinatorApi> sweeps_server::Sweeps for SweepsService<A> {
     type WatchStream = ReplyStream<wire::SweepProgress>;
+    type LiveRowsStream = ReplyStream<wire::LiveRowsReply>;
     type GetBlobStream = ReplyStream<wire::BlobChunk>;
 
     async fn submit(
@@ -375,6 +381,16 @@ impl<A: CoordinatorApi> sweeps_server::Sweeps for SweepsService<A> {
     ) -> Result<Response<wire::FlushReply>, Status> {
         let segments = self.api.flush(name(&request.into_inner().sweep)?).await?;
         Ok(Response::new(wire::FlushReply { segments }))
+    }
+
+    async fn live_rows(
+        &self,
+        request: Request<wire::LiveRowsRequest>,
+    ) -> Result<Response<Self::LiveRowsStream>, Status> {
+        let rows = self.api.live_rows(name(&request.into_inner().sweep)?).await?;
+        let stream = ReceiverStream::new(rows)
+            .map(|rows| rows.map(IntoWire::into_wire).map_err(Status::from));
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn put_blob(

@@ -4,7 +4,8 @@ use prost::Message;
 
 use crate::convert::{FromWire, IntoWire};
 use crate::message::{
-    FromWorker, JobsPage, JobsQuery, Submission, Submitted, SweepProgress, ToWorker, WorkerLine,
+    FromWorker, JobsPage, JobsQuery, LiveRows, Submission, Submitted, SweepProgress, ToWorker,
+    WorkerLine,
 };
 
 /// The bytes of a message of a worker.
@@ -22,6 +23,11 @@ pub fn submission(message: Submission) -> Vec<u8> {
     message.into_wire().encode_to_vec()
 }
 
+/// The bytes of live rows.
+pub fn live_rows(message: LiveRows) -> Vec<u8> {
+    message.into_wire().encode_to_vec()
+}
+
 /// Reads `bytes` as every message that a peer may send. How many made sense.
 ///
 /// # Panics
@@ -31,6 +37,7 @@ pub fn read_as_everything(bytes: &[u8]) -> usize {
         again::<FromWorker>(bytes),
         again::<ToWorker>(bytes),
         again::<Submission>(bytes),
+        again::<LiveRows>(bytes),
         once::<Submitted>(bytes),
         once::<SweepProgress>(bytes),
         once::<JobsQuery>(bytes),

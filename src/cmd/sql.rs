@@ -3,10 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+#[cfg(feature = "sql")]
+use coordinator::sink::LiveFiles;
+#[cfg(feature = "sql")]
+use domain::{SweepName, Table};
 use store::Location;
 
+use crate::config::ConnectionArgs;
 use crate::failure::Failure;
 use crate::output::Output;
+#[cfg(feature = "sql")]
+use crate::reach::with_client;
 
 /// Query results with SQL: the tables jobs, steps, confusion and failures, with the column sweep.
 #[derive(Debug, Args)]
@@ -27,6 +34,12 @@ pub struct SqlArgs {
     /// Write the answer into this file instead: .parquet, .arrow, .csv or .json (one object a line).
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Also ask the coordinator that writes these results: the tables jobs, steps and confusion then have the rows of running jobs so
+    /// far, and of done jobs that no file has yet. Each row counts once, even if its file appears meanwhile.
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -62,7 +75,10 @@ pub fn run(args: &SqlArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     // Without a word of how much there is: what a small machine has.
     let memory_bytes = host::memory_bytes().unwrap_or(2 << 30) / 2;
     let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-    let query = Query { results: &results, sweep: sweep.as_ref(), memory_bytes };
+    // Before the query lists what is sealed: what is sealed in between is in both, and is told apart there.
+    let live = args.live.then(|| Live::take(&args.connection, sweep.as_ref())).transpose()?;
+    let live = live.as_ref().map(|live| &live.rows);
+    let query = Query { results: &results, sweep: sweep.as_ref(), live, memory_bytes };
     let format = match args.format {
         SqlFormat::Table => Format::Table,
         SqlFormat::Csv => Format::Csv,
@@ -84,6 +100,41 @@ pub fn run(args: &SqlArgs, out: &mut Output<'_>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The rows that a coordinator has and no segment yet, in files that go with this.
+#[cfg(feature = "sql")]
+struct Live {
+    rows: analysis::Results,
+    _folder: tempfile::TempDir,
+}
+
+#[cfg(feature = "sql")]
+impl Live {
+    /// Takes those of one sweep, or of all that the coordinator knows.
+    fn take(connection: &ConnectionArgs, sweep: Option<&SweepName>) -> Result<Self, Failure> {
+        let unusable = |source| Failure::Folder { path: std::env::temp_dir(), source };
+        let folder = tempfile::tempdir().map_err(unusable)?;
+        for table in [Table::Jobs, Table::Steps, Table::Confusion] {
+            std::fs::create_dir(folder.path().join(table.as_str())).map_err(unusable)?;
+        }
+        with_client(connection, async |client| {
+            let sweeps = match sweep {
+                Some(sweep) => vec![sweep.clone()],
+                None => client.list().await?.into_iter().map(|told| told.sweep).collect(),
+            };
+            for sweep in sweeps {
+                let mut rows = client.live_rows(&sweep).await?;
+                let mut files = LiveFiles::new(folder.path(), sweep);
+                while let Some(some) = rows.next().await? {
+                    files.add(some)?;
+                }
+                files.finish()?;
+            }
+            Ok(())
+        })?;
+        Ok(Self { rows: analysis::Results::open(folder.path())?, _folder: folder })
+    }
 }
 
 /// The SQL that was asked: as it stands, in a file, or a ready question.

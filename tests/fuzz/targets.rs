@@ -11,12 +11,12 @@ use coordinator::sink::Head;
 use domain::spec::KeepWeights;
 use domain::{
     AttemptNo, Cell, ConfusionRow, Digest, FailureClass, FailureReport, JobId, JobSpec, JournalId,
-    Row, StepRow, Sweep, Table, Timestamp, WorkerId, sweep_file,
+    Row, StepRow, Sweep, SweepId, Table, Timestamp, WorkerId, sweep_file,
 };
 use proto::limits::PROTOCOL;
 use proto::message::{
-    Attempt, Checkpoint, FromWorker, Grant, Hello, Kept, Outcome, Progress, RowBatch, Submission,
-    ToWorker,
+    Attempt, Checkpoint, FromWorker, Grant, Hello, Kept, LiveBatch, LiveRows, Outcome, Progress,
+    RowBatch, Submission, ToWorker,
 };
 use proto::{rows, untrusted};
 use safetensors::tensor::{Dtype, TensorView};
@@ -191,6 +191,15 @@ fn wire() -> Target {
     };
     let cells = rows::encode(Table::Steps, &[StepRow::default().into_row()]);
     let (table, first_row, row_count) = (Table::Steps, 4, 1);
+    let live = LiveRows {
+        job: attempt.job,
+        spec: "{}".into(),
+        sweep_id: SweepId([3; 16]),
+        attempt: attempt.number,
+        queued_at: Timestamp::from_micros(5),
+        table,
+        batches: vec![LiveBatch { first_row, row_count, cells: cells.clone() }],
+    };
     let batch = RowBatch { attempt: attempt.clone(), table, first_row, row_count, cells };
     let report = FailureReport::new(FailureClass::Exit, "exit code 3");
     let result =
@@ -231,7 +240,8 @@ fn wire() -> Target {
     };
     let said = said.into_iter().map(untrusted::of_worker);
     let samples = said.chain(heard.into_iter().map(untrusted::to_worker));
-    let samples = samples.chain([untrusted::submission(submission)]).collect();
+    let asked = [untrusted::submission(submission), untrusted::live_rows(live)];
+    let samples = samples.chain(asked).collect();
     Target::new("wire", samples, |bytes| untrusted::read_as_everything(bytes) > 0)
 }
 

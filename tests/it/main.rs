@@ -16,6 +16,8 @@ mod export;
 mod faults;
 mod harness;
 mod health;
+#[cfg(feature = "sql")]
+mod live;
 #[cfg(feature = "cloud")]
 mod object_server;
 mod readers;

@@ -4,6 +4,7 @@
 //! only queries run: nothing here can change a result.
 
 mod error;
+mod live;
 mod output;
 mod questions;
 
@@ -13,7 +14,6 @@ use std::sync::{Arc, mpsc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::TableReference;
-use datafusion::datasource::TableProvider;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -52,6 +52,9 @@ pub struct Query<'a> {
     pub results: &'a Results,
     /// Only this sweep, or all.
     pub sweep: Option<&'a SweepName>,
+    /// Rows of running and of unwritten jobs in a folder of their own, which were taken before this query: those of them are
+    /// added that are in no segment by then.
+    pub live: Option<&'a Results>,
     /// Memory for sorting, grouping and joining. Beyond it what can goes through files; the rest fails.
     pub memory_bytes: usize,
 }
@@ -106,7 +109,7 @@ impl Query<'_> {
         sql: &str,
         batches: mpsc::SyncSender<RecordBatch>,
     ) -> Result<Vec<Difference>, SqlError> {
-        let context = self.context().map_err(SqlError::refused)?;
+        let context = self.context().await.map_err(SqlError::refused)?;
         let plan = context.state().create_logical_plan(sql).await;
         let plan = plan.map_err(|cause| SqlError::of_plan(cause, &tables_of(&context, sql)))?;
         let only_queries = SQLOptions::new()
@@ -137,29 +140,33 @@ impl Query<'_> {
         Ok(differences)
     }
 
-    fn context(&self) -> EngineResult<SessionContext> {
+    async fn context(&self) -> EngineResult<SessionContext> {
         // So that SHOW TABLES and SHOW COLUMNS work.
         let config = SessionConfig::new().with_information_schema(true);
         let memory = RuntimeEnvBuilder::new().with_memory_limit(self.memory_bytes, 1.0);
+        let memory = memory.with_object_list_cache_limit(live::LIST_BYTES_MAX);
         let context = SessionContext::new_with_config_rt(config, memory.build_arc()?);
-        let objects: Arc<dyn ObjectStore> = match self.results.store() {
-            Store::Folder(root) => Arc::new(LocalFileSystem::new_with_prefix(root)?),
-            #[cfg(feature = "cloud")]
-            Store::Cloud(cloud) => cloud.objects(),
-        };
-        let address = ObjectStoreUrl::parse(STORE)?;
-        context.register_object_store(address.as_ref(), objects);
+        register_store(&context, STORE, self.results)?;
+        if let Some(rows) = self.live {
+            register_store(&context, live::STORE, rows)?;
+            live::list_once(&context).await?;
+        }
         let tables = Table::ALL.map(|table| (table.as_str(), table_schema(table)));
         for (name, schema) in tables.into_iter().chain([(QUANTITIES, quantities_schema())]) {
-            let listing = Arc::new(listing_table(name, schema)?);
-            let provider: Arc<dyn TableProvider> = match self.sweep {
-                None => listing,
-                Some(sweep) => {
-                    let all = context.read_table(listing)?;
-                    all.filter(col(SWEEP).eq(lit(sweep.as_str())))?.into_view()
-                }
-            };
-            context.register_table(name, provider)?;
+            let listing = Arc::new(listing_table(STORE, name, Arc::clone(&schema))?);
+            if self.live.is_none() && self.sweep.is_none() {
+                context.register_table(name, listing)?;
+                continue;
+            }
+            let mut rows = context.read_table(listing)?;
+            if self.live.is_some() && live::TABLES.map(Table::as_str).contains(&name) {
+                let listing = Arc::new(listing_table(live::STORE, name, schema)?);
+                rows = live::add(rows, context.read_table(listing)?)?;
+            }
+            if let Some(sweep) = self.sweep {
+                rows = rows.filter(col(SWEEP).eq(lit(sweep.as_str())))?;
+            }
+            context.register_table(name, rows.into_view())?;
         }
         Ok(context)
     }
@@ -203,10 +210,21 @@ impl Query<'_> {
     }
 }
 
-/// All segments of a table. The columns are those of the column list, whatever files there are: none, or files of an
+/// Lets the engine find `results` at `address`, and nothing beside them.
+fn register_store(context: &SessionContext, address: &str, results: &Results) -> EngineResult<()> {
+    let objects: Arc<dyn ObjectStore> = match results.store() {
+        Store::Folder(root) => Arc::new(LocalFileSystem::new_with_prefix(root)?),
+        #[cfg(feature = "cloud")]
+        Store::Cloud(cloud) => cloud.objects(),
+    };
+    context.register_object_store(ObjectStoreUrl::parse(address)?.as_ref(), objects);
+    Ok(())
+}
+
+/// All segments of a table in the store at `address`. The columns are those of the column list, whatever files there are: none, or files of an
 /// older or newer writer.
-fn listing_table(name: &str, schema: SchemaRef) -> EngineResult<ListingTable> {
-    let url = ListingTableUrl::parse(format!("{STORE}/{name}/"))?;
+fn listing_table(address: &str, name: &str, schema: SchemaRef) -> EngineResult<ListingTable> {
+    let url = table_url(address, name)?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(SEGMENT_SUFFIX)
         .with_table_partition_cols(vec![(SWEEP.to_owned(), DataType::Utf8)]);
@@ -214,6 +232,12 @@ fn listing_table(name: &str, schema: SchemaRef) -> EngineResult<ListingTable> {
         .with_listing_options(options)
         .with_schema(schema);
     ListingTable::try_new(config)
+}
+
+fn table_url(address: &str, name: &str) -> EngineResult<ListingTableUrl> {
+    let url = ListingTableUrl::parse(format!("{address}/{name}/"))?;
+    // The engine knows a list of files by this and the path, whatever the store.
+    Ok(url.with_table_ref(TableReference::bare(address)))
 }
 
 /// The tables that a query names; none if it cannot be parsed.

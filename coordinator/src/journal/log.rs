@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{Epoch, JobId, JournalId, SweepName, Table};
+use proto::limits::{LIVE_BATCHES, LIVE_BYTES};
 
 use super::spool::{Place, Spool};
 use super::storage::{FileStorage, Storage};
@@ -620,6 +621,33 @@ impl Journal for LogJournal {
         let log = lock(&self.log);
         let places = log.spool.rows(&(sweep.clone(), job), table);
         places.map(|(first_row, place)| log.spooled(first_row, place)).collect()
+    }
+
+    fn spooled_jobs(&self, sweep: &SweepName) -> Vec<JobId> {
+        lock(&self.log).spool.jobs(sweep).collect()
+    }
+
+    fn some_rows(
+        &self,
+        sweep: &SweepName,
+        job: JobId,
+        table: Table,
+        from_row: u64,
+    ) -> Result<Vec<SpooledRows>, JournalError> {
+        let log = lock(&self.log);
+        let places = log.spool.rows(&(sweep.clone(), job), table);
+        let (mut rows, mut next_row, mut bytes) = (Vec::new(), from_row, 0);
+        for (first_row, place) in places.skip_while(|(first_row, _)| *first_row < from_row) {
+            bytes += u64::from(place.bytes);
+            let is_enough = rows.len() >= LIVE_BATCHES || bytes > LIVE_BYTES && !rows.is_empty();
+            // A gap: what was read before is of an attempt that began again since.
+            if is_enough || first_row != next_row {
+                break;
+            }
+            next_row += u64::from(place.row_count);
+            rows.push(log.spooled(first_row, place)?);
+        }
+        Ok(rows)
     }
 }
 

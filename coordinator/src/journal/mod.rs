@@ -109,6 +109,19 @@ pub trait Journal: Send + Sync + 'static {
         job: JobId,
         table: Table,
     ) -> Result<Vec<SpooledRows>, JournalError>;
+
+    /// The jobs of `sweep` that have spooled rows. Blocks.
+    fn spooled_jobs(&self, sweep: &SweepName) -> Vec<JobId>;
+
+    /// The spooled rows of one job and table that follow each other from `from_row` on, as many as are read at a time (see
+    /// `proto::limits::LIVE_BYTES`); none where there is none. Blocks, and no append for long.
+    fn some_rows(
+        &self,
+        sweep: &SweepName,
+        job: JobId,
+        table: Table,
+        from_row: u64,
+    ) -> Result<Vec<SpooledRows>, JournalError>;
 }
 
 /// Why the journal cannot serve.

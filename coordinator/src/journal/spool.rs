@@ -177,6 +177,11 @@ impl Spool {
         self.bytes -= tables.iter().map(|(_, batches)| batches.bytes).sum::<u64>();
     }
 
+    /// The jobs of `sweep` that have rows.
+    pub fn jobs(&self, sweep: &SweepName) -> impl Iterator<Item = JobId> {
+        self.jobs.keys().filter(move |(of, _)| of == sweep).map(|(_, job)| *job)
+    }
+
     /// The batches of one job and table, by row number.
     pub fn rows(&self, key: &Key, table: Table) -> impl Iterator<Item = (u64, Place)> + '_ {
         let tables = self.jobs.get(key).into_iter().flatten();

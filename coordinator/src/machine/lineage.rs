@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::sweep::Specs;
-use domain::{FailureClass, JobId, JobSpec, Sweep, SweepId, SweepName, Timestamp, WorkerId};
+use domain::{FailureReport, JobId, JobSpec, Sweep, SweepId, SweepName, Timestamp, WorkerId};
 use proto::message::JobCounts;
 
 use super::job::{Change, Failed, Job, Origin, State};
@@ -20,9 +20,10 @@ pub const OTHER_ENGINES: &str = "(others)";
 /// The place of a job in its lineage.
 pub type JobNo = u32;
 
-/// The queued members: those that are ready, those that wait after a failure, and the suspects.
-pub(super) type Queued =
-    (BTreeSet<JobNo>, BTreeSet<(Timestamp, JobNo)>, BTreeSet<(Timestamp, JobNo)>);
+/// Members that are found by their state: those that are ready, those that wait after a failure, the suspects, and those that
+/// were given up.
+pub(super) type Found =
+    (BTreeSet<JobNo>, BTreeSet<(Timestamp, JobNo)>, BTreeSet<(Timestamp, JobNo)>, BTreeSet<JobNo>);
 
 /// One revision of a sweep. Revisions of the same id have the same content.
 #[derive(Debug)]
@@ -84,6 +85,8 @@ pub struct Lineage {
     delayed: BTreeSet<(Timestamp, JobNo)>,
     /// Members that are queued and may be what kills their workers.
     suspects: BTreeSet<(Timestamp, JobNo)>,
+    /// Members that were given up.
+    abandoned: BTreeSet<JobNo>,
     leased: BTreeSet<JobNo>,
     counts: JobCounts,
     /// Engine revisions of the committed jobs.
@@ -92,7 +95,7 @@ pub struct Lineage {
     unsealed_rows: u64,
     sealed_rows: u64,
     failures: Vec<FailureRecord>,
-    /// The message of the latest failure of each job that had one.
+    /// How the latest attempt of each job failed that had one: class, message, code and signal.
     last_words: BTreeMap<JobNo, String>,
     plan: Option<Plan>,
     segments: u64,
@@ -219,6 +222,11 @@ impl Lineage {
         })
     }
 
+    /// Members that were given up, by number.
+    pub fn abandoned(&self) -> impl Iterator<Item = &Job> {
+        self.abandoned.iter().map(|&number| self.job(number))
+    }
+
     /// Jobs that go before a queued one.
     pub fn ready_before(&self, number: JobNo) -> usize {
         self.ready.range(..number).count()
@@ -297,6 +305,7 @@ impl Lineage {
         self.ready.clear();
         self.delayed.clear();
         self.suspects.clear();
+        self.abandoned.clear();
         self.counts =
             JobCounts { failed_attempts: self.counts.failed_attempts, ..JobCounts::default() };
         for number in self.members.clone() {
@@ -317,7 +326,10 @@ impl Lineage {
             State::Queued { not_before } => {
                 self.delayed.insert((not_before, number));
             }
-            _ => {}
+            State::Abandoned { .. } => {
+                self.abandoned.insert(number);
+            }
+            State::Leased { .. } | State::Committed { .. } | State::Cancelled => {}
         }
         let state = self.jobs[number as usize].state;
         self.count(state, |count| *count += 1);
@@ -326,10 +338,16 @@ impl Lineage {
     /// Takes a member out of the set and the count of its state.
     fn leave(&mut self, number: JobNo) {
         let state = self.jobs[number as usize].state;
-        if let State::Queued { not_before } = state {
-            self.ready.remove(&number);
-            self.delayed.remove(&(not_before, number));
-            self.suspects.remove(&(not_before, number));
+        match state {
+            State::Queued { not_before } => {
+                self.ready.remove(&number);
+                self.delayed.remove(&(not_before, number));
+                self.suspects.remove(&(not_before, number));
+            }
+            State::Abandoned { .. } => {
+                self.abandoned.remove(&number);
+            }
+            State::Leased { .. } | State::Committed { .. } | State::Cancelled => {}
         }
         self.count(state, |count| *count -= 1);
     }
@@ -384,7 +402,7 @@ impl Lineage {
             }
             Change::Failed(failed) => {
                 self.counts.failed_attempts += 1;
-                self.last_words.insert(number, failed.report.message.clone());
+                self.last_words.insert(number, words(&failed.report));
                 self.failures.push(FailureRecord { job: number, failed: failed.clone() });
             }
             _ => {}
@@ -522,7 +540,7 @@ impl Lineage {
     }
 
     /// The sets and counts as they follow from the jobs' states: what [`super::invariants`] compares with.
-    pub(super) fn derived(&self) -> (Queued, JobCounts) {
+    pub(super) fn derived(&self) -> (Found, JobCounts) {
         let mut fresh = Self {
             jobs: self.jobs.clone(),
             members: self.members.clone(),
@@ -531,13 +549,13 @@ impl Lineage {
         };
         fresh.counts.failed_attempts = self.counts.failed_attempts;
         fresh.recount();
-        ((fresh.ready, fresh.delayed, fresh.suspects), fresh.counts)
+        ((fresh.ready, fresh.delayed, fresh.suspects, fresh.abandoned), fresh.counts)
     }
 
     /// The sets and counts as they are kept.
-    pub(super) fn kept(&self) -> (Queued, JobCounts) {
-        let queued = (self.ready.clone(), self.delayed.clone(), self.suspects.clone());
-        (queued, self.counts)
+    pub(super) fn kept(&self) -> (Found, JobCounts) {
+        let (ready, delayed) = (self.ready.clone(), self.delayed.clone());
+        ((ready, delayed, self.suspects.clone(), self.abandoned.clone()), self.counts)
     }
 
     /// Every job, by number.
@@ -545,9 +563,30 @@ impl Lineage {
         &self.jobs
     }
 
-    /// Why an abandoned job was given up: its class and the message of its last failure.
-    pub fn last_words(&self, number: JobNo, class: FailureClass) -> String {
-        let message = self.last_words.get(&number).map_or("", String::as_str);
-        format!("{class}: {message}")
+    /// How the latest attempt of a job failed that had one: class, message, code and signal.
+    pub fn last_words(&self, number: JobNo) -> Option<String> {
+        let words = self.last_words.get(&number)?;
+        match self.job(number).state {
+            // An older journal kept the message alone.
+            State::Abandoned { class } if !words.starts_with(&format!("{class}: ")) => {
+                Some(format!("{class}: {words}"))
+            }
+            _ => Some(words.clone()),
+        }
     }
+}
+
+/// What is remembered of a failure: its class and message, and the code or signal where the message does not tell it.
+fn words(report: &FailureReport) -> String {
+    let FailureReport { class, exit_code, signal, message, log_tail: _ } = report;
+    let mut words = format!("{class}: {message}");
+    let numbers = [("code", exit_code), ("signal", signal)];
+    let numbers = numbers.into_iter().filter_map(|(what, number)| Some((what, (*number)?)));
+    for (what, number) in numbers {
+        let is_told = [format!("{what} {number}"), format!("({number})")];
+        if !is_told.iter().any(|told| message.contains(told)) {
+            words.push_str(&format!(" ({what} {number})"));
+        }
+    }
+    words
 }

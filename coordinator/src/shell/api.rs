@@ -6,8 +6,8 @@ use domain::{Digest, JobId, Sweep, SweepName, WorkerId};
 use proto::error::ApiError;
 use proto::limits;
 use proto::message::{
-    FromWorker, JobsPage, JobsQuery, RetryQuery, Submission, Submitted, SweepProgress, ToWorker,
-    WorkerLine,
+    FromWorker, JobsPage, JobsQuery, LiveRows, RetryQuery, Submission, Submitted, SweepProgress,
+    ToWorker, WorkerLine,
 };
 use proto::rows;
 use proto::server::CoordinatorApi;
@@ -17,9 +17,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::blobs::Blobs;
 use super::core::{Core, Requests};
 use super::handle::{data_sets, wanting};
+use super::live;
 use super::request::{Reply, Request};
 use super::roster::SessionNo;
 use super::watch::progress_of;
+use crate::journal::Journal;
 use crate::machine::Terms;
 use crate::sink::{Earlier, earlier_results};
 
@@ -27,8 +29,10 @@ use crate::sink::{Earlier, earlier_results};
 const PROGRESS_WAITING: usize = 4;
 
 /// What the gRPC server calls.
-pub struct Api {
+pub struct Api<J> {
     pub requests: Requests,
+    /// Read, and never written.
+    pub journal: Arc<J>,
     pub blobs: Blobs,
     pub results: Store,
     /// Why nothing can be stored now.
@@ -37,11 +41,25 @@ pub struct Api {
     pub stopping: watch::Receiver<bool>,
 }
 
-fn stopping() -> ApiError {
+impl<J> Clone for Api<J> {
+    fn clone(&self) -> Self {
+        Self {
+            requests: self.requests.clone(),
+            journal: Arc::clone(&self.journal),
+            blobs: self.blobs.clone(),
+            results: self.results.clone(),
+            stall: self.stall.clone(),
+            stopping: self.stopping.clone(),
+        }
+    }
+}
+
+/// What whoever asks a coordinator that stops is told.
+pub fn stopping() -> ApiError {
     ApiError::Unavailable { reason: "it is stopping".to_owned() }
 }
 
-impl Api {
+impl<J: Journal> Api<J> {
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, ApiError> {
         let (reply, answer) = oneshot::channel();
         let asked = async {
@@ -85,7 +103,8 @@ impl Api {
         Err(ApiError::Refused { reason })
     }
 
-    async fn read<T: Send + 'static>(
+    /// What `read` sees in the state, once that is durable.
+    pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Core) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -100,7 +119,7 @@ impl Api {
     }
 }
 
-impl CoordinatorApi for Api {
+impl<J: Journal> CoordinatorApi for Api<J> {
     async fn submit(&self, submission: Submission) -> Result<Submitted, ApiError> {
         let Submission { sweep, file_name, file_text, revise, strict, engine_revision } =
             submission;
@@ -169,6 +188,15 @@ impl CoordinatorApi for Api {
 
     async fn flush(&self, sweep: SweepName) -> Result<u64, ApiError> {
         self.ask(|reply| Request::Flush { sweep, reply }).await
+    }
+
+    async fn live_rows(
+        &self,
+        sweep: SweepName,
+    ) -> Result<mpsc::Receiver<Result<LiveRows, ApiError>>, ApiError> {
+        let name = sweep.clone();
+        self.read(move |core| core.lineage(&name).map(drop)).await?;
+        Ok(live::stream(self.clone(), sweep))
     }
 
     async fn put_blob(

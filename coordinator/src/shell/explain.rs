@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{SweepName, Timestamp};
+use domain::{AttemptNo, JobId, SweepName, Timestamp};
 use proto::error::ApiError;
 
 use super::core::{Core, Heard};
@@ -56,12 +56,14 @@ impl Core {
                     lines.push(format!("revision {origin} asked for it first, and it was kept"));
                 }
             }
-            State::Abandoned { class } => {
-                lines.push(format!("given up after {}", lineage.last_words(number, class)));
+            State::Abandoned { .. } => {
+                let words = lineage.last_words(number).unwrap_or_default();
+                lines.push(format!("given up after {words}"));
                 lines.push(retry);
             }
             State::Cancelled => lines.push(retry),
         }
+        lines.extend(how_it_got_here(lineage, number));
         lines.extend(budgets(lineage, job));
         if let Some(checkpoint) = job.checkpoint.as_ref().filter(|_| !job.state.is_settled()) {
             let (step, keep) = (checkpoint.step, lineage.current().sweep.run().keep_weights);
@@ -99,7 +101,7 @@ impl Core {
         }
         if not_before > now {
             let wait = seconds(not_before - now);
-            return vec![format!("its last attempt failed; it is tried again in {wait}")];
+            return vec![format!("it is tried again in {wait}")];
         }
         let connected = self.roster.connected();
         if connected.is_empty() {
@@ -152,7 +154,7 @@ fn find(sweep: &SweepName, lineage: &Lineage, id: &str) -> Result<JobNo, ApiErro
         return Err(ApiError::Invalid { problem });
     }
     let numbers = (0..).take(lineage.job_count());
-    let mut found = numbers.filter(|&number| lineage.job(number).id.to_string().starts_with(id));
+    let mut found = numbers.filter(|&number| begins_with(lineage.job(number).id, id));
     match (found.next(), found.next()) {
         (Some(number), None) => Ok(number),
         (None, _) => Err(ApiError::Unknown { what: format!("job {id} of sweep {sweep}") }),
@@ -161,6 +163,45 @@ fn find(sweep: &SweepName, lineage: &Lineage, id: &str) -> Result<JobNo, ApiErro
                 format!("more than one job of {sweep} begins with {id}: give more digits");
             Err(ApiError::Invalid { problem })
         }
+    }
+}
+
+/// Whether the digits of `id` begin with these. All ids of a sweep are asked, so nothing is written down for it.
+fn begins_with(id: JobId, digits: &str) -> bool {
+    let digit = |place: usize| {
+        let byte = *id.0.get(place / 2)?;
+        char::from_digit(u32::from(if place.is_multiple_of(2) { byte >> 4 } else { byte & 15 }), 16)
+    };
+    digits.chars().enumerate().all(|(place, asked)| digit(place) == Some(asked))
+}
+
+/// What a job that is to run, or runs, has been through.
+fn how_it_got_here(lineage: &Lineage, number: JobNo) -> Option<String> {
+    let Job { state, last, failures, losses, rows, checkpoint, .. } = lineage.job(number);
+    let has_failed = *failures > 0 || *losses > 0;
+    let words = || lineage.last_words(number).unwrap_or_default();
+    match state {
+        State::Queued { not_before } if *not_before > Timestamp::ZERO => {
+            Some(format!("attempt {last} failed: {}", words()))
+        }
+        State::Queued { .. } if *last == AttemptNo(0) => None,
+        State::Queued { .. } => {
+            let has_rows = rows.steps > 0 || rows.confusion > 0;
+            // Whoever asks for a settled job again begins with nothing.
+            let mut line = match has_failed || has_rows || checkpoint.is_some() {
+                true => format!("attempt {last} was handed back, which costs the job nothing"),
+                false => format!(
+                    "attempt {last} was handed back before it had told anything, or the job was given up or cancelled and then \
+                     asked for again"
+                ),
+            };
+            if has_failed {
+                line.push_str(&format!("; before that one failed: {}", words()));
+            }
+            Some(line)
+        }
+        State::Leased { .. } => has_failed.then(|| format!("one before failed: {}", words())),
+        State::Committed { .. } | State::Abandoned { .. } | State::Cancelled => None,
     }
 }
 
@@ -198,36 +239,5 @@ fn seconds(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::{AttemptNo, JobId};
-    use proto::message::{Attempt, Progress};
-
-    use super::*;
-
-    #[test]
-    fn a_job_that_stays_at_a_step_is_said_to() {
-        let attempt = Attempt {
-            sweep: "s".parse().expect("a good name"),
-            job: JobId([1; 16]),
-            number: AttemptNo(1),
-        };
-        let at = |step| Progress {
-            attempt: attempt.clone(),
-            step,
-            steps: 10,
-            risk: None,
-            min_cos: None,
-            rms_cos: None,
-        };
-        let time = |seconds: i64| Timestamp::from_millis(1_000 * seconds);
-        let mut heard = Heard::after(None, at(3), time(0));
-        for now in [5, 10, 100] {
-            heard = Heard::after(Some(&heard), at(3), time(now));
-        }
-        assert_eq!(how_far(&heard, time(59)).as_deref(), Some("it is at step 3 of 10"));
-        let still = "it is at step 3 of 10, and has not moved for 100.0 s";
-        assert_eq!(how_far(&heard, time(100)).as_deref(), Some(still));
-        heard = Heard::after(Some(&heard), at(4), time(101));
-        assert_eq!(how_far(&heard, time(102)).as_deref(), Some("it is at step 4 of 10"));
-    }
-}
+#[path = "explain_tests.rs"]
+mod tests;

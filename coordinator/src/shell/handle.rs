@@ -177,8 +177,7 @@ impl Core {
                     State::Abandoned { class } => wanted.is_none_or(|wanted| wanted == class),
                     _ => false,
                 };
-                let jobs = lineage.members().iter().map(|&number| lineage.job(number));
-                jobs.filter(is_wanted).map(|job| job.id).collect()
+                lineage.abandoned().filter(is_wanted).map(|job| job.id).collect()
             }
         };
         let mut queued = 0;
@@ -272,29 +271,46 @@ impl Core {
     /// One page of a sweep's jobs.
     pub fn jobs_page(&self, query: &JobsQuery) -> Result<JobsPage, ApiError> {
         let lineage = self.lineage(&query.sweep)?;
-        let wanted = |&&number: &&JobNo| match query.state.as_deref() {
-            None => true,
+        let (members, counts) = (lineage.members(), lineage.counts());
+        let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
+        let limit = query.limit as usize;
+        let Some(state) = query.state.as_deref() else {
+            let page = members.get(offset..).unwrap_or_default().iter().take(limit);
+            let jobs = page.map(|&number| self.job_line(lineage, number)).collect();
+            return Ok(JobsPage { jobs, total: members.len() as u64 });
+        };
+        let total = match state {
+            "queued" => counts.queued,
+            "running" => counts.leased,
+            "completed" => counts.committed - counts.diverged,
+            "diverged" => counts.diverged,
+            "committed" => counts.committed,
+            "abandoned" => counts.abandoned,
+            "cancelled" => counts.cancelled,
+            _ => 0,
+        };
+        let wanted = |&&number: &&JobNo| match lineage.job(number).state {
             // A diverged job has a result, so it is also a completed one to whoever asks for those.
-            Some("committed") => matches!(lineage.job(number).state, State::Committed { .. }),
-            Some(state) => lineage.job(number).state.as_str() == state,
+            State::Committed { .. } if state == "committed" => true,
+            other => other.as_str() == state,
         };
-        let total = match query.state {
-            None => lineage.members().len() as u64,
-            Some(_) => lineage.members().iter().filter(wanted).count() as u64,
-        };
-        let page = lineage.members().iter().filter(wanted);
-        let page = page.skip(usize::try_from(query.offset).unwrap_or(usize::MAX));
-        let jobs = page.take(query.limit as usize).map(|&number| self.job_line(lineage, number));
-        Ok(JobsPage { jobs: jobs.collect(), total })
+        // Looks no further than the last that there is: past the end of the page, and of the state.
+        let left = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(offset);
+        let page = members.iter().filter(wanted).skip(offset).take(limit.min(left));
+        let jobs = page.map(|&number| self.job_line(lineage, number)).collect();
+        Ok(JobsPage { jobs, total })
     }
 
     fn job_line(&self, lineage: &Lineage, number: JobNo) -> JobLine {
         let job = lineage.job(number);
         let (worker, note) = match job.state {
             State::Leased { worker } => (worker_name(self, worker), String::new()),
-            State::Abandoned { class } => (String::new(), lineage.last_words(number, class)),
+            State::Abandoned { .. } => {
+                (String::new(), lineage.last_words(number).unwrap_or_default())
+            }
             State::Queued { not_before } if not_before > Timestamp::ZERO => {
-                (String::new(), format!("failed {} times, waits to be tried again", job.failures))
+                let words = lineage.last_words(number).unwrap_or_default();
+                (String::new(), format!("waits to be tried again after {words}"))
             }
             State::Queued { .. } | State::Committed { .. } | State::Cancelled => {
                 (String::new(), String::new())

@@ -12,6 +12,7 @@ mod explain;
 mod handle;
 mod identity;
 mod leases;
+mod live;
 mod request;
 mod roster;
 mod run;

@@ -196,6 +196,7 @@ impl<J: Journal> Coordinator<J> {
         let (shut_down, shutting_down) = watch::channel(false);
         let api = Arc::new(Api {
             requests: requests.clone(),
+            journal: Arc::clone(&journal),
             stall: stalled.clone(),
             blobs: blobs.clone(),
             results: results.clone(),

@@ -2,12 +2,14 @@
 
 mod columns;
 mod earlier;
+mod live;
 mod revision;
 mod schema;
 mod segment;
 mod weights;
 
 pub use earlier::{Earlier, earlier_results};
+pub use live::{LiveError, LiveFiles};
 pub use revision::write_revision;
 pub use schema::file_schema;
 pub use segment::{

@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod live;
 mod raw;
 mod silent;
 mod weights;
@@ -194,6 +195,40 @@ async fn cancelling_revokes_what_runs_and_leaves_what_is_done() {
     let counts = over(&client).await;
     assert_eq!((counts.committed, counts.cancelled), (1, 2));
     assert_eq!(client.cancel(&sweep, None).await.expect("is a no-op"), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_one_state_has_its_jobs_in_grid_order_and_how_many_there_are() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let running = start(folder.path(), "127.0.0.1:0").await;
+    let client = running.client().await;
+    let name = "s".parse().expect("a name");
+    submit(&client, 6).await;
+    let ids = sweep(6).job_ids();
+    for index in [4, 1] {
+        assert_eq!(client.cancel(&name, Some(ids[index])).await.expect("is cancelled"), 1);
+    }
+    /// State, offset, limit: the indices of the jobs, and how many there are in all.
+    type Page = (Option<&'static str>, u64, u32, &'static [usize], u64);
+    let pages: [Page; 8] = [
+        (None, 0, 2, &[0, 1], 6),
+        (None, 5, 9, &[5], 6),
+        (None, 9, 9, &[], 6),
+        (Some("queued"), 1, 2, &[2, 3], 4),
+        (Some("queued"), 3, 9, &[5], 4),
+        (Some("queued"), 9, 9, &[], 4),
+        (Some("cancelled"), 1, 9, &[4], 2),
+        (Some("running"), 0, 9, &[], 0),
+    ];
+    for (state, offset, limit, indices, total) in pages {
+        let (sweep, state) = (name.clone(), state.map(str::to_owned));
+        let query = JobsQuery { sweep, state, offset, limit };
+        let page = client.jobs(query.clone()).await.expect("lists");
+        let expected: Vec<_> = indices.iter().map(|&index| ids[index]).collect();
+        let found: Vec<_> = page.jobs.iter().map(|job| job.job).collect();
+        assert_eq!((found, page.total), (expected, total), "{query:?}");
+    }
     running.stop().await;
 }
 

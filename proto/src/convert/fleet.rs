@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use domain::spec::{KeepWeights, THREADS_MAX};
-use domain::{Digest, Epoch, FailureClass, FailureReport, Table};
+use domain::{Digest, Epoch, FailureClass, FailureReport};
 use prost::Message;
 
-use super::{FromWire, IntoWire, attempt, bounded, bounded_len, id, millis, non_empty, required};
+use super::{
+    FromWire, IntoWire, attempt, bounded, bounded_len, id, millis, non_empty, required, table,
+};
 use crate::error::WireError;
 use crate::limits::{
     ATTEMPTS_MAX, LOG_TAIL_BYTES_MAX, ROW_BATCH_BYTES_MAX, ROW_BATCH_ROWS_MAX, SLOTS_MAX,
@@ -16,11 +18,6 @@ use crate::message::{
     Attempt, Checkpoint, FromWorker, Grant, Hello, Kept, Outcome, Progress, RowBatch, ToWorker,
 };
 use crate::wire::{self, coordinator_message as to, worker_message as from};
-
-fn table(field: &'static str, name: &str) -> Result<Table, WireError> {
-    Table::from_name(name)
-        .ok_or_else(|| WireError::Word { field, found: name.chars().take(40).collect() })
-}
 
 impl FromWorker {
     /// The message as the wire has it, for whoever keeps it for a while.
@@ -408,7 +405,7 @@ impl FromWire for ToWorker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{AttemptNo, JobId, JournalId, WorkerId};
+    use domain::{AttemptNo, JobId, JournalId, Table, WorkerId};
 
     fn attempt() -> Attempt {
         let sweep = "a-sweep".parse().expect("a good name");

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::id::BadId;
-use domain::{AttemptNo, SweepName};
+use domain::{AttemptNo, SweepName, Table};
 
 use crate::error::WireError;
 use crate::message::{Attempt, Progress};
@@ -52,6 +52,11 @@ fn bounded_len<T: AsRef<[u8]>>(
 ) -> Result<T, WireError> {
     bounded(field, value.as_ref().len() as u64, limit as u64)?;
     Ok(value)
+}
+
+fn table(field: &'static str, name: &str) -> Result<Table, WireError> {
+    Table::from_name(name)
+        .ok_or_else(|| WireError::Word { field, found: name.chars().take(40).collect() })
 }
 
 fn millis(duration: Duration) -> u64 {

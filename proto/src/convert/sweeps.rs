@@ -1,13 +1,15 @@
 //! Conversions of the Sweeps service.
 
-use domain::AttemptNo;
+use domain::{AttemptNo, Timestamp};
 
-use super::{FromWire, IntoWire, bounded_len, id, non_empty, required};
+use super::{FromWire, IntoWire, bounded, bounded_len, id, non_empty, required, table};
 use crate::error::WireError;
-use crate::limits::{JOBS_PAGE_MAX, SWEEP_BYTES_MAX};
+use crate::limits::{
+    JOBS_PAGE_MAX, ROW_BATCH_BYTES_MAX, ROW_BATCH_ROWS_MAX, SPEC_BYTES_MAX, SWEEP_BYTES_MAX,
+};
 use crate::message::{
-    FinishedJob, JobCounts, JobLine, JobsPage, JobsQuery, Progress, RunningJob, Submission,
-    Submitted, SweepProgress, WorkerLine,
+    FinishedJob, JobCounts, JobLine, JobsPage, JobsQuery, LiveBatch, LiveRows, Progress,
+    RunningJob, Submission, Submitted, SweepProgress, WorkerLine,
 };
 use crate::wire;
 
@@ -284,6 +286,49 @@ impl FromWire for WorkerLine {
             version: wire.version,
             instruction_set: wire.instruction_set,
             memory_bytes: wire.memory_bytes,
+        })
+    }
+}
+
+impl IntoWire for LiveRows {
+    type Wire = wire::LiveRowsReply;
+
+    fn into_wire(self) -> wire::LiveRowsReply {
+        let batch = |LiveBatch { first_row, row_count, cells }| wire::LiveBatch {
+            first_row,
+            row_count,
+            cells,
+        };
+        wire::LiveRowsReply {
+            job: self.job.to_string(),
+            spec: self.spec,
+            sweep_id: self.sweep_id.to_string(),
+            attempt: self.attempt.0,
+            queued_at: self.queued_at.as_micros(),
+            table: self.table.as_str().to_owned(),
+            batches: self.batches.into_iter().map(batch).collect(),
+        }
+    }
+}
+
+impl FromWire for LiveRows {
+    type Wire = wire::LiveRowsReply;
+
+    fn from_wire(wire: wire::LiveRowsReply) -> Result<Self, WireError> {
+        let batch = |batch: wire::LiveBatch| {
+            let wire::LiveBatch { first_row, row_count, cells } = batch;
+            bounded("live.row_count", u64::from(row_count), u64::from(ROW_BATCH_ROWS_MAX))?;
+            let cells = bounded_len("live.cells", cells, ROW_BATCH_BYTES_MAX)?;
+            Ok(LiveBatch { first_row, row_count, cells })
+        };
+        Ok(Self {
+            job: id("live.job", &wire.job)?,
+            spec: bounded_len("live.spec", wire.spec, SPEC_BYTES_MAX)?,
+            sweep_id: id("live.sweep_id", &wire.sweep_id)?,
+            attempt: AttemptNo(wire.attempt),
+            queued_at: Timestamp::from_micros(wire.queued_at),
+            table: table("live.table", &wire.table)?,
+            batches: wire.batches.into_iter().map(batch).collect::<Result<_, WireError>>()?,
         })
     }
 }
