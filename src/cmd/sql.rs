@@ -15,7 +15,7 @@ use crate::output::Output;
 #[cfg(feature = "sql")]
 use crate::reach::with_client;
 
-/// Query results with SQL: the tables jobs, steps, confusion and failures, with the column sweep.
+/// Query results with SQL: the tables jobs, steps, confusion, failures, weights_index and quantities, with the column sweep.
 #[derive(Debug, Args)]
 pub struct SqlArgs {
     /// The folder or URL (s3://, gs://, az://) of the results.

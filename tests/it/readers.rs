@@ -73,8 +73,8 @@ fn the_queries_of_the_readme_give_the_same_in_three_engines() {
     assert_eq!(own.lines().count(), 3, "{own}");
     let has = Command::new("python3").args(["-c", "import duckdb, polars"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        println!(
-            "SKIPPED: no python3 with duckdb and polars here; `pip install duckdb polars` makes the rest of this test run"
+        skip(
+            "no python3 with duckdb and polars here; `pip install duckdb polars` makes the rest of this test run",
         );
         return;
     }
