@@ -3,7 +3,7 @@
 use super::axis::{FigureAxis, Scale};
 use super::chart::{Chart, Mark, Plot, spread};
 use super::{Figure, View, csv_line};
-use crate::scaling::{Estimate, Law, Survey, threshold_curve};
+use crate::scaling::{Estimate, FREEDOM_MIN, Law, Survey, threshold_curve};
 use crate::statistics::{Crossing, Region};
 use crate::study::Statistic;
 
@@ -42,7 +42,8 @@ pub(super) fn figure(view: &View<'_>, survey: &Survey) -> Option<Figure> {
         format!(" Without {}, of which no row crosses, {told}.", without.dropped())
     });
     let region = match (&estimate.region, estimate.has_dims) {
-        (None, _) => "No region of the exponents: it takes five seeds of each kind, and a fit to nine of ten resamples.".to_owned(),
+        (None, _) if survey.freedom < FREEDOM_MIN => "Seeds are too few for a region of the exponents.".to_owned(),
+        (None, _) => "No region of the exponents: too many resamples of seeds have no fit.".to_owned(),
         (Some(_), true) => {
             "Right: the joint 95 % region of the exponents from resampled seeds; crosses are what the laws say. It \
              says what other seeds would give, not whether a power law fits.".to_owned()
