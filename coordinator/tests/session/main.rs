@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod kept;
 mod live;
 mod raw;
 mod silent;
