@@ -83,9 +83,8 @@ fn what_a_report_asks_for_runs_into_the_same_results() {
     let out = place.path("report");
     let report = || succeed(gradsweep().arg("report").arg(place.results()).arg("--out").arg(&out));
     report();
-    let files: Vec<_> = [1, 2]
-        .map(|n| fs::read_to_string(out.join(format!("small/more-{n}.toml"))).expect("asked for"))
-        .into();
+    let files = [1, 2]
+        .map(|n| fs::read_to_string(out.join(format!("small/more-{n}.toml"))).expect("asked for"));
     let html = fs::read_to_string(out.join("small/index.html")).expect("the page");
     let mut done = before["jobs"].len();
     for (n, file) in (1..).zip(&files) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::table::IDENTITY;
 use domain::{SweepName, Table};
 
-use super::unusable::Checked;
+use super::unusable::{Checked, Numbers};
 use super::{CurvePoint, Group, MEASURE_COUNT, Measurement, Study, Trial};
 use crate::results::{Frame, Results, ResultsError};
 use crate::summary::Setting;
@@ -154,15 +154,14 @@ impl Found {
 
     fn add_steps(&mut self, frame: &Frame) {
         let (ids, steps) = (frame.texts("job_id"), frame.ints("step"));
-        const NUMBERS: [&str; 5] = ["epoch", "risk", "excess_risk", "gradient_norm", "step_size"];
-        let numbers = NUMBERS.map(|name| frame.floats_as_stored(name));
+        let numbers = ["epoch", "risk", "excess_risk", "gradient_norm", "step_size"];
+        let numbers = Numbers::read(frame, numbers);
         for row in 0..frame.row_count() {
             let (Some(id), Some(step)) = (ids[row], steps[row]) else { continue };
             // Rows of a job without a `jobs` row are of one that is not committed yet.
             let Some(trial) = self.trials.get_mut(id) else { continue };
-            let mut number = |k: usize| self.checked.take(NUMBERS[k], numbers[k][row], None, trial);
             let [epoch, risk, excess_risk, gradient_norm, step_size] =
-                [0, 1, 2, 3, 4].map(&mut number);
+                numbers.row(row, None, trial, &mut self.checked);
             let point = CurvePoint { step, epoch, risk, excess_risk, gradient_norm, step_size };
             trial.curve.push(point);
         }
@@ -172,7 +171,7 @@ impl Found {
         let (ids, scopes) = (frame.texts("job_id"), frame.texts("scope"));
         let [steps, layers, counts, batches] =
             ["step", "layer", "count", "measure_batch"].map(|name| frame.ints(name));
-        const NUMBERS: [&str; 9] = [
+        let numbers = [
             "eta",
             "relative_eta",
             "min_inner",
@@ -183,7 +182,7 @@ impl Found {
             "cos_q05",
             "cos_q50",
         ];
-        let numbers = NUMBERS.map(|name| frame.floats_as_stored(name));
+        let numbers = Numbers::read(frame, numbers);
         let mut histograms = frame.counts("histogram");
         for row in 0..frame.row_count() {
             let (Some(id), Some(scope), Some(step), None) =
@@ -196,8 +195,6 @@ impl Found {
             let is_averaged = scope == SAMPLES && batches[row].is_some_and(|batch| batch > 1);
             let Some(trial) = self.trials.get(id).filter(|_| !is_averaged) else { continue };
             let count = counts[row];
-            let mut number =
-                |k: usize| self.checked.take(NUMBERS[k], numbers[k][row], count, trial);
             let [
                 eta,
                 relative_eta,
@@ -208,7 +205,7 @@ impl Found {
                 cos_q01,
                 cos_q05,
                 cos_q50,
-            ] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(&mut number);
+            ] = numbers.row(row, count, trial, &mut self.checked);
             let measurement = Measurement {
                 step,
                 count,

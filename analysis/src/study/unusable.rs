@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Trial;
+use crate::results::Frame;
 use crate::words::counted;
 
 /// Values of a column that were left out, because they cannot be what it says.
@@ -68,30 +69,11 @@ impl Range {
     }
 }
 
-/// Lets usable values through and counts the others.
+/// Counts what is left out.
 #[derive(Default)]
 pub(super) struct Checked(BTreeMap<&'static str, (usize, BTreeSet<String>)>);
 
 impl Checked {
-    /// The value, where it can be one of this column, over `count` gradients. Of trials that diverged none is counted: there
-    /// numbers end.
-    pub(super) fn take(
-        &mut self,
-        column: &'static str,
-        value: Option<f64>,
-        count: Option<i64>,
-        trial: &Trial,
-    ) -> Option<f64> {
-        let value = value?;
-        let is_usable = Range::of(column).holds(value, count);
-        if !is_usable && !trial.is_diverged {
-            let (values, trials) = self.0.entry(column).or_default();
-            *values += 1;
-            trials.insert(trial.job.clone());
-        }
-        is_usable.then_some(value)
-    }
-
     pub(super) fn left_out(self) -> Vec<Unusable> {
         let all = self.0.into_iter();
         all.map(|(column, (value_count, trials))| Unusable {
@@ -100,5 +82,35 @@ impl Checked {
             trial_count: trials.len(),
         })
         .collect()
+    }
+}
+
+/// Some columns of numbers, as a file has them.
+pub(super) struct Numbers<const N: usize>([(&'static str, Range, Vec<Option<f64>>); N]);
+
+impl<const N: usize> Numbers<N> {
+    pub(super) fn read(frame: &Frame, names: [&'static str; N]) -> Self {
+        Self(names.map(|name| (name, Range::of(name), frame.floats_as_stored(name))))
+    }
+
+    /// The values of a row that can be what their columns say, over `count` gradients; the others are counted. Of trials that
+    /// diverged none is counted: there numbers end.
+    pub(super) fn row(
+        &self,
+        row: usize,
+        count: Option<i64>,
+        trial: &Trial,
+        checked: &mut Checked,
+    ) -> [Option<f64>; N] {
+        self.0.each_ref().map(|(column, range, values)| {
+            let value = values[row]?;
+            let is_usable = range.holds(value, count);
+            if !is_usable && !trial.is_diverged {
+                let (values, trials) = checked.0.entry(column).or_default();
+                *values += 1;
+                trials.insert(trial.job.clone());
+            }
+            is_usable.then_some(value)
+        })
     }
 }
