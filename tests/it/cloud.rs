@@ -91,6 +91,11 @@ fn large_files_arrive_whole_at_azure_too() {
     large_files(Kind::Azurite);
 }
 
+#[test]
+fn large_files_arrive_whole_in_google_s_dialect_too() {
+    large_files(Kind::Google);
+}
+
 fn large_files(kind: Kind) {
     let place = Place::new();
     let Some(server) = ObjectServer::start(kind, &place) else { return };
@@ -130,6 +135,11 @@ fn a_run_may_put_its_results_into_a_bucket_and_finds_them_there_again() {
 #[test]
 fn a_run_may_put_its_results_into_azure_and_finds_them_there_again() {
     run_into(Kind::Azurite);
+}
+
+#[test]
+fn a_run_may_put_its_results_into_a_bucket_of_google_s_dialect_and_finds_them_there_again() {
+    run_into(Kind::Google);
 }
 
 /// Weights too.
@@ -202,8 +212,8 @@ fn refused(place: &Place) -> String {
 #[test]
 fn a_store_of_google_s_dialect_without_conditions_is_refused_at_the_start() {
     let mut place = Place::new();
-    let Some(server) = ObjectServer::start(Kind::GcpEmulator, &place) else { return };
-    place.elsewhere = Some((server.url("results"), server.environment()));
+    let Some(server) = ObjectServer::start(Kind::Google, &place) else { return };
+    place.elsewhere = Some((server.url("results"), server.forgetful_environment()));
     let said = refused(&place);
-    assert!(said.contains("creators") && said.contains("conditional writes"), "{said}");
+    assert!(said.contains("17 of 17 creators") && said.contains("conditional writes"), "{said}");
 }

