@@ -144,7 +144,7 @@ impl ObjectServer {
     /// What a client needs to know of it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let port = match self.kind {
-            Kind::Google => proxy(self.port, &GOOGLE_TO_S3),
+            Kind::Google => proxy(self.port, GOOGLE_TO_S3),
             _ => self.port,
         };
         environment(self.kind, port)
@@ -152,7 +152,11 @@ impl ObjectServer {
 
     /// What a client needs to know to come through a [`proxy`] that makes the store forget the condition of every put.
     pub fn forgetful_environment(&self) -> Vec<(&'static str, String)> {
-        environment(self.kind, proxy(self.port, &FORGETS))
+        let words = match self.kind {
+            Kind::Google => FORGETFUL_GOOGLE_TO_S3,
+            _ => FORGETS,
+        };
+        environment(self.kind, proxy(self.port, words))
     }
 
     /// The place behind a URL.
@@ -244,20 +248,18 @@ fn free_ports() -> u16 {
     found.expect("some ports are free")
 }
 
-/// Words of a request that others of the same length take the place of.
-type Words = [(&'static str, &'static str); 2];
+/// Words in the head of a request, and what is said in their place.
+type Words = [(&'static str, &'static str)];
 
-/// "Where there is none", as each dialect has it, in words that mean nothing.
-const FORGETS: Words = [
-    ("if-none-match", "xf-none-match"),
-    ("x-goog-if-generation-match", "x-goog-xf-generation-match"),
-];
+/// "Where there is none", as each dialect has it.
+const FORGETS: &Words = &[("if-none-match: *", "x-forgotten: 1")];
 
-/// What a client of Google's says, to a server of S3; its bodies and answers are the same. The server asks for no name.
-const GOOGLE_TO_S3: Words = [
-    ("x-goog-if-generation-match: 0", "if-none-match:              *"),
-    ("authorization", "xuthorization"),
-];
+/// What a client of Google's says, to a server of S3 that looks at no signature; bodies and answers are the same.
+const GOOGLE_TO_S3: &Words =
+    &[("x-goog-if-generation-match: 0", "if-none-match: *"), ("authorization: Bearer", SIGNED)];
+const FORGETFUL_GOOGLE_TO_S3: &Words =
+    &[("x-goog-if-generation-match: 0", "x-forgotten: 1"), ("authorization: Bearer", SIGNED)];
+const SIGNED: &str = "authorization: AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
 /// A proxy that changes words of what clients say; its port.
 fn proxy(server: u16, words: &'static Words) -> u16 {
@@ -275,17 +277,17 @@ fn proxy(server: u16, words: &'static Words) -> u16 {
     port
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, words: &[(&str, &str)]) {
+fn copy(mut from: TcpStream, mut to: TcpStream, words: &Words) {
     let mut buffer = [0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        let bytes = &mut buffer[..read];
+        let mut bytes = buffer[..read].to_vec();
         for (word, other) in words {
             let is_it = |at: &[u8]| at.eq_ignore_ascii_case(word.as_bytes());
             if let Some(at) = bytes.windows(word.len()).position(is_it) {
-                bytes[at..at + word.len()].copy_from_slice(other.as_bytes());
+                drop(bytes.splice(at..at + word.len(), other.bytes()));
             }
         }
-        if to.write_all(bytes).is_err() {
+        if to.write_all(&bytes).is_err() {
             break;
         }
     }
