@@ -254,12 +254,13 @@ type Words = [(&'static str, &'static str)];
 /// "Where there is none", as each dialect has it.
 const FORGETS: &Words = &[("if-none-match: *", "x-forgotten: 1")];
 
-/// What a client of Google's says, to a server of S3 that looks at no signature; bodies and answers are the same.
+/// What a client of Google's says, to a server of S3 that wants a signature and does not check it; bodies and answers are the same.
 const GOOGLE_TO_S3: &Words =
-    &[("x-goog-if-generation-match: 0", "if-none-match: *"), ("authorization: Bearer", SIGNED)];
+    &[("x-goog-if-generation-match: 0", "if-none-match: *"), UNSIGNED, (" HTTP/1.1\r\n", SIGNED)];
 const FORGETFUL_GOOGLE_TO_S3: &Words =
-    &[("x-goog-if-generation-match: 0", "x-forgotten: 1"), ("authorization: Bearer", SIGNED)];
-const SIGNED: &str = "authorization: AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+    &[("x-goog-if-generation-match: 0", "x-forgotten: 1"), UNSIGNED, (" HTTP/1.1\r\n", SIGNED)];
+const UNSIGNED: (&str, &str) = ("authorization: Bearer", "x-forgotten: ");
+const SIGNED: &str = " HTTP/1.1\r\nauthorization: AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n";
 
 /// A proxy that changes words of what clients say; its port.
 fn proxy(server: u16, words: &'static Words) -> u16 {
