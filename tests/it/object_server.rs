@@ -262,6 +262,9 @@ const FORGETFUL_GOOGLE_TO_S3: &Words =
 const UNSIGNED: (&str, &str) = ("authorization: Bearer", "x-forgotten: ");
 const SIGNED: &str = " HTTP/1.1\r\nauthorization: AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n";
 
+/// Bytes in which the head of a request ends.
+const HEAD: usize = 4_096;
+
 /// A proxy that changes words of what clients say; its port.
 fn proxy(server: u16, words: &'static Words) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -284,7 +287,9 @@ fn copy(mut from: TcpStream, mut to: TcpStream, words: &Words) {
         let mut bytes = buffer[..read].to_vec();
         for (word, other) in words {
             let is_it = |at: &[u8]| at.eq_ignore_ascii_case(word.as_bytes());
-            if let Some(at) = bytes.windows(word.len()).position(is_it) {
+            // A head begins what is read: a client waits for the answer before it asks again.
+            let head = &bytes[..bytes.len().min(HEAD)];
+            if let Some(at) = head.windows(word.len()).position(is_it) {
                 drop(bytes.splice(at..at + word.len(), other.bytes()));
             }
         }
