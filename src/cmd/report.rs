@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use analysis::{ResultsError, report};
+use analysis::{Results, ResultsError, report};
 use clap::Args;
 use domain::SweepName;
 use store::Location;
@@ -39,11 +39,20 @@ pub fn run(args: &ReportArgs, out: &mut Output<'_>) -> Result<(), Failure> {
         return Err(ResultsError::NoSweeps { path: results.root().to_owned() }.into());
     }
     for sweep in sweeps {
-        if let Some(repeated) = results.repeated(&sweep)? {
-            note(&format!("warning: {repeated}"));
-        }
+        note_oddities(&results, &sweep)?;
         let page = report::write(&results, &sweep, &folder.join(sweep.as_str()))?;
         out.line(&format!("report of {sweep}: {}", page.display()))?;
+    }
+    Ok(())
+}
+
+/// Tells of jobs that have rows twice, and of those that lack some.
+pub(super) fn note_oddities(results: &Results, sweep: &SweepName) -> Result<(), Failure> {
+    if let Some(repeated) = results.repeated(sweep)? {
+        note(&format!("warning: {repeated}"));
+    }
+    if let Some(incomplete) = results.incomplete(sweep)? {
+        note(&format!("warning: {incomplete}"));
     }
     Ok(())
 }

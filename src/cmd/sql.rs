@@ -95,9 +95,7 @@ pub fn run(args: &SqlArgs, out: &mut Output<'_>) -> Result<(), Failure> {
         note(&difference.to_string());
     }
     for sweep in sweep.map_or_else(|| results.sweeps(), |sweep| Ok(vec![sweep]))? {
-        if let Some(repeated) = results.repeated(&sweep)? {
-            note(&format!("warning: {repeated}"));
-        }
+        super::report::note_oddities(&results, &sweep)?;
     }
     Ok(())
 }

@@ -35,6 +35,7 @@ mod clocks;
 mod disks;
 mod kills;
 mod memory;
+mod mounts;
 mod partition;
 mod slurm;
 mod storms;

@@ -128,6 +128,9 @@ fn overview(out: &mut String, report: &Report) {
         let rest = groups.len() - GROUPS_MAX;
         let _ = writeln!(out, "<p>{rest} more settings are judged, but not drawn.</p>");
     }
+    if let Some(incomplete) = &report.study.incomplete {
+        let _ = writeln!(out, "<p>Warning: {}.</p>", escape(&incomplete.to_string()));
+    }
     for difference in &report.study.differences {
         let _ = writeln!(out, "<p>Note: {}.</p>", escape(&difference.to_string()));
     }

@@ -13,6 +13,7 @@
 mod difference;
 mod error;
 mod frame;
+mod incomplete;
 mod repeated;
 mod schema;
 mod segment;
@@ -31,6 +32,7 @@ pub use difference::Difference;
 use difference::Differences;
 pub use error::ResultsError;
 pub use frame::Frame;
+pub use incomplete::Incomplete;
 pub use repeated::Repeated;
 pub use schema::{QUANTITIES, data_type, quantities_schema, table_schema};
 pub use weights::{KeptWeights, WeightsError};
@@ -188,15 +190,26 @@ impl Results {
         table: Table,
         sweep: &SweepName,
         columns: &[&str],
-        mut each: impl FnMut(&Frame),
+        each: impl FnMut(&Frame),
     ) -> Result<Vec<Difference>, ResultsError> {
-        let columns = known_columns(table, columns)?;
         let files = self.segments(table, sweep)?;
         if files.is_empty() {
             self.sweep(sweep.as_str())?;
         }
+        self.scan_files(table, &files, columns, each)
+    }
+
+    /// The same of files that were listed before.
+    pub(crate) fn scan_files(
+        &self,
+        table: Table,
+        files: &[SegmentFile],
+        columns: &[&str],
+        mut each: impl FnMut(&Frame),
+    ) -> Result<Vec<Difference>, ResultsError> {
+        let columns = known_columns(table, columns)?;
         let mut differences = Differences::default();
-        for file in &files {
+        for file in files {
             let segment = segment::Segment::open(&self.store, table, file, &columns)?;
             differences.add(&segment);
             segment.frames(&mut each)?;

@@ -8,7 +8,7 @@ mod unusable;
 use domain::SweepName;
 use domain::table::HISTOGRAM_BINS;
 
-use crate::results::Difference;
+use crate::results::{Difference, Incomplete};
 use crate::summary::Setting;
 
 pub use panel::{Cell, Panel};
@@ -25,6 +25,8 @@ pub struct Study {
     pub differences: Vec<Difference>,
     /// Values that were left out, by column.
     pub unusable: Vec<Unusable>,
+    /// Where files are missing.
+    pub incomplete: Option<Incomplete>,
 }
 
 /// Trials of the same settings. Groups are never pooled: an initialisation can turn a slope around.

@@ -7,7 +7,7 @@ use domain::{SweepName, Table};
 
 use super::unusable::{Checked, Numbers};
 use super::{CurvePoint, Group, MEASURE_COUNT, Measurement, Study, Trial};
-use crate::results::{Frame, Results, ResultsError};
+use crate::results::{Frame, Incomplete, Results, ResultsError};
 use crate::summary::Setting;
 
 /// Columns of the identity that do not tell groups apart: the job, its seeds, the coordinates of its cell, and what
@@ -59,6 +59,15 @@ impl Study {
     /// If there is no such sweep or its results cannot be read.
     pub fn read(results: &Results, sweep: &SweepName) -> Result<Self, ResultsError> {
         let mut found = Found::default();
+        // Listed once, so that what is told to be missing is what was not read.
+        let files = |table| results.segments(table, sweep);
+        let jobs = files(Table::Jobs)?;
+        let (steps, confusion) = (files(Table::Steps)?, files(Table::Confusion)?);
+        if jobs.is_empty() {
+            results.sweep(sweep.as_str())?;
+        }
+        let measured = [(Table::Steps, &*steps), (Table::Confusion, &*confusion)];
+        let incomplete = Incomplete::among(sweep, &jobs, measured);
         let settings: Vec<_> = IDENTITY.iter().map(|column| column.name).collect();
         let settings: Vec<_> =
             settings.into_iter().filter(|name| !NO_SETTING.contains(name)).collect();
@@ -77,13 +86,14 @@ impl Study {
             "spec",
         ];
         let columns = [&own[..], &OTHER_SEEDS, &settings].concat();
-        let mut differences = results.scan(Table::Jobs, sweep, &columns, |frame| {
+        let mut differences = results.scan_files(Table::Jobs, &jobs, &columns, |frame| {
             found.add_jobs(frame, &settings);
         })?;
         let columns =
             ["job_id", "step", "epoch", "risk", "excess_risk", "gradient_norm", "step_size"];
-        differences
-            .extend(results.scan(Table::Steps, sweep, &columns, |frame| found.add_steps(frame))?);
+        differences.extend(results.scan_files(Table::Steps, &steps, &columns, |frame| {
+            found.add_steps(frame);
+        })?);
         let columns = [
             "job_id",
             "step",
@@ -102,12 +112,17 @@ impl Study {
             "cos_q50",
             "histogram",
         ];
-        differences.extend(results.scan(Table::Confusion, sweep, &columns, |frame| {
-            found.add_confusion(frame);
-        })?);
+        differences.extend(results.scan_files(
+            Table::Confusion,
+            &confusion,
+            &columns,
+            |frame| {
+                found.add_confusion(frame);
+            },
+        )?);
         let unusable = std::mem::take(&mut found.checked).left_out();
         let (scope, groups) = found.into_groups();
-        Ok(Self { sweep: sweep.clone(), scope, groups, differences, unusable })
+        Ok(Self { sweep: sweep.clone(), scope, groups, differences, unusable, incomplete })
     }
 }
 

@@ -29,6 +29,7 @@ fn study(groups: Vec<Group>) -> (Study, Vec<Survey>) {
             groups,
             differences: Vec::new(),
             unusable: Vec::new(),
+            incomplete: None,
         },
         surveys,
     )
@@ -179,6 +180,7 @@ fn findings_of_width(group: Group) -> Verdict {
         groups: vec![group],
         differences: vec![],
         unusable: Vec::new(),
+        incomplete: None,
     };
     judge(&study, &[])[WIDTH].verdict
 }
@@ -544,6 +546,7 @@ fn what_is_missing_of_convolutional_networks_keeps_the_jobs_that_are_done() {
             groups: vec![group],
             differences: Vec::new(),
             unusable: Vec::new(),
+            incomplete: None,
         };
         let path = "cifar-10-batches-bin".to_owned();
         let paths = [(facts.digest.to_string(), path.clone())].into();

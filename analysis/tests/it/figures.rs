@@ -12,6 +12,7 @@ fn study(groups: Vec<Group>) -> Study {
         groups,
         differences: Vec::new(),
         unusable: Vec::new(),
+        incomplete: None,
     }
 }
 

@@ -195,6 +195,7 @@ fn groups_are_told_apart_in_the_page_and_in_the_sql() {
         groups: vec![simulation.group(1), second],
         differences: Vec::new(),
         unusable: Vec::new(),
+        incomplete: None,
     };
     let report = Report::of(study, &Default::default());
     assert_eq!(report.study.label(&report.study.groups[1]), "model.init = it's");

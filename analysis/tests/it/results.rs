@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use analysis::report::Report;
+use analysis::study::Study;
 use analysis::{Results, ResultsError};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow_schema::{Field, Schema};
@@ -294,4 +296,43 @@ fn jobs_in_more_than_one_file_are_found_unless_one_journal_wrote_them_all() {
     let told = found.to_string();
     assert!(told.contains("0123456789ab-0001-000000.parquet"), "{told}");
     assert!(told.contains("cdef01234567-0001-000001.parquet"), "{told}");
+}
+
+#[test]
+fn segments_whose_measurements_are_missing_are_told_and_so_does_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = |file: &str, ids: [&str; 2], tables: &[Table]| {
+        for &table in tables {
+            let row = |id: &&str| match table {
+                Table::Jobs => job(id, 16, 1, 0, 0.5),
+                Table::Confusion => confusion(id, 0, "samples", 0.1, -0.5),
+                _ => vec![("job_id", (*id).into()), ("step", Cell::Int(0))],
+            };
+            let rows: Vec<_> = ids.iter().map(row).collect();
+            write(folder.path(), table, ("s", file), &rows);
+        }
+    };
+    let measured = [Table::Jobs, Table::Steps, Table::Confusion];
+    segment("0123456789ab-0001-000000.parquet", ["a", "b"], &measured);
+    // On its way: its jobs come last.
+    segment("0123456789ab-0001-000001.parquet", ["c", "d"], &measured[1..2]);
+    let told = || {
+        let results = Results::open(folder.path()).unwrap();
+        let told = results.incomplete(&name("s")).unwrap().map(|incomplete| incomplete.to_string());
+        let study = Study::read(&results, &name("s")).unwrap();
+        let in_study = study.incomplete.as_ref().map(ToString::to_string);
+        assert_eq!(told, in_study);
+        let out = tempfile::tempdir().unwrap();
+        let page = Report::of(study, &Default::default()).write(out.path()).unwrap();
+        let page = fs::read_to_string(page).unwrap();
+        assert_eq!(page.contains("and not all of their measurements"), told.is_some());
+        told
+    };
+    assert_eq!(told(), None);
+    segment("0123456789ab-0001-000002.parquet", ["e", "f"], &measured[..2]);
+    segment("0123456789ab-0001-000003.parquet", ["g", "h"], &measured[..1]);
+    let said = told().expect("files are missing");
+    let first = "2 segments of s have jobs and not all of their measurements: \
+                 jobs/sweep=s/0123456789ab-0001-000003.parquet has no file of its name in steps.";
+    assert!(said.starts_with(first), "{said}");
 }

@@ -87,6 +87,7 @@ fn finding(survey: Survey) -> Finding {
         groups: vec![Group { settings: Vec::new(), trials: Vec::new(), spec: None }],
         differences: Vec::new(),
         unusable: Vec::new(),
+        incomplete: None,
     };
     judge(&study, &[survey]).swap_remove(2)
 }

@@ -228,6 +228,7 @@ fn a_dim_of_which_no_row_crosses_is_left_out_beside_the_fit_with_it() {
             groups: vec![simulation.group(1)],
             differences: Vec::new(),
             unusable: Vec::new(),
+            incomplete: None,
         },
         &[survey(&simulation.group(1), 60)],
     );

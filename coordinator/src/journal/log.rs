@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::{Epoch, JobId, JournalId, SweepName, Table};
 use proto::limits::{LIVE_BATCHES, LIVE_BYTES};
 
+use super::owner::{Owner, locks_reach_all_hosts};
 use super::spool::{Place, Spool};
 use super::storage::{FileStorage, Storage};
 use super::stored::{self, Spooled, short_hash};
@@ -65,6 +66,8 @@ pub struct LogJournal {
     log: Arc<Mutex<Log>>,
     /// Its files by their paths; none on a simulated disk.
     paths: Vec<(PathBuf, Arc<FileStorage>)>,
+    /// Where a lock does not tell who has it.
+    owner: Option<Arc<Owner>>,
 }
 
 /// The log that counts.
@@ -177,13 +180,21 @@ impl LogJournal {
             Ok(file)
         };
         let mark = file("log.mark")?;
-        if !mark.lock().map_err(open)? {
-            return Err(JournalError::InUse { path: folder.to_owned() });
-        }
+        let has_lock = match mark.lock() {
+            Ok(true) => true,
+            Ok(false) => return Err(JournalError::InUse { path: folder.to_owned() }),
+            // Lustre as it is mounted at some places.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
+            Err(error) => return Err(open(error)),
+        };
+        let owner = match has_lock && locks_reach_all_hosts(folder).map_err(open)? {
+            true => None,
+            false => Some(Arc::new(Owner::take(folder, has_lock)?)),
+        };
         let files = Files { logs: [file("log.0")?, file("log.1")?], mark };
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(open)?;
         let (journal, replay) = Self::open_on(files, folder, fresh)?;
-        Ok((Self { paths, ..journal }, replay))
+        Ok((Self { paths, owner, ..journal }, replay))
     }
 
     /// The same on other files: those of a simulated disk.
@@ -199,7 +210,7 @@ impl LogJournal {
         log.take_epoch()?;
         let (id, epoch) = (log.header.id, Epoch(log.header.epoch));
         let log = Arc::new(Mutex::new(log));
-        Ok((Self { id, epoch, log, paths: Vec::new() }, replay))
+        Ok((Self { id, epoch, log, paths: Vec::new(), owner: None }, replay))
     }
 
     /// [`Journal::append`] on this thread: blocks.
@@ -216,6 +227,21 @@ impl LogJournal {
     /// As [`Journal::begin_anew`].
     pub fn begin_anew_now(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
         lock(&self.log).begin_anew(snapshot)
+    }
+
+    /// Changes the log on a thread that may block, as its owner from before the change until after it.
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Log) -> Result<(), JournalError> + Send + 'static,
+    ) -> Result<(), JournalError> {
+        let (log, owner) = (Arc::clone(&self.log), self.owner.clone());
+        let look = move || owner.as_ref().map_or(Ok(()), |owner| owner.look());
+        let changed = tokio::task::spawn_blocking(move || {
+            look()?;
+            change(&mut lock(&log))?;
+            look()
+        });
+        changed.await.map_err(|_| JournalError::Gone)?
     }
 }
 
@@ -589,9 +615,7 @@ impl Journal for LogJournal {
     }
 
     async fn append(&self, batch: Arc<Batch>) -> Result<(), JournalError> {
-        let log = Arc::clone(&self.log);
-        let stored = tokio::task::spawn_blocking(move || lock(&log).append(&batch)).await;
-        stored.map_err(|_| JournalError::Gone)?
+        self.change(move |log| log.append(&batch)).await
     }
 
     fn is_long(&self) -> bool {
@@ -599,12 +623,11 @@ impl Journal for LogJournal {
     }
 
     async fn begin_anew(&self, snapshot: Snapshot) -> Result<(), JournalError> {
-        let log = Arc::clone(&self.log);
-        let begun = tokio::task::spawn_blocking(move || lock(&log).begin_anew(&snapshot)).await;
-        begun.map_err(|_| JournalError::Gone)?
+        self.change(move |log| log.begin_anew(&snapshot)).await
     }
 
     fn check(&self) -> Result<(), JournalError> {
+        self.owner.as_ref().map_or(Ok(()), |owner| owner.standing())?;
         // A file system that does not answer now may answer the next time, and tells at the next append.
         match self.paths.iter().all(|(path, file)| file.is_at(path).unwrap_or(true)) {
             true => Ok(()),

@@ -4,6 +4,7 @@
 //! coordinators share: each opening takes a new epoch, and an older one is answered [`JournalError::Fenced`].
 
 mod log;
+mod owner;
 mod spool;
 mod storage;
 mod stored;
@@ -143,6 +144,11 @@ pub enum JournalError {
     Read { path: PathBuf, source: io::Error },
     #[error("epoch {ours} of this coordinator is over: epoch {current} took the journal")]
     Fenced { ours: Epoch, current: Epoch },
+    #[error(
+        "a coordinator on {host} has taken the journal {}: this one stops, and acknowledges nothing more",
+        path.display()
+    )]
+    Taken { path: PathBuf, host: String },
     #[error(
         "the journal {} was removed or replaced while this coordinator was writing to it; what it acknowledged since is lost. \
          Put the folder back before you start another",

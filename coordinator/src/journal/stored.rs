@@ -102,7 +102,8 @@ pub fn encode(batch: &Batch, snapshot: Option<&Snapshot>, offset: u64) -> (Vec<u
     let head_bytes = (bytes.len() - HEAD_LENGTH) as u32;
     bytes[..HEAD_LENGTH].copy_from_slice(&head_bytes.to_le_bytes());
     let rows_at = offset + bytes.len() as u64;
-    let placed = place(head.spool, &head.sweeps, rows_at, payload.len());
+    let names: Result<Vec<_>, _> = head.sweeps.iter().map(|text| name(text)).collect();
+    let placed = names.and_then(|names| place(head.spool, &names, rows_at, payload.len()));
     bytes.extend_from_slice(&payload);
     (bytes, placed.expect("these are the names of a moment ago"))
 }
@@ -113,6 +114,8 @@ pub fn decode(bytes: &[u8], offset: u64) -> Result<Record, BadRecord> {
     let length = u32::from_le_bytes(*length) as usize;
     let (head, payload) = rest.split_at_checked(length).ok_or(BadRecord::Short)?;
     let Head { start, sweeps, events, spool } = postcard::from_bytes(head)?;
+    // Once a record, not once an event: most of what a start takes is made of small things.
+    let sweeps = sweeps.iter().map(|text| name(text)).collect::<Result<Vec<_>, _>>()?;
     let rows_at = offset + (HEAD_LENGTH + length) as u64;
     let spool = place(spool, &sweeps, rows_at, payload.len())?;
     Ok(Record {
@@ -128,7 +131,7 @@ pub fn decode(bytes: &[u8], offset: u64) -> Result<Record, BadRecord> {
 /// Gives each batch of rows its place in the file: they lie behind the head one after the other, from `rows_at` on.
 fn place(
     spool: Vec<StoredSpool>,
-    sweeps: &[String],
+    sweeps: &[SweepName],
     rows_at: u64,
     room: usize,
 ) -> Result<Vec<Spooled>, BadRecord> {
@@ -207,9 +210,9 @@ fn number_of(sweep: &SweepName, sweeps: &mut Vec<String>) -> u32 {
     index as u32
 }
 
-fn named(sweeps: &[String], number: u32) -> Result<SweepName, BadRecord> {
+fn named(sweeps: &[SweepName], number: u32) -> Result<SweepName, BadRecord> {
     let unknown = || BadRecord::Word { what: "sweep", found: number.to_string() };
-    name(sweeps.get(number as usize).ok_or_else(unknown)?)
+    sweeps.get(number as usize).cloned().ok_or_else(unknown)
 }
 
 fn name(text: &str) -> Result<SweepName, BadRecord> {

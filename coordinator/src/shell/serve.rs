@@ -69,6 +69,11 @@ impl ServeError {
     }
 }
 
+/// What a thread of ours came to; its panic goes on here.
+fn finished<T>(joined: Result<T, tokio::task::JoinError>) -> T {
+    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
 /// Serves until `shutdown` resolves: opens the journal, lives through its events, listens, writes the connection file,
 /// and then answers. Everything acknowledged is durable, so stopping is safe at any time.
 ///
@@ -84,11 +89,17 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     fs::set_permissions(&config.journal, Permissions::from_mode(0o700))
         .map_err(|source| ServeError::Folder { path: config.journal.clone(), source })?;
     let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
-    let (journal, replay) = LogJournal::open(&config.journal, fresh)?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let path = config.journal.clone();
+    let opened = tokio::task::spawn_blocking(move || LogJournal::open(&path, fresh));
+    let (journal, replay) = tokio::select! {
+        opened = opened => finished(opened)?,
+        // It may be that it waits there for another to go.
+        () = &mut shutdown => return Ok(()),
+    };
     // With the journal in our hands: nobody else puts results there in its name.
     let prepared = config.results.clone();
-    let prepared = tokio::task::spawn_blocking(move || prepared.prepare()).await;
-    let results = prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let results = finished(tokio::task::spawn_blocking(move || prepared.prepare()).await)?;
     let place = Place { folder: config.journal.clone(), results, lease: config.lease };
     let coordinator = Coordinator::open(journal, replay, place)?;
 

@@ -47,6 +47,8 @@ impl Place {
             .map_err(|source| folder_failure(&path, source))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
+            // Without locks the journal itself tells (`coordinator::journal`), later.
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut holder = String::new();
                 // Who holds it is only for the message.

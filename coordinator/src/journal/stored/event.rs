@@ -1,6 +1,6 @@
 //! Events as the journal stores them.
 
-use domain::{AttemptNo, Digest, FailureReport, JobId, Timestamp, WorkerId};
+use domain::{AttemptNo, Digest, FailureReport, JobId, SweepName, Timestamp, WorkerId};
 use proto::message::{Checkpoint, Kept};
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,7 @@ impl StoredEvent {
         }
     }
 
-    pub(super) fn into_event(self, sweeps: &[String]) -> Result<Event, BadRecord> {
+    pub(super) fn into_event(self, sweeps: &[SweepName]) -> Result<Event, BadRecord> {
         Ok(match self {
             Self::Submitted { revision, jobs } => Event::Submitted(Submitted {
                 revision: revision.into_revision(),
