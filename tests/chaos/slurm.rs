@@ -323,15 +323,9 @@ fn a_slurm_controller_that_comes_back_disturbs_nobody() {
     std::thread::sleep(Duration::from_secs(6));
     let ids = [coordinator.clone(), format!("{workers}_0"), format!("{workers}_1")];
     let started = || {
-        let told = |id: &String| {
-            succeed(lab.slurm("squeue").args([
-                "--noheader",
-                "--jobs",
-                id,
-                "--format",
-                "%i %T %N %S",
-            ]))
-        };
+        let format = "--format=%i %T %N %S";
+        let told =
+            |id: &String| succeed(lab.slurm("squeue").args(["--noheader", format, "--jobs", id]));
         ids.each_ref().map(told)
     };
     let before = started();
