@@ -6,6 +6,12 @@
 #   slurm_lab.sh poweroff NODE  nothing of it goes on
 #   slurm_lab.sh cut NODE       it and the controller cannot reach each other; it reaches everything else
 #   slurm_lab.sh heal NODE
+#   slurm_lab.sh hang NODE      its daemon stands still; its tasks run on, and reach everything
+#   slurm_lab.sh wake NODE
+#   slurm_lab.sh warn NODE      its oldest batch script gets USR1, as it does shortly before its time limit
+#   slurm_lab.sh restart FOLDER the controller alone is killed and started again, and knows what it had saved
+#   slurm_lab.sh keep FOLDER    what it knows now is kept, for:
+#   slurm_lab.sh forget FOLDER  restart, with what was kept: it never heard of what came after
 #   slurm_lab.sh down FOLDER
 #
 # Commands of Slurm and gradsweep are for the controller's host: ip netns exec gs-c env SLURM_CONF=FOLDER/slurm.conf sbatch ...
@@ -26,6 +32,23 @@ poweroff() { # host
     [[ -e /run/$1.pid ]] || return 0
     kill -KILL "$(cat "/run/$1.pid")" 2>/dev/null || true
     rm -f "/run/$1.pid"
+}
+
+# The process of a host that takes everything with it, as seen from here.
+first() { pgrep --parent "$(cat "/run/$1.pid")"; } # host
+
+daemon() { pgrep --parent "$(first "$1")" --exact "$2"; } # host, name
+
+end_controller() { # signal
+    local controller
+    controller=$(daemon gs-c slurmctld)
+    kill -s "$1" "$controller"
+    while [[ -e /proc/$controller ]]; do sleep 0.1; done
+}
+
+start_controller() { # folder
+    nsenter --net --uts --pid --mount --target "$(first gs-c)" slurmctld -f "$1/slurm.conf" -L "$1/log/slurmctld" \
+        >>"$1/log/gs-c.console" 2>&1 </dev/null
 }
 
 down() { # folder
@@ -114,9 +137,28 @@ CONF
 poweroff) poweroff "$2" ;;
 cut) ip -n "$2" route add blackhole "$net.1/32" ;;
 heal) ip -n "$2" route del blackhole "$net.1/32" ;;
+hang) kill -STOP "$(daemon "$2" slurmd)" ;;
+wake) kill -CONT "$(daemon "$2" slurmd)" ;;
+warn) kill -USR1 "$(pgrep --ns "$(first "$2")" --nslist pid --oldest --full '/slurm_script$')" ;;
+restart)
+    end_controller KILL
+    start_controller "$2"
+    ;;
+keep) # it saves everything where it ends in good order
+    end_controller TERM
+    rm -rf "$2/kept"
+    cp -a "$2/state" "$2/kept"
+    start_controller "$2"
+    ;;
+forget)
+    end_controller KILL
+    rm -rf "$2/state"
+    cp -a "$2/kept" "$2/state"
+    start_controller "$2"
+    ;;
 down) down "$2" ;;
 *)
-    sed -n '2,11s/^# \?//p' "$0"
+    sed -n '2,18s/^# \?//p' "$0"
     exit 2
     ;;
 esac
