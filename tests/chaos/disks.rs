@@ -34,7 +34,7 @@ for disk in [os.open(path, 0) for path in sys.argv[1:]]:
 
 /// Takes the power away from these, one right after the other: what was not synced is gone. `false`, with word of it: it cannot
 /// be done here.
-fn cut(disks: [&Disk; 2]) -> bool {
+pub fn cut(disks: [&Disk; 2]) -> bool {
     let is_cut =
         works(Command::new("python3").args(["-c", CUT]).args(disks.map(|disk| &disk.mounted)));
     if !is_cut {
@@ -44,14 +44,14 @@ fn cut(disks: [&Disk; 2]) -> bool {
 }
 
 /// An ext4 in a file, mounted; gone with this.
-struct Disk {
+pub struct Disk {
     image: PathBuf,
     mounted: PathBuf,
 }
 
 impl Disk {
     /// `None`, with word of it: this machine does not let us.
-    fn mount(image: PathBuf, at: PathBuf) -> Option<Self> {
+    pub fn mount(image: PathBuf, at: PathBuf) -> Option<Self> {
         fs::create_dir_all(&at).expect("the folder is made");
         let file = fs::File::create(&image).expect("the image is made");
         file.set_len(64 << 20).expect("it is sparse");
@@ -73,7 +73,7 @@ impl Disk {
     }
 
     /// Takes it out and puts it in again, as it is on the medium.
-    fn again(&self) {
+    pub fn again(&self) {
         let out = || works(Command::new("umount").arg(&self.mounted)).then_some(());
         wait_for(out, || format!("{} is busy", self.mounted.display()));
         assert!(self.attach(), "it mounts again");

@@ -38,6 +38,7 @@ mod memory;
 mod mounts;
 mod partition;
 mod slurm;
+mod steps;
 mod storms;
 mod wire;
 

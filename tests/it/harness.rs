@@ -197,9 +197,16 @@ impl Place {
     }
 
     /// The same by a command that ends as [`gradsweep`] does, at an address and with a lease of choice.
-    pub fn coordinator_by(&self, mut command: Command, listen: &str, lease: &str) -> Process {
+    pub fn coordinator_by(&self, command: Command, listen: &str, lease: &str) -> Process {
         let connection = self.path("connection.json");
         drop(fs::remove_file(&connection));
+        let process = self.start_coordinator(command, listen, lease);
+        wait_for(|| connection.exists().then_some(()), || process.log());
+        process
+    }
+
+    /// The same, and it may never come to listen.
+    pub fn start_coordinator(&self, mut command: Command, listen: &str, lease: &str) -> Process {
         command.args(["coordinator", "--listen", listen, "--lease", lease]);
         command.arg("--journal").arg(self.path("journal"));
         match &self.elsewhere {
@@ -208,10 +215,8 @@ impl Place {
                 command.arg("--results").arg(url).envs(environment.iter().cloned())
             }
         };
-        command.arg("--connection").arg(&connection);
-        let process = Process::start(&mut command, self.log("coordinator"));
-        wait_for(|| connection.exists().then_some(()), || process.log());
-        process
+        command.arg("--connection").arg(self.path("connection.json"));
+        Process::start(&mut command, self.log("coordinator"))
     }
 
     /// Starts a worker.
