@@ -15,6 +15,7 @@ use crate::calm;
 use crate::content::{assert_exactly_once, content};
 use crate::harness::{Place, Process, gradsweep, succeed, wait_for};
 use crate::skip::skip;
+use crate::steps::no_blob_stays;
 use crate::works;
 
 /// Thirty jobs of some tenths of a second, with checkpoints.
@@ -176,9 +177,8 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
         );
         let left = aside(&place.results());
         assert!(left.is_empty(), "left aside: {left:?}");
-        let blobs = || fs::read_dir(place.path("journal/blobs")).expect("reads").count();
-        wait_for(|| (blobs() == 0).then_some(()), || format!("{} blobs stay", blobs()));
         drop((coordinator, worker));
+        no_blob_stays(&place);
     }
     println!(
         "{cuts} power cuts, before which {kept} jobs had been seen in files: nothing that was acknowledged was lost"

@@ -24,8 +24,11 @@ pub struct Blobs {
 /// What is to become of blobs that nobody needs.
 #[derive(Debug, Default)]
 struct Fates {
-    /// Those that were there at the start, and that nobody has stored again.
+    /// Those that nobody has spoken of for long, unless they are needed: that are there from before the start, or that were
+    /// stored before the last two looks.
     strays: HashSet<Digest>,
+    /// Those that were stored since the last look, and between the two before.
+    stored: [HashSet<Digest>; 2],
     /// Those whose files are being removed: they count as gone, unless they are stored again before their turn.
     doomed: HashSet<Digest>,
 }
@@ -102,6 +105,8 @@ impl Blobs {
             let mut fates = blobs.lock();
             fs::rename(&aside.0, &path)?;
             fates.doomed.remove(&digest);
+            fates.stored[1].remove(&digest);
+            fates.stored[0].insert(digest);
             drop(fates);
             sync_folder(path.parent().unwrap_or(&path))
         })
@@ -218,6 +223,15 @@ impl Blobs {
         self.lock().strays.clone()
     }
 
+    /// Looks what was stored before the two looks before this one: those are strays now. Whoever stores a blob speaks of it soon, or never: a
+    /// trial may end while its checkpoint is on its way.
+    pub fn look_again(&self) -> HashSet<Digest> {
+        let mut fates = self.lock();
+        fates.strays = std::mem::take(&mut fates.stored[1]);
+        fates.stored[1] = std::mem::take(&mut fates.stored[0]);
+        fates.strays.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Fates> {
         self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -293,6 +307,27 @@ mod tests {
         blobs.remove_strays(vec![again, stray]);
         assert!(blobs.has(again), "stored again, it is none");
         assert!(!blobs.has(stray));
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_and_never_spoken_of_is_a_stray_at_the_second_look() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let blobs = Blobs::open(folder.path()).expect("opens");
+        let [silent, again] = [&b"silent"[..], b"again"].map(|text| (Digest::of(text), text));
+        for (digest, text) in [silent, again] {
+            put(&blobs, digest, &[text]).await.expect("puts");
+        }
+        assert_eq!(blobs.look_again(), HashSet::new());
+        put(&blobs, again.0, &[again.1]).await.expect("puts");
+        assert_eq!(blobs.look_again(), HashSet::from([silent.0]));
+        blobs.remove_strays(vec![silent.0, again.0]);
+        assert!(!blobs.has(silent.0) && blobs.has(again.0), "stored again, it is none yet");
+        assert_eq!(blobs.look_again(), HashSet::from([again.0]));
+        assert_eq!(
+            blobs.look_again(),
+            HashSet::new(),
+            "one that is needed is not asked about for ever"
+        );
     }
 
     /// A removal that comes late takes nothing that was stored again.

@@ -260,12 +260,21 @@ impl<J: Journal> Coordinator<J> {
     }
 }
 
-/// Removes the blobs that nobody needed at the start and nobody has spoken of since: after one lease, every worker that outlived
-/// the coordinator before has told again what that one did not acknowledge.
+/// Between two looks for blobs that were stored and never spoken of: those go after one to two of it. Long, since data sets are
+/// stored one by one before a sweep names them all.
+const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Removes the blobs that nobody needs: those of before the start that nobody has spoken of after one lease, when every worker that
+/// outlived the coordinator before has told again what that one did not acknowledge; and those that were stored since and never
+/// spoken of.
 async fn tidy_strays(lease: Duration, blobs: Blobs, requests: Requests) {
     tokio::time::sleep(lease).await;
+    let mut strays = blobs.strays();
     // A loop that is gone leaves them to the next start.
-    drop(requests.send(Request::Tidy(blobs.strays())).await);
+    while requests.send(Request::Tidy(strays)).await.is_ok() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        strays = blobs.look_again();
+    }
 }
 
 /// Keeps the health service at whether anything can be stored.
