@@ -49,8 +49,6 @@ const MARK: usize = 24;
 const ROOM: u64 = 4 << 20;
 /// A log shorter than this is never worth beginning anew.
 const LONG: u64 = 32 << 20;
-/// Fewest bytes of an event in the log, but for a few.
-const EVENT: u64 = 32;
 /// Most bytes of rows that are copied in one record.
 const COPY: u64 = 8 << 20;
 
@@ -388,12 +386,6 @@ impl Log {
                 return Err(self.damaged("the log does not begin with a state"));
             }
             is_first = false;
-            if replay.events.capacity() == 0 {
-                // Once and for all: grown by doubling, a million jobs' events would be copied again and again. What is not
-                // used of it is not touched; without so much it grows as usual.
-                let most = usize::try_from((length - at) / EVENT).unwrap_or(0);
-                drop(replay.events.try_reserve_exact(most));
-            }
             replay.events.extend(record.events);
             self.change_spool(record.spool);
             self.end = at + FRAME + body.len() as u64;
