@@ -41,12 +41,17 @@ impl Traced {
         trace.contains("killed by SIGKILL") || trace.contains("stopped by SIGSTOP")
     }
 
-    fn kill(&mut self) {
+    /// Kills it, and waits until nothing of it is left that holds files of `place`.
+    fn kill(&mut self, place: &Place) {
         for child in self.strace.children() {
             works(Command::new("kill").args(["-s", "KILL", &child.to_string()]));
         }
-        // It ends with what it traces.
+        // It ends with what it traces, of which a thread may still be in a sync.
         self.strace.exit_code();
+        let is_free = |file: &fs::File| file.try_lock().is_ok();
+        let path = place.path("journal/log.mark");
+        let gone = || fs::File::open(&path).map_or(true, |mark| is_free(&mark)).then_some(());
+        wait_for(gone, || self.strace.log());
     }
 }
 
@@ -99,7 +104,7 @@ fn a_sweep_with_an_end(expected: &Content, call: &str, number: u32, end: End) ->
             {
                 return Some(None);
             }
-            first.kill();
+            first.kill(&place);
             disks.iter().flatten().for_each(Disk::again);
             second = Some(place.coordinator_by(gradsweep(), "127.0.0.1:0", "30s"));
             let status = place.status("steps");
