@@ -29,7 +29,7 @@ use super::owner::{Owner, locks_reach_all_hosts};
 use super::spool::{Place, Spool};
 use super::storage::{FileStorage, Storage};
 use super::stored::{self, Spooled, short_hash};
-use super::{Batch, Journal, JournalError, Replay, SpoolChange, SpooledRows};
+use super::{Batch, Journal, JournalError, Listener, Replay, SpoolChange, SpooledRows};
 use crate::machine::Snapshot;
 
 /// The format that this build reads and writes.
@@ -166,6 +166,19 @@ impl LogJournal {
     /// [`JournalError::InUse`] while another process has it open; [`JournalError::Damaged`] or
     /// [`JournalError::Format`] where it cannot be read.
     pub fn open(folder: &Path, fresh: JournalId) -> Result<(Self, Replay), JournalError> {
+        let mut replay = Replay::default();
+        Ok((Self::open_to(folder, fresh, &mut replay)?, replay))
+    }
+
+    /// The same; what it has to tell, `listener` hears.
+    ///
+    /// # Errors
+    /// As [`LogJournal::open`]: what was heard before is then worth nothing.
+    pub fn open_to(
+        folder: &Path,
+        fresh: JournalId,
+        listener: &mut dyn Listener,
+    ) -> Result<Self, JournalError> {
         let open = |source| JournalError::Open { path: folder.to_owned(), source };
         let earlier = folder.join("journal.redb");
         if earlier.exists() {
@@ -193,8 +206,8 @@ impl LogJournal {
         };
         let files = Files { logs: [file("log.0")?, file("log.1")?], mark };
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(open)?;
-        let (journal, replay) = Self::open_on(files, folder, fresh)?;
-        Ok((Self { paths, owner, ..journal }, replay))
+        let journal = Self::open_on_to(files, folder, fresh, listener)?;
+        Ok(Self { paths, owner, ..journal })
     }
 
     /// The same on other files: those of a simulated disk.
@@ -206,11 +219,21 @@ impl LogJournal {
         path: &Path,
         fresh: JournalId,
     ) -> Result<(Self, Replay), JournalError> {
-        let (mut log, replay) = Log::read(files, path, fresh)?;
+        let mut replay = Replay::default();
+        Ok((Self::open_on_to(files, path, fresh, &mut replay)?, replay))
+    }
+
+    fn open_on_to(
+        files: Files,
+        path: &Path,
+        fresh: JournalId,
+        listener: &mut dyn Listener,
+    ) -> Result<Self, JournalError> {
+        let mut log = Log::read(files, path, fresh, listener)?;
         log.take_epoch()?;
         let (id, epoch) = (log.header.id, Epoch(log.header.epoch));
         let log = Arc::new(Mutex::new(log));
-        Ok((Self { id, epoch, log, paths: Vec::new(), owner: None }, replay))
+        Ok(Self { id, epoch, log, paths: Vec::new(), owner: None })
     }
 
     /// [`Journal::append`] on this thread: blocks.
@@ -269,7 +292,12 @@ impl Log {
     }
 
     /// Reads what is there; a journal that is new gets its first header when its epoch is taken.
-    fn read(files: Files, path: &Path, fresh: JournalId) -> Result<(Self, Replay), JournalError> {
+    fn read(
+        files: Files,
+        path: &Path,
+        fresh: JournalId,
+        listener: &mut dyn Listener,
+    ) -> Result<Self, JournalError> {
         let header = Header { generation: 1, epoch: 0, id: fresh };
         let mut log = Self::empty(files, path.to_owned(), 0, header);
         let mark = log.read_mark();
@@ -280,10 +308,10 @@ impl Log {
             if !is_new || mark.is_some() {
                 return Err(log.damaged("neither log.0 nor log.1 begins as a journal"));
             }
-            return Ok((log, Replay::default()));
+            return Ok(log);
         };
         (log.header, log.active) = (header, active);
-        let replay = log.read_records()?;
+        log.read_records(listener)?;
         if let Some((generation, end)) = mark {
             let (at, file) = (log.end, log.active);
             if generation > log.header.generation {
@@ -301,7 +329,7 @@ impl Log {
             // The log before this one: its end was cut short by a crash.
             other.cut(0).map_err(|error| log.store(error))?;
         }
-        Ok((log, replay))
+        Ok(log)
     }
 
     fn read_header(&self, index: usize) -> Result<Option<Header>, JournalError> {
@@ -370,23 +398,22 @@ impl Log {
     }
 
     /// Reads every record; `end` and `chain` are after the last that fits.
-    fn read_records(&mut self) -> Result<Replay, JournalError> {
+    fn read_records(&mut self, listener: &mut dyn Listener) -> Result<(), JournalError> {
         let file = Arc::clone(&self.files.logs[self.active]);
         let length = file.len().map_err(|error| self.unreadable(error))?;
-        let mut replay = Replay::default();
         let mut is_first = true;
         while let Some((body, check)) = self.next_record(&*file, length)? {
             let at = self.end;
             let bad = |problem| self.damaged(&format!("the record at byte {at}: {problem}"));
             let record = stored::decode(&body, at + FRAME).map_err(bad)?;
             if let Some(snapshot) = record.snapshot {
-                replay = Replay { snapshot, events: Vec::new() };
+                listener.begins(snapshot);
                 self.base = body.len() as u64;
             } else if is_first && self.header.generation > 1 {
                 return Err(self.damaged("the log does not begin with a state"));
             }
             is_first = false;
-            replay.events.extend(record.events);
+            listener.happened(record.events);
             self.change_spool(record.spool);
             self.end = at + FRAME + body.len() as u64;
             self.chain = check;
@@ -395,7 +422,7 @@ impl Log {
             return Err(self.damaged("the log does not begin with a state"));
         }
         self.room = length;
-        Ok(replay)
+        Ok(())
     }
 
     fn next_record(

@@ -76,6 +76,25 @@ pub struct Replay {
     pub events: Vec<Event>,
 }
 
+/// Who hears what a journal has to tell at its opening. Record by record, so that a long journal is never in memory as a whole.
+pub trait Listener {
+    /// Where it begins. It may begin once more, and all before is void then.
+    fn begins(&mut self, snapshot: Snapshot);
+
+    /// What happened since then, after what happened before.
+    fn happened(&mut self, events: Vec<Event>);
+}
+
+impl Listener for Replay {
+    fn begins(&mut self, snapshot: Snapshot) {
+        *self = Self { snapshot, events: Vec::new() };
+    }
+
+    fn happened(&mut self, events: Vec<Event>) {
+        self.events.extend(events);
+    }
+}
+
 /// A journal that this process has opened.
 pub trait Journal: Send + Sync + 'static {
     /// Which journal it is, from its creation on.

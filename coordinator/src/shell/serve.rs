@@ -26,8 +26,8 @@ use super::identity::{self, IdentityError};
 use super::request::Request;
 use super::run::{REQUESTS_QUEUED, Surroundings, run};
 use crate::Config;
-use crate::journal::{Journal, JournalError, LogJournal, Replay};
-use crate::machine::{Inconsistent, Machine};
+use crate::journal::{Journal, JournalError, Listener, LogJournal, Replay};
+use crate::machine::{Event, Inconsistent, Machine, Snapshot};
 
 /// How long a stopping coordinator waits for its last calls.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -91,8 +91,11 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     let fresh = JournalId(*uuid::Uuid::new_v4().as_bytes());
     let mut shutdown = std::pin::pin!(shutdown);
     let path = config.journal.clone();
-    let opened = tokio::task::spawn_blocking(move || LogJournal::open(&path, fresh));
-    let (journal, replay) = tokio::select! {
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut life = Life::default();
+        LogJournal::open_to(&path, fresh, &mut life).map(|journal| (journal, life))
+    });
+    let (journal, life) = tokio::select! {
         opened = opened => finished(opened)?,
         // It may be that it waits there for another to go.
         () = &mut shutdown => return Ok(()),
@@ -101,7 +104,7 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     let prepared = config.results.clone();
     let results = finished(tokio::task::spawn_blocking(move || prepared.prepare()).await)?;
     let place = Place { folder: config.journal.clone(), results, lease: config.lease };
-    let coordinator = Coordinator::open(journal, replay, place)?;
+    let coordinator = Coordinator::go_on(journal, life, place)?;
 
     let listen = |source| ServeError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
@@ -148,6 +151,34 @@ pub struct Place {
     pub lease: Duration,
 }
 
+/// A machine that lives through a journal while that is read.
+#[derive(Default)]
+struct Life {
+    machine: Machine,
+    /// How many events it has lived through; with a problem, the number of the event that cannot follow, 0 for the snapshot.
+    events: usize,
+    problem: Option<Inconsistent>,
+}
+
+impl Listener for Life {
+    fn begins(&mut self, snapshot: Snapshot) {
+        *self = match Machine::restore(snapshot) {
+            Ok(machine) => Self { machine, ..Self::default() },
+            Err(problem) => Self { problem: Some(problem), ..Self::default() },
+        };
+    }
+
+    fn happened(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.problem.is_some() {
+                return;
+            }
+            self.events += 1;
+            self.problem = self.machine.apply(&event).err();
+        }
+    }
+}
+
 /// A coordinator that has lived through its journal, and listens to nobody yet.
 pub struct Coordinator<J> {
     core: Core,
@@ -164,13 +195,20 @@ impl<J: Journal> Coordinator<J> {
     /// # Errors
     /// [`ServeError`] where the journal's events cannot follow each other, or the blobs' folder cannot be used.
     pub fn open(journal: J, replay: Replay, place: Place) -> Result<Self, ServeError> {
+        let mut life = Life::default();
+        life.begins(replay.snapshot);
+        life.happened(replay.events);
+        Self::go_on(journal, life, place)
+    }
+
+    fn go_on(journal: J, life: Life, place: Place) -> Result<Self, ServeError> {
         let Place { folder, results, lease } = place;
-        let Replay { snapshot, events } = replay;
-        let machine = Machine::replay(snapshot, &events).map_err(|(event, source)| {
-            ServeError::Replay { path: folder.clone(), event, source }
-        })?;
+        let Life { machine, events, problem } = life;
+        if let Some(source) = problem {
+            return Err(ServeError::Replay { path: folder, event: events, source });
+        }
         let (id, epoch) = (journal.id(), journal.epoch());
-        tracing::info!(journal = %id, %epoch, events = events.len(), "journal open");
+        tracing::info!(journal = %id, %epoch, events, "journal open");
         let clock = Clock::start(machine.latest());
         let path = folder.join("blobs");
         let failed = |source| ServeError::Folder { path: path.clone(), source };
