@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::calm;
 use crate::content::{Content, assert_exactly_once, content};
@@ -116,7 +117,13 @@ fn a_sweep_with_an_end(expected: &Content, call: &str, number: u32, end: End) ->
             is_submitted |= works(place.client(&["submit"]).arg(&sweep));
             let status = place.status("steps");
             acknowledged = status["committed"].as_u64().unwrap_or(0).max(acknowledged);
-            return (is_submitted && status["over"] == true).then_some(Some(second.is_some()));
+            let is_over = is_submitted && status["over"] == true;
+            if is_over && second.is_none() {
+                // It may come to it yet: blobs go when everything else is done.
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            let is_done = is_over && (second.is_some() || !first.is_struck());
+            return is_done.then_some(Some(second.is_some()));
         }
         None
     };
