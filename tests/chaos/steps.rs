@@ -131,8 +131,8 @@ fn a_sweep_with_an_end(expected: &Content, call: &str, number: u32, end: End) ->
     assert_eq!(place.status("steps")["failed_attempts"], 0, "{step}: {}", worker.log());
     assert_exactly_once(&place.results(), "steps", 2);
     assert_eq!(&content(&place.results(), "steps"), expected, "{step}");
-    first.kill(&place);
     drop(second);
+    first.kill(&place);
     no_blob_stays(&place);
     Some(is_struck)
 }
